@@ -1,0 +1,189 @@
+"""What a domain pack is (one chemistry: weights, card, limits) and which are installed.
+
+Owns the check that a structure may be given to a pack. Knows no element by name: packs
+bring theirs through the entry-point group ``ase_elf.domains``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ase_elf.errors import DomainError, InputError
+from ase_elf.plugins import discover
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from ase_elf.model import FieldModel
+
+ENTRY_POINTS = "ase_elf.domains"
+
+OVERLAP = 0.3
+"""Å. Two nuclei closer than this are a broken structure, not a strained one."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A chemistry the package can predict: a folder with ``card.json`` and weights.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``card.json`` and the weights file the card names (safetensors).
+    """
+
+    folder: Path
+
+    @cached_property
+    def card(self) -> dict:
+        """The model card, as parsed from ``card.json``."""
+        return json.loads((self.folder / "card.json").read_text())
+
+    @property
+    def name(self) -> str:
+        return self.card["name"]
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """Chemical symbols the weights know."""
+        return tuple(self.card["elements"])
+
+    @property
+    def bonds(self) -> dict[tuple[str, str], float]:
+        """Longest length (Å) at which a pair of elements is listed as a bond."""
+        return {tuple(pair.split("-")): cut for pair, cut in self.card["bonds"].items()}
+
+    @property
+    def spacing(self) -> float:
+        """Default grid spacing in Å where the caller asks for none."""
+        return float(self.card["spacing"])
+
+    def load(self, device: str | None = None, dtype: str = "float32") -> FieldModel:
+        """The field model with this pack's weights (digest checked, cached per process)."""
+        from ase_elf.model import load_model
+
+        return load_model(
+            self.folder / self.card["weights"]["file"],
+            digest=self.card["weights"]["sha256"],
+            device=device,
+            dtype=dtype,
+        )
+
+    def check(self, atoms: Atoms) -> None:
+        """Raise :class:`InputError` unless ``atoms`` can be given to the model at all."""
+        check_structure(atoms)
+        unknown = sorted(set(atoms.get_chemical_symbols()) - set(self.elements))
+        if unknown:
+            raise InputError(
+                f"element {', '.join(unknown)} is not known to the domain pack "
+                f"{self.name!r}, which covers {', '.join(self.elements)}. "
+                "Choose another pack (see `ase-elf info`) or train one."
+            )
+
+    def outside(self, atoms: Atoms) -> list[str]:
+        """Reasons why ``atoms`` lies outside the trained range; empty when it is inside."""
+        reasons = []
+        for quantity, value in describe(atoms).items():
+            limits = self.card["trained_range"].get(quantity)
+            if limits and not limits[0] <= value <= limits[1]:
+                reasons.append(
+                    f"{quantity} = {value:.3f} is outside the trained range "
+                    f"{limits[0]:.3f} to {limits[1]:.3f}"
+                )
+        return reasons
+
+
+def describe(atoms: Atoms) -> dict[str, float]:
+    """What the trained range is stated in.
+
+    Returns
+    -------
+    dict
+        ``r_s_bohr``: Wigner-Seitz radius per atom, (3V/4πN)^(1/3), in bohr;
+        ``shortest_distance``: closest pair in Å, periodic images included.
+    """
+    from ase.units import Bohr
+
+    volume_per_atom = atoms.get_volume() / len(atoms)
+    return {
+        "r_s_bohr": (3 * volume_per_atom / (4 * np.pi)) ** (1 / 3) / Bohr,
+        "shortest_distance": shortest_distance(atoms),
+    }
+
+
+def shortest_distance(atoms: Atoms) -> float:
+    """Closest pair of nuclei in Å, images of one atom included."""
+    from ase.neighborlist import neighbor_list
+
+    # A sphere of twice the Wigner-Seitz radius always holds a second atom somewhere.
+    cutoff = (atoms.get_volume() / len(atoms)) ** (1 / 3)
+    while True:
+        lengths = neighbor_list("d", atoms, cutoff)
+        if len(lengths):
+            return float(lengths.min())
+        cutoff *= 1.5
+
+
+def check_structure(atoms: Atoms) -> None:
+    """Raise :class:`InputError` for what no domain can use: no cell, NaN, overlap."""
+    if len(atoms) == 0:
+        raise InputError("the structure holds no atoms; give at least one.")
+    if not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.cell[:]).all():
+        bad = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
+        raise InputError(
+            f"positions or cell hold NaN or infinity (atoms {bad[:10].tolist()}); "
+            "look at the last good frame of the run that made them."
+        )
+    if abs(np.linalg.det(atoms.cell[:])) < 1e-6:
+        raise InputError(
+            f"the structure has no three-dimensional cell (cell = {atoms.cell[:].tolist()} Å); "
+            "set atoms.cell, for a molecule a box with vacuum, and atoms.pbc = True."
+        )
+    if not atoms.pbc.all():
+        raise InputError(
+            f"the cell is not periodic in all directions (pbc = {atoms.pbc.tolist()}); "
+            "set atoms.pbc = True, with vacuum in the cell where there is none."
+        )
+    shortest = shortest_distance(atoms)
+    if shortest < OVERLAP:
+        raise InputError(
+            f"two nuclei are {shortest:.3f} Å apart, less than {OVERLAP} Å: "
+            "atoms overlap, or the units of the file are not Å."
+        )
+
+
+def installed() -> dict[str, Domain]:
+    """All domain packs found, by name."""
+    return {name: point.load() for name, point in discover(ENTRY_POINTS).items()}
+
+
+def get_domain(name: str) -> Domain:
+    """The domain pack called ``name``; :class:`DomainError` names the installed ones."""
+    found = discover(ENTRY_POINTS)
+    if name not in found:
+        raise DomainError(
+            f"no domain pack is called {name!r}; installed: {', '.join(found) or 'none'}."
+        )
+    return found[name].load()
+
+
+def domain_for(symbols: Iterable[str]) -> Domain:
+    """The pack that knows every element in ``symbols``, the smallest one if several do."""
+    wanted = set(symbols)
+    packs = installed()
+    fitting = [pack for pack in packs.values() if wanted <= set(pack.elements)]
+    if not fitting:
+        known = "; ".join(f"{n}: {', '.join(p.elements)}" for n, p in packs.items())
+        raise DomainError(
+            f"no installed domain pack covers {', '.join(sorted(wanted))} "
+            f"({known or 'none installed'}). Compute the ELF with a reference engine, "
+            "or train a pack for this chemistry."
+        )
+    return min(fitting, key=lambda pack: len(pack.elements))
