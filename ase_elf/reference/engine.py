@@ -1,0 +1,130 @@
+"""What a reference engine is, and which are installed."""
+
+from __future__ import annotations
+
+import difflib
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ase_elf.domains import check_structure
+from ase_elf.errors import EngineError, InputError
+from ase_elf.plugins import discover
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ase import Atoms
+
+    from ase_elf.reference.result import ReferenceResult
+
+ENTRY_POINTS = "ase_elf.references"
+
+
+@dataclass(frozen=True)
+class ReferenceEngine(ABC):
+    """A DFT program behind one call. Subclasses are frozen dataclasses: fields are options.
+
+    Two engines with equal fields make equal labels, so :meth:`options` identifies the
+    recipe. Fields that only say how to run (command, time limit) are listed in
+    ``running``, and are no part of the recipe.
+    """
+
+    name: ClassVar[str] = ""
+    running: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def version(self) -> str:
+        """Version of the installed program; :class:`EngineError` where it is missing."""
+
+    @abstractmethod
+    def compute(
+        self,
+        atoms: Atoms,
+        *,
+        points: np.ndarray | None = None,
+        directory: Path | None = None,
+        attempt: int = 0,
+    ) -> ReferenceResult:
+        """The ELF of ``atoms``.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            Periodic, with a cell; positions in Å.
+        points : ndarray, shape (n, 3), Å, Cartesian, optional
+            Where the ELF is wanted. Without points the result holds the engine's own grid.
+        directory : Path, optional
+            Where the program's files are kept. Without it they are deleted.
+        attempt : int
+            0 for the recipe as it is; 1 and above mix more carefully. The converged
+            result is the same, it only takes longer.
+
+        Raises
+        ------
+        InputError
+            The structure or the points cannot be used.
+        EngineError
+            The program or a pseudopotential is missing, the program was killed or did
+            not converge.
+        """
+
+    def options(self) -> dict:
+        """The recipe: every field that changes the numbers."""
+        return {k: v for k, v in asdict(self).items() if k not in self.running}
+
+
+def check_points(points: np.ndarray) -> np.ndarray:
+    """``points`` as float64, shape (n, 3); :class:`InputError` for anything else."""
+    points = np.asarray(points, dtype=float)
+    if points.ndim != 2 or points.shape[1] != 3:
+        raise InputError(
+            f"points have shape {points.shape}; (n, 3) Cartesian coordinates in Å are needed."
+        )
+    if not np.isfinite(points).all():
+        raise InputError("points hold NaN or infinity.")
+    return points
+
+
+def check_periodic(atoms: Atoms) -> None:
+    """Raise :class:`InputError` for a structure that a periodic engine cannot compute."""
+    check_structure(atoms)
+
+
+def installed() -> list[str]:
+    """Names of the engines whose plugins are installed (the programs may still lack)."""
+    return list(discover(ENTRY_POINTS))
+
+
+def get_engine(name: str, **options: object) -> ReferenceEngine:
+    """The engine called ``name``, set up with ``options``.
+
+    Raises
+    ------
+    EngineError
+        No such plugin, or its Python package is missing.
+    InputError
+        An option the engine does not have; the message suggests the nearest one.
+
+    Examples
+    --------
+    >>> get_engine("espresso", recipe="hydrogen-fluid").name
+    'espresso'
+    """
+    found = discover(ENTRY_POINTS)
+    if name not in found:
+        raise EngineError(
+            f"no reference engine is called {name!r}; installed: {', '.join(found) or 'none'}."
+        )
+    engine = found[name].load()
+    known = [f.name for f in fields(engine)]
+    for option in options:
+        if option not in known:
+            near = difflib.get_close_matches(option, known, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise InputError(
+                f"engine {name!r} has no option {option!r}; {hint}It takes: {', '.join(known)}."
+            )
+    return engine(**options)

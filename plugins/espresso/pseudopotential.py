@@ -1,0 +1,111 @@
+"""The pseudopotentials: given as files, or for hydrogen made here with ld1.x."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from ase_elf.errors import EngineError, FormatError, InputError
+from ase_elf.reference.program import find_program, run_program, working_directory
+
+# The all-electron hydrogen atom in PBE, pseudised after Troullier and Martins
+# (PRB 43, 1993 (1991)) with r_c 0.90 bohr; the s potential is the local one.
+HYDROGEN_INPUT = """\
+ &input
+   title = 'H', zed = 1.0, rel = 0, config = '1s1', iswitch = 3, dft = 'PBE'
+ /
+ &inputp
+   pseudotype = 1, lloc = 0, tm = .true., file_pseudopw = 'H.UPF'
+ /
+ 1
+ 1S 1 0 1.00 0.00 0.90 0.90 0.0
+"""
+
+HYDROGEN_DIGEST = "d3649916064d3c1e476378a1dbc1bc0fc530955276f94bf216edb5c7a90508a4"
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of the numbers in a UPF file: mesh, potentials, density.
+
+    Author, date and comments do not count. Numbers are rounded to 1e-6 (Ry and bohr
+    units): compilers differ in the last digits, which change no label.
+    """
+    text = path.read_text(errors="replace")
+    body = text.partition("<PP_MESH")[2]
+    if not body or "</UPF>" not in body:
+        raise FormatError(
+            f"{path} is no complete UPF version 2 file (no <PP_MESH> or no closing </UPF>); "
+            "fetch or make it again."
+        )
+    numbers = [
+        np.array(block.split(), dtype=float) for block in re.findall(r">([-+.\dEe\s]+)<", body)
+    ]
+    rounded = np.round(np.concatenate(numbers), 6) + 0.0
+    return hashlib.sha256(rounded.astype("<f8").tobytes()).hexdigest()
+
+
+def hydrogen_pseudopotential(command: str = "ld1.x") -> Path:
+    """The hydrogen UPF of the dense-hydrogen recipe, generated once and kept in the cache.
+
+    The cache is ``$XDG_CACHE_HOME/ase_elf`` (by default ``~/.cache/ase_elf``).
+
+    Raises
+    ------
+    EngineError
+        ld1.x is missing or made something else than the recipe's pseudopotential.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ase_elf"
+    path = cache / f"H.pbe-tm-rc0.90-{HYDROGEN_DIGEST[:8]}.UPF"
+    if path.is_file() and digest(path) == HYDROGEN_DIGEST:
+        return path
+    words = find_program(command, package="Quantum ESPRESSO (Debian: quantum-espresso)")
+    with working_directory(None) as scratch:
+        (scratch / "ld1.in").write_text(HYDROGEN_INPUT)
+        log = run_program([*words, "-in", "ld1.in"], directory=scratch, output="ld1.out")
+        made = scratch / "H.UPF"
+        if not made.is_file():
+            raise EngineError(f"ld1.x made no pseudopotential. It wrote:\n{log[-1000:]}")
+        if digest(made) != HYDROGEN_DIGEST:
+            raise EngineError(
+                "ld1.x made a hydrogen pseudopotential that differs from the recipe's "
+                f"(digest {digest(made)[:12]} instead of {HYDROGEN_DIGEST[:12]}); "
+                "labels made with it must not be mixed in. Use Quantum ESPRESSO 6.7, or "
+                "give the file with the option `pseudopotentials`."
+            )
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}")
+        partial.write_bytes(made.read_bytes())
+        partial.replace(path)
+    return path
+
+
+def find_pseudopotentials(
+    symbols: set[str], given: dict[str, str], *, ld1: str = "ld1.x"
+) -> dict[str, Path]:
+    """A UPF file for every element, hydrogen's own where none is given.
+
+    Raises
+    ------
+    InputError
+        No file is given for an element, or it does not exist.
+    """
+    found = {}
+    for symbol in sorted(symbols):
+        if symbol in given:
+            path = Path(given[symbol]).expanduser()
+            if not path.is_file():
+                raise InputError(f"the pseudopotential of {symbol}, {path}, does not exist.")
+            found[symbol] = path.resolve()
+        elif symbol == "H":
+            found[symbol] = hydrogen_pseudopotential(ld1)
+        else:
+            raise InputError(
+                f"no pseudopotential is given for {symbol}; add it to the option "
+                "`pseudopotentials`, for example pseudopotentials: "
+                f"{{{symbol}: /path/to/{symbol}.UPF}}."
+            )
+    return found
