@@ -1,0 +1,15 @@
+"""Fixtures shared by all tests."""
+
+from pathlib import Path
+
+import pytest
+
+_SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Folder of reference data beside the repository; the test skips where it is absent."""
+    if not _SHARED.is_dir():
+        pytest.skip("no reference data: the folder ../shared/data does not exist")
+    return _SHARED
