@@ -29,11 +29,13 @@ class ReferenceEngine(ABC):
 
     Two engines with equal fields make equal labels, so :meth:`options` identifies the
     recipe. Fields that only say how to run (command, time limit) are listed in
-    ``running``, and are no part of the recipe.
+    ``running``, and are no part of the recipe. ``gives_grid`` says whether the engine has a
+    grid of its own, or computes the ELF only where it is asked to.
     """
 
     name: ClassVar[str] = ""
     running: ClassVar[tuple[str, ...]] = ()
+    gives_grid: ClassVar[bool] = True
 
     @abstractmethod
     def version(self) -> str:
@@ -70,6 +72,11 @@ class ReferenceEngine(ABC):
             The program or a pseudopotential is missing, the program was killed or did
             not converge.
         """
+
+    def check(self, symbols: set[str]) -> None:
+        """Raise :class:`EngineError` or :class:`InputError` unless all is there to compute
+        structures of these elements: the program, pseudopotentials, basis sets."""
+        self.version()
 
     def options(self) -> dict:
         """The recipe: every field that changes the numbers."""

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ase_elf.errors import EngineError
+from ase_elf.errors import EngineError, OutputError
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +58,10 @@ def run_program(
     Raises
     ------
     EngineError
-        The program was killed, ran out of time, or the disk is full. A non-zero exit alone
-        is no error here: the caller knows better what the output means.
+        The program was killed or ran out of time. A non-zero exit alone is no error here:
+        the caller knows better what the output means.
+    OutputError
+        The disk is full.
     """
     path = directory / output
     try:
@@ -86,6 +88,8 @@ def run_program(
                 _running.discard(process)
     except OSError as error:
         raise EngineError(f"cannot run {words[0]!r} in {directory}: {error}.") from error
+    # First, because a program that cannot write stops in ways that hide the reason.
+    check_disk(directory)
     if process.returncode < 0:
         name = signal.Signals(-process.returncode).name
         raise EngineError(
@@ -93,15 +97,14 @@ def run_program(
             + (" (out of memory?)" if name == "SIGKILL" else "")
             + f". Its last lines: {_tail(path)}"
         )
-    check_disk(directory)
     return path.read_text(errors="replace")
 
 
 def check_disk(directory: Path, *, needed_mb: float = 10.0) -> None:
-    """Raise :class:`EngineError` when less than ``needed_mb`` MB are left on the disk."""
+    """Raise :class:`OutputError` when less than ``needed_mb`` MB are left on the disk."""
     free = shutil.disk_usage(directory).free / 1e6
     if free < needed_mb:
-        raise EngineError(
+        raise OutputError(
             f"the disk that holds {directory} is full ({free:.1f} MB left); make room, or "
             "set TMPDIR to another disk. What is finished is kept."
         )

@@ -125,6 +125,18 @@ class Espresso(ReferenceEngine):
         """Version of pw.x, such as "6.7MaX"."""
         return _version(self.command)
 
+    def check(self, symbols: set[str]) -> None:
+        """See the base class; makes hydrogen's pseudopotential where it is needed."""
+        needs_rescaling(parse_version(self.version()), self.elf_scaling)
+        find_program(self.post_command, package=PACKAGE)
+        self._files(symbols)
+
+    def options(self) -> dict:
+        """The recipe, pseudopotentials by their digest rather than where they lie."""
+        files = {s: Path(p).expanduser() for s, p in self.pseudopotentials.items()}
+        digests = {s: digest(path) for s, path in files.items() if path.is_file()}
+        return {**super().options(), "pseudopotentials": digests}
+
     def mesh(self, atoms: Atoms) -> tuple[int, int, int]:
         """Divisions of the k-mesh for the cell and density of ``atoms``."""
         if self.kpts is not None:
@@ -148,9 +160,7 @@ class Espresso(ReferenceEngine):
         check_periodic(atoms)
         points = None if points is None else check_points(points)
         misscaled = needs_rescaling(parse_version(self.version()), self.elf_scaling)
-        files = find_pseudopotentials(
-            set(atoms.symbols), self.pseudopotentials, ld1=self.ld1_command
-        )
+        files = self._files(set(atoms.symbols))
         with working_directory(directory) as folder:
             self._write_input(atoms, files, folder, attempt)
             summary = self._scf(folder)
@@ -188,6 +198,9 @@ class Espresso(ReferenceEngine):
             energy=summary.energy,
             forces=summary.forces,
         )
+
+    def _files(self, symbols: set[str]) -> dict[str, Path]:
+        return find_pseudopotentials(symbols, self.pseudopotentials, ld1=self.ld1_command)
 
     def _write_input(
         self, atoms: Atoms, files: dict[str, Path], folder: Path, attempt: int

@@ -1,0 +1,221 @@
+"""BuildConfig: what `dataset build` is told, read from YAML and checked key by key."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ase import Atoms
+from ase.io import iread
+from ase.io.formats import UnknownFileTypeError
+
+from ase_elf.errors import FormatError, InputError
+
+SPLITS = ("", "train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class StructureSource:
+    """Structures in one file.
+
+    Parameters
+    ----------
+    path : Path
+        Anything ASE reads. A relative path starts at the folder of the configuration.
+    index : str
+        ASE's slice notation, such as ":" (all), "::10" or "5".
+    split : str
+        "train", "validation", "test", or "" to leave it open.
+    """
+
+    path: Path
+    index: str = ":"
+    split: str = ""
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise InputError(f"split {self.split!r} is none of 'train', 'validation', 'test'.")
+
+    def read(self) -> list[tuple[str, Atoms]]:
+        """(name, structure) of every frame; the name is ``info['id']`` where there is one."""
+        if not self.path.is_file():
+            raise InputError(f"the structure file {self.path} does not exist.")
+        named = []
+        try:
+            for number, atoms in enumerate(iread(self.path, index=self.index)):
+                named.append((str(atoms.info.get("id", f"{self.path.name}[{number}]")), atoms))
+        except (OSError, ValueError, IndexError, KeyError, UnknownFileTypeError) as error:
+            raise FormatError(f"cannot read structures from {self.path}: {error}.") from error
+        return named
+
+
+@dataclass(frozen=True)
+class PointChoice:
+    """Which points of a structure are kept, where the whole grid would be too much.
+
+    Parameters
+    ----------
+    count : int
+        Points per structure.
+    seed : int
+        Of the random choice. The structure's digest enters too, so each gets its own points.
+    within : float, optional
+        Å. Only points this close to an atom: the ELF of vacuum is noise.
+    """
+
+    count: int
+    seed: int = 0
+    within: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise InputError(f"points: count is {self.count}; at least one point is needed.")
+
+
+@dataclass(frozen=True)
+class ClusterChoice:
+    """Where jobs run if not in local processes.
+
+    Parameters
+    ----------
+    kind : str
+        "local" (a Dask LocalCluster), "slurm" (dask-jobqueue), or "scheduler" (running).
+    workers : int
+        Workers of a local cluster, or Slurm jobs to ask for.
+    address : str, optional
+        Of a running Dask scheduler.
+    options : dict
+        Given to dask_jobqueue.SLURMCluster: queue, cores, memory, walltime, and so on.
+    """
+
+    kind: str
+    workers: int = 1
+    address: str | None = None
+    options: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("local", "slurm", "scheduler"):
+            raise InputError(f"cluster kind {self.kind!r} is none of 'local', 'slurm', 'scheduler'.")
+        if self.kind == "scheduler" and not self.address:
+            raise InputError("cluster kind 'scheduler' needs its `address`, tcp://host:8786.")
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """All that decides what a build makes.
+
+    Parameters
+    ----------
+    structures : tuple of StructureSource
+    engine : str
+        Name of a reference engine.
+    output : Path
+        Folder of the label store.
+    options : dict
+        Options of the engine, such as its recipe.
+    points : PointChoice, optional
+        Without it the whole grid is kept.
+    density : bool
+        Keep the electron density as well, which masks vacuum.
+    attempts : int
+        How often a structure is tried, each time with safer mixing, before it is recorded
+        as failed.
+    workers : int
+        Structures computed at the same time, each in its own process.
+    cluster : ClusterChoice, optional
+        Run on a Dask cluster instead of ``workers`` local processes.
+    """
+
+    structures: tuple[StructureSource, ...]
+    engine: str
+    output: Path
+    options: dict = field(default_factory=dict)
+    points: PointChoice | None = None
+    density: bool = False
+    attempts: int = 3
+    workers: int = 1
+    cluster: ClusterChoice | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("attempts", "workers"):
+            if getattr(self, key) < 1:
+                raise InputError(f"{key} is {getattr(self, key)}; it must be at least 1.")
+
+    @classmethod
+    def read(cls, path: str | Path) -> BuildConfig:
+        """The configuration in a YAML file; relative paths in it start at its folder.
+
+        Raises
+        ------
+        FormatError
+            The file is no YAML mapping.
+        InputError
+            A key is unknown or missing, or a value has the wrong type.
+        """
+        path = Path(path)
+        try:
+            loaded = yaml.safe_load(path.read_text())
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise FormatError(f"cannot read {path}: {error}.") from error
+        if not isinstance(loaded, dict):
+            raise FormatError(f"{path} holds no mapping of keys to values.")
+        return cls.from_dict(loaded, folder=path.resolve().parent)
+
+    @classmethod
+    def from_dict(cls, loaded: dict[str, Any], *, folder: Path = Path()) -> BuildConfig:
+        """The configuration in a plain dict, as YAML gives it."""
+        values = dict(_checked(cls, loaded, ""))
+        sources = values["structures"]
+        if not isinstance(sources, list) or not sources:
+            raise InputError("structures: a list of files is needed, each with its `path`.")
+        values["structures"] = tuple(_source(source, folder) for source in sources)
+        values["output"] = folder / str(values["output"])
+        for key, kind in (("points", PointChoice), ("cluster", ClusterChoice)):
+            if values.get(key) is not None:
+                values[key] = kind(**_checked(kind, values[key], f"{key}."))
+        return cls(**values)
+
+
+def _source(source: object, folder: Path) -> StructureSource:
+    if isinstance(source, str):
+        source = {"path": source}
+    values = dict(_checked(StructureSource, source, "structures."))
+    values["path"] = folder / str(values["path"])
+    values["index"] = str(values.get("index", ":"))
+    return StructureSource(**values)
+
+
+_KINDS = {"int": int, "str": str, "bool": bool, "float": (int, float), "dict": dict}
+
+
+def _checked(kind: type, loaded: object, where: str) -> dict[str, Any]:
+    """``loaded`` if its keys, and the types of plain values, are those of the dataclass."""
+    if not isinstance(loaded, dict):
+        raise InputError(f"{where.rstrip('.')}: a mapping is needed, not {loaded!r}.")
+    known = {f.name: f for f in fields(kind)}
+    for key, value in loaded.items():
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise InputError(f"unknown key {where}{key}; {hint}known are {', '.join(known)}.")
+        wanted = _KINDS.get(str(known[key].type).removesuffix(" | None"))
+        optional = str(known[key].type).endswith("None") and value is None
+        if wanted and not optional and (not isinstance(value, wanted) or _is_bool(value, wanted)):
+            raise InputError(f"{where}{key} is {value!r}; a value of type "
+                             f"{known[key].type} is needed.")  # fmt: skip
+    required = [
+        name
+        for name, f in known.items()
+        if f.default is MISSING and f.default_factory is MISSING and name not in loaded
+    ]
+    if required:
+        raise InputError(f"missing key {where}{required[0]}.")
+    return loaded
+
+
+def _is_bool(value: object, wanted: object) -> bool:
+    """YAML's true is an int to Python, but not a number to anybody else."""
+    return isinstance(value, bool) and wanted is not bool

@@ -1,0 +1,122 @@
+"""One job of a build: one structure, computed to a label or to the reasons why not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+
+from ase_elf.dataset.config import PointChoice
+from ase_elf.dataset.label import Label
+from ase_elf.dataset.points import points_near, subset_of_grid
+from ase_elf.errors import EngineError, FormatError, InputError
+from ase_elf.reference import ReferenceEngine, ReferenceResult, get_engine
+
+
+@dataclass(frozen=True)
+class Job:
+    """A structure to be labelled, and how; the engine by name, so that a job can be sent to a
+    process or machine that has not loaded its plugin yet."""
+
+    id: str
+    name: str
+    atoms: Atoms
+    engine: str
+    options: dict
+    split: str = ""
+    points: PointChoice | None = None
+    density: bool = False
+    attempts: int = 3
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A structure without a label, and what each attempt ended with."""
+
+    id: str
+    name: str
+    problems: tuple[str, ...]
+
+
+def job_id(atoms: Atoms, engine: ReferenceEngine, points: PointChoice | None) -> str:
+    """Digest of what decides the numbers in a label: structure, recipe and points.
+
+    Positions and cell are rounded to 1e-8 Å, so that a file read in again is recognised.
+    """
+    recipe = {
+        "engine": engine.name,
+        "options": engine.options(),
+        "points": None if points is None else vars(points),
+    }
+    digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
+    for array in (atoms.numbers, atoms.pbc):
+        digest.update(np.asarray(array, "<i4").tobytes())
+    for array in (atoms.cell.array, atoms.positions):
+        digest.update((np.round(array, 8) + 0.0).astype("<f8").tobytes())
+    return digest.hexdigest()[:24]
+
+
+def run_job(job: Job) -> Label | Failure:
+    """Compute one label, with safer mixing after every attempt that failed.
+
+    Raises
+    ------
+    OutputError
+        The disk is full: that is no fault of the structure, and the build has to stop.
+    """
+    engine = get_engine(job.engine, **job.options)
+    problems = []
+    for attempt in range(job.attempts):
+        try:
+            return _compute(job, engine, attempt)
+        except InputError as error:
+            # The structure itself is refused; another attempt would be as well.
+            problems.append(str(error))
+            break
+        except (EngineError, FormatError) as error:
+            problems.append(str(error))
+    return Failure(job.id, job.name, tuple(problems))
+
+
+def _compute(job: Job, engine: ReferenceEngine, attempt: int) -> Label:
+    # Engines without a grid of their own need the points beforehand; the others give exact
+    # values only on their grid, so there the choice is made from it.
+    points = None
+    if not engine.gives_grid:
+        if job.points is None:
+            raise InputError(
+                f"engine {job.engine!r} computes the ELF at points; set `points` "
+                "(count, within) in the configuration."
+            )
+        points = points_near(job.atoms, job.points, key=job.id)
+    result = engine.compute(job.atoms, points=points, attempt=attempt)
+    if points is None and job.points is not None:
+        points, values, density = subset_of_grid(
+            result.grid, result.density, job.points, key=job.id
+        )
+    else:
+        values, density = _values(result), result.density
+    return Label(
+        id=job.id,
+        name=job.name,
+        atoms=Atoms(
+            job.atoms.numbers,
+            positions=job.atoms.positions,
+            cell=job.atoms.cell,
+            pbc=job.atoms.pbc,
+        ),
+        provenance=result.provenance,
+        values=values,
+        points=points,
+        density=density if job.density else None,
+        energy=result.energy,
+        forces=result.forces,
+        split=job.split,
+    )
+
+
+def _values(result: ReferenceResult) -> np.ndarray:
+    return result.grid.values if result.values is None else result.values
