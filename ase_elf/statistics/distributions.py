@@ -1,0 +1,122 @@
+"""Distributions per frame: ELF cluster sizes, degrees in the network, ELF in the cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ase_elf.statistics.accumulator import BlockedAccumulator
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ase_elf.statistics.frame import FrameResult
+
+
+@dataclass(frozen=True, eq=False)
+class Distribution:
+    """A histogram averaged over frames.
+
+    Parameters
+    ----------
+    what, unit : str
+        What is counted and in which unit.
+    edges : ndarray, shape (n + 1,)
+        Bin edges; for integers the bins are single values and the last one is open-ended.
+    mean, error : ndarray, shape (n,)
+        Mean content of a bin in a frame, and its standard error (blocked over frames).
+    too_short : ndarray, shape (n,), bool
+        Where the error is only a lower bound.
+    """
+
+    what: str
+    unit: str
+    edges: np.ndarray
+    mean: np.ndarray
+    error: np.ndarray
+    too_short: np.ndarray
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Bars with error bars."""
+        from ase_elf.report.plots import plot_distribution
+
+        return plot_distribution(self, ax)
+
+
+class _Histogram(BlockedAccumulator):
+    """Counts of small integers, or of shares, blocked bin by bin."""
+
+    what = ""
+    unit = ""
+    lowest = 0
+
+    def __init__(self, size: int, *, step: int = 1) -> None:
+        super().__init__(size, step=step)
+
+    def edges(self) -> np.ndarray:
+        return np.arange(self.lowest, self.lowest + self.blocks.size + 1) - 0.5
+
+    def counts(self, integers: np.ndarray) -> np.ndarray:
+        """Histogram of ``integers`` from ``lowest`` on; what is larger goes in the last bin."""
+        size = self.blocks.size
+        clipped = np.minimum(integers - self.lowest, size - 1)
+        return np.bincount(clipped, minlength=size).astype(float)
+
+    def result(self) -> Distribution:
+        estimate = self.blocks.result()
+        return Distribution(
+            self.what,
+            self.unit,
+            self.edges(),
+            estimate.mean,
+            estimate.error,
+            estimate.too_short,
+        )
+
+
+class ClusterSizes(_Histogram):
+    """Number of ELF domains holding 1, 2, 3, ... atoms at the isovalue of the run.
+
+    Definition: an ELF domain is a connected component of the region ELF >= isovalue; an
+    atom belongs to it when its nucleus lies in it. Size 2 is a molecule of two atoms, size
+    3 a trimer; the last bin holds all larger ones. Error: blocking.
+
+    References
+    ----------
+    Domains: B. Silvi, A. Savin, Nature 371, 683 (1994), doi:10.1038/371683a0. Cluster
+    analysis of dense hydrogen by distance, for comparison: arXiv:1711.00702.
+    """
+
+    what, unit, lowest = "atoms in an ELF domain", "domains per frame", 1
+
+    def values(self, frame: FrameResult) -> np.ndarray:
+        return self.counts(frame.cluster_sizes)
+
+
+class DegreeDistribution(_Histogram):
+    """Share of atoms with 0, 1, 2, ... neighbors in the ELF network.
+
+    Definition: the degree of an atom is the number of its links in the network graph at
+    the isovalue of the run, that is of saddle points of the ELF at or above it which
+    connect its attractor to another one. Isolated atom 0, molecule 1, chain 2. Error:
+    blocking.
+    """
+
+    what, unit = "neighbors in the ELF network", "share of atoms"
+
+    def values(self, frame: FrameResult) -> np.ndarray:
+        return self.counts(frame.degrees) / max(len(frame.degrees), 1)
+
+
+class ELFHistogram(_Histogram):
+    """Share of the cell volume per bin of ELF between 0 and 1. Error: blocking."""
+
+    what, unit = "ELF", "share of volume"
+
+    def edges(self) -> np.ndarray:
+        return np.linspace(0, 1, self.blocks.size + 1)
+
+    def values(self, frame: FrameResult) -> np.ndarray:
+        return frame.elf_histogram

@@ -1,0 +1,126 @@
+"""FrameResult: everything the statistics need to know about one analysed frame."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from ase_elf.errors import FormatError
+
+BOND_FIELDS = ("i", "j", "length", "elf_mid", "elf_min", "mutual")
+"""Columns of the bond table of one frame."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrameResult:
+    """One analysed frame: scalars, bond table and the counts that accumulators add up.
+
+    It holds no grid, so that a run of any length can be kept in a journal.
+
+    Parameters
+    ----------
+    frame : int
+        Index of the frame in the trajectory file, from 0.
+    time_fs : float
+        Time in fs; NaN where the trajectory states none.
+    volume : float
+        Cell volume in Å³.
+    scalars : dict
+        Name to float, in the order of the columns of ``frames.csv``; NaN = undefined.
+    outside : tuple of str
+        Why the frame lies outside the trained range; empty when it is inside.
+    bonds : dict of ndarray, each of shape (n_bonds,)
+        ``i``, ``j`` int64, 0-based, i <= j (i = j: an atom and its own image); ``length`` Å;
+        ``elf_mid`` ELF at the midpoint; ``elf_min`` lowest ELF on the straight line between
+        the nuclei; ``mutual`` bool: each is the other's nearest neighbour.
+    rdf_counts : ndarray, shape (n_pairs, n_r), int64
+        Unordered pairs per bin of distance, one row per pair of elements.
+    composition : dict
+        Chemical symbol to number of atoms.
+    cluster_sizes : ndarray, shape (n_clusters,), int64
+        Atoms in each ELF domain at the isovalue of the run.
+    degrees : ndarray, shape (n_atoms,), int64
+        Neighbours of each atom in the ELF network at that isovalue.
+    largest_fraction : ndarray, shape (n_isovalues,), float64
+        Share of the atoms in the largest ELF domain, for each isovalue of the ladder.
+    elf_histogram : ndarray, shape (n_elf,), float64
+        Share of the cell volume per bin of ELF.
+    orientation : ndarray, shape (2, n_r), float64
+        Over pairs of molecules per bin of center distance: the sum of P2(cos angle between
+        axes), and their number.
+    geometry : int
+        CRC-32 of cell and positions, to recognise the frame when a run is resumed.
+    """
+
+    frame: int
+    time_fs: float
+    volume: float
+    scalars: dict[str, float]
+    outside: tuple[str, ...]
+    bonds: dict[str, np.ndarray]
+    rdf_counts: np.ndarray
+    composition: dict[str, int]
+    cluster_sizes: np.ndarray
+    degrees: np.ndarray
+    largest_fraction: np.ndarray
+    elf_histogram: np.ndarray
+    orientation: np.ndarray
+    geometry: int
+
+    @property
+    def n_atoms(self) -> int:
+        return sum(self.composition.values())
+
+    def molecules(self) -> np.ndarray:
+        """Pairs of atoms which are each other's nearest neighbour and bonded.
+
+        Returns
+        -------
+        ndarray, shape (n, 2), int64
+        """
+        mutual = self.bonds["mutual"].astype(bool)
+        return np.stack([self.bonds["i"][mutual], self.bonds["j"][mutual]], axis=1)
+
+    def to_json(self) -> str:
+        """One line of JSON from which :meth:`from_json` restores every bit."""
+        record = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        return json.dumps(record, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, line: str) -> FrameResult:
+        """The result written by :meth:`to_json`; :class:`FormatError` for anything else."""
+        try:
+            record = json.loads(line)
+            return cls(**{name: _typed(name, value) for name, value in record.items()})
+        except (TypeError, ValueError, AttributeError) as error:
+            raise FormatError(f"not a frame record of this version: {error}") from error
+
+
+_DTYPES = {
+    "rdf_counts": np.int64,
+    "cluster_sizes": np.int64,
+    "degrees": np.int64,
+    "largest_fraction": np.float64,
+    "elf_histogram": np.float64,
+    "orientation": np.float64,
+}
+_BOND_DTYPES = {"i": np.int64, "j": np.int64, "mutual": bool}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return value
+
+
+def _typed(name: str, value: object) -> object:
+    if name in _DTYPES:
+        array = np.asarray(value, dtype=_DTYPES[name])
+        return array.reshape(2, -1) if name == "orientation" else array
+    if name == "bonds":
+        return {k: np.asarray(v, dtype=_BOND_DTYPES.get(k, np.float64)) for k, v in value.items()}
+    return tuple(value) if name == "outside" else value

@@ -1,0 +1,125 @@
+"""Radial distribution function g(r) and running coordination number n(r)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ase_elf.statistics.accumulator import BlockedAccumulator
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ase_elf.statistics.frame import FrameResult
+
+
+@dataclass(frozen=True, eq=False)
+class RDF:
+    """g(r) of every pair of elements.
+
+    Parameters
+    ----------
+    pairs : tuple of str
+        Such as ``"A-B"``.
+    r : ndarray, shape (n_r,), Å
+        Bin centers.
+    edges : ndarray, shape (n_r + 1,), Å
+    g, error : ndarray, shape (n_pairs, n_r)
+        Radial distribution function and its standard error (blocked over frames).
+    coordination : ndarray, shape (n_pairs, n_r)
+        Atoms of the second element within the outer edge of the bin, around one of the first.
+    first_minimum : tuple of float or None
+        Å, after the first peak; None where g has no minimum in range.
+    too_short : bool
+        More than half of the occupied bins have no reliable error.
+    """
+
+    pairs: tuple[str, ...]
+    r: np.ndarray
+    edges: np.ndarray
+    g: np.ndarray
+    error: np.ndarray
+    coordination: np.ndarray
+    first_minimum: tuple[float | None, ...]
+    too_short: bool
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """g(r) with its error band."""
+        from ase_elf.report.plots import plot_rdf
+
+        return plot_rdf(self, ax)
+
+
+class RadialDistribution(BlockedAccumulator):
+    """Radial distribution function between elements, all periodic images counted.
+
+    Definition: g(r) = n(r) / (ρ 4π/3 (r₂³ − r₁³)), with n(r) the mean number of atoms of the
+    second element between r₁ and r₂ around one of the first and ρ = N/V of the second, in
+    that frame. Periodic images count, an atom's own too, so that g(r) does not depend on
+    the choice of cell. Error: blocking over frames.
+
+    References
+    ----------
+    M. P. Allen, D. J. Tildesley, Computer Simulation of Liquids, 2nd ed., Oxford 2017,
+    section 8.2, doi:10.1093/oso/9780198803195.001.0001.
+    """
+
+    def __init__(self, pairs: Sequence[str], edges: np.ndarray, *, step: int = 1) -> None:
+        self.pairs = tuple(pairs)
+        self.edges = np.asarray(edges, dtype=float)
+        self._shells = 4 / 3 * np.pi * np.diff(self.edges**3)
+        n_r = len(self._shells)
+        # Per frame: g of every pair, then the coordination inside every bin.
+        super().__init__(2 * len(self.pairs) * n_r, step=step)
+
+    def values(self, frame: FrameResult) -> np.ndarray:
+        ends = [pair.split("-") for pair in self.pairs]
+        first, second = np.array(
+            [[frame.composition.get(a, 0), frame.composition.get(b, 0)] for a, b in ends]
+        ).T[:, :, None]
+        # Unordered pairs: between like atoms each has two ends.
+        twice = np.array([1 + (a == b) for a, b in ends])[:, None]
+        around = twice * frame.rdf_counts / np.maximum(first, 1)
+        ideal = np.maximum(second, 1) / frame.volume * self._shells
+        return np.concatenate([(around / ideal).ravel(), around.ravel()])
+
+    def result(self) -> RDF:
+        estimate = self.blocks.result()
+        g, inside = estimate.mean.reshape(2, len(self.pairs), -1)
+        error = estimate.error.reshape(2, len(self.pairs), -1)[0]
+        short = estimate.too_short.reshape(2, len(self.pairs), -1)[0]
+        centers = (self.edges[1:] + self.edges[:-1]) / 2
+        return RDF(
+            pairs=self.pairs,
+            r=centers,
+            edges=self.edges,
+            g=g,
+            error=error,
+            coordination=np.cumsum(inside, axis=1),
+            first_minimum=tuple(first_minimum(centers, row) for row in g),
+            too_short=bool(short[g > 0].mean() > 0.5) if (g > 0).any() else True,
+        )
+
+
+def first_minimum(r: np.ndarray, g: np.ndarray, *, width: float = 0.06) -> float | None:
+    """Position of the first minimum after the first peak of g(r), in Å.
+
+    g is smoothed with a Gaussian of standard deviation ``width`` (Å) first, because a
+    histogram has a minimum in every noisy bin; None where there is none.
+    """
+    from scipy.ndimage import gaussian_filter1d
+    from scipy.signal import argrelextrema
+
+    if not np.isfinite(g).all() or not (g > 0).any():
+        return None
+    smooth = gaussian_filter1d(g, width / (r[1] - r[0]), mode="nearest")
+    peaks = argrelextrema(smooth, np.greater)[0]
+    peaks = peaks[smooth[peaks] > 0.1 * smooth.max()]
+    if not len(peaks):
+        return None
+    minima = argrelextrema(smooth[peaks[0] :], np.less_equal, order=2)[0]
+    minima = minima[(minima > 0) & (minima < len(smooth) - peaks[0] - 1)]
+    return float(r[peaks[0] + minima[0]]) if len(minima) else None

@@ -1,0 +1,85 @@
+"""Time series of per-frame scalars: mean, block-averaged error, correlation time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ase_elf.statistics.accumulator import BlockedAccumulator
+
+if TYPE_CHECKING:
+    from ase_elf.statistics.frame import FrameResult
+
+
+@dataclass(frozen=True)
+class ScalarAverage:
+    """Average of one scalar over a run.
+
+    Parameters
+    ----------
+    mean, error : float
+        Mean and one standard error of the mean (Flyvbjerg-Petersen blocks).
+    std : float
+        Standard deviation of single frames: the width of the distribution.
+    correlation_frames : float
+        Integrated correlation time in frames.
+    n : int
+        Number of frames.
+    too_short : bool
+        Fewer than five correlation times, or blocks never became independent: the error
+        is a lower bound only.
+    """
+
+    mean: float
+    error: float
+    std: float
+    correlation_frames: float
+    n: int
+    too_short: bool
+
+    def __str__(self) -> str:
+        if not np.isfinite(self.mean):
+            return "undefined in some frames"
+        if self.too_short:
+            return f"{self.mean:.4g} (too short for an error)"
+        return f"{self.mean:.4g} ± {self.error:.2g}"
+
+
+class TimeSeries(BlockedAccumulator):
+    """Averages of named scalars of :class:`FrameResult`.
+
+    Definition: arithmetic mean over frames, error by blocking. The networking value of a
+    fluid is a percolation threshold and depends on the number of atoms; compare runs of
+    equal size only.
+
+    References
+    ----------
+    H. Flyvbjerg, H. G. Petersen, J. Chem. Phys. 91, 461 (1989), doi:10.1063/1.457480.
+    """
+
+    def __init__(self, names: Sequence[str], *, step: int = 1) -> None:
+        self.names = tuple(names)
+        super().__init__(len(self.names), step=step)
+
+    def values(self, frame: FrameResult) -> np.ndarray:
+        return np.array([frame.scalars[name] for name in self.names])
+
+    def result(self) -> dict[str, ScalarAverage]:
+        """One :class:`ScalarAverage` per name."""
+        estimate = self.blocks.result()
+        n, squared = self.blocks.standard_errors()
+        std = np.sqrt(squared[0] * n[0]) if len(n) else np.full(len(self.names), np.nan)
+        return {
+            name: ScalarAverage(
+                mean=float(estimate.mean[k]),
+                error=float(estimate.error[k]),
+                std=float(std[k]),
+                correlation_frames=float(estimate.correlation_time[k]),
+                n=estimate.n,
+                too_short=bool(estimate.too_short[k]),
+            )
+            for k, name in enumerate(self.names)
+        }

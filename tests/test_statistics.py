@@ -1,0 +1,269 @@
+"""Statistics against analytic answers, brute force, and themselves in parts."""
+
+import numpy as np
+import pytest
+
+from ase_elf.errors import InputError
+from ase_elf.statistics import (
+    Blocking,
+    BondLifetime,
+    FrameResult,
+    RatioBlocking,
+    RunStatistics,
+    TimeSeries,
+    vibration_period,
+)
+from ase_elf.statistics.rdf import first_minimum
+from ase_elf.statistics.run import StatisticsPlan
+
+MASSES = {"X": 1.008}
+
+
+def frame_with(index, pairs=(), time_fs=None, n_atoms=20, scalars=None, rng=None):
+    """A frame with the given molecules; counts are random but fit together."""
+    rng = rng or np.random.default_rng(index)
+    pairs = np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
+    n = len(pairs)
+    orientation = rng.integers(0, 5, (2, 4)).astype(float)
+    return FrameResult(
+        frame=index,
+        time_fs=2.0 * index if time_fs is None else time_fs,
+        volume=30.0 + rng.random(),
+        scalars={"elf_phi": rng.random(), "elf_phi1": rng.random(), "elf_phi2": rng.random()}
+        | (scalars or {}),
+        outside=("dense",) if index % 7 == 0 else (),
+        bonds={
+            "i": pairs[:, 0],
+            "j": pairs[:, 1],
+            "length": rng.uniform(0.7, 1.2, n),
+            "elf_mid": rng.random(n),
+            "elf_min": rng.random(n),
+            "mutual": np.ones(n, dtype=bool),
+        },
+        rdf_counts=rng.integers(0, 9, (1, 10)),
+        composition={"X": n_atoms},
+        cluster_sizes=rng.integers(1, 30, 6),
+        degrees=rng.integers(0, 4, n_atoms),
+        largest_fraction=rng.random(3),
+        elf_histogram=rng.random(5),
+        orientation=orientation,
+        geometry=index,
+    )
+
+
+def plan(step=1):
+    return StatisticsPlan(
+        names=("elf_phi",),
+        pairs=("X-X",),
+        r_edges=np.linspace(0, 3, 11),
+        orientation_edges=np.linspace(0, 4, 5),
+        length_edges=np.linspace(0.6, 1.3, 8),
+        isovalues=np.array([0.3, 0.5, 0.7]),
+        n_elf=5,
+        masses=MASSES,
+        max_lag=6,
+        step=step,
+    )
+
+
+def random_run(n, *, n_atoms=20, stay=0.8, seed=1, step=1, start=0):
+    """Frames in which a fixed list of pairs blinks as a Markov chain."""
+    rng = np.random.default_rng(seed)
+    candidates = [(i, i + 1) for i in range(0, n_atoms, 2)]
+    on = rng.random(len(candidates)) < 0.5
+    frames = []
+    for k in range(n):
+        flip = rng.random(len(candidates)) > stay
+        on = on ^ flip
+        pairs = [pair for pair, bound in zip(candidates, on, strict=True) if bound]
+        frames.append(frame_with(start + k * step, pairs, rng=rng, n_atoms=n_atoms))
+    return frames
+
+
+def ar1(n, phi, seed):
+    rng = np.random.default_rng(seed)
+    x = np.zeros(n)
+    x[0] = rng.normal() / np.sqrt(1 - phi**2)
+    for k in range(1, n):
+        x[k] = phi * x[k - 1] + rng.normal()
+    return x
+
+
+def blocked(x, first=0):
+    blocks = Blocking(1)
+    for k, value in enumerate(x):
+        blocks.update(first + k, np.array([value]))
+    return blocks
+
+
+def test_blocking_finds_the_correlation_time_of_an_autoregressive_series():
+    phi = 0.9
+    exact = 0.5 * (1 + phi) / (1 - phi)  # 1/2 + sum of phi^k
+    times = [blocked(ar1(4096, phi, s)).result().correlation_time[0] for s in range(12)]
+    # The mean over 12 series of one noisy estimate each; blocks of finite size lose a little.
+    assert np.mean(times) == pytest.approx(exact, rel=0.2)
+
+
+def test_blocked_error_covers_the_true_mean():
+    results = [blocked(ar1(2048, 0.9, s)).result() for s in range(200)]
+    hits = np.mean([abs(r.mean[0]) < 2 * r.error[0] for r in results])
+    assert not any(r.too_short[0] for r in results)
+    assert hits > 0.9  # 0.954 for a perfect error; the plain one would give 0.35
+
+
+def test_white_noise_has_the_plain_standard_error():
+    x = np.random.default_rng(3).normal(size=1000)
+    result = blocked(x).result()
+    assert result.error[0] == pytest.approx(x.std(ddof=1) / np.sqrt(1000), rel=0.25)
+
+
+def test_a_drifting_series_is_too_short():
+    assert blocked(np.linspace(0, 1, 500)).result().too_short[0]
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3])
+def test_a_handful_of_frames_is_too_short(n):
+    assert blocked(np.arange(float(n))).result().too_short[0]
+
+
+@pytest.mark.parametrize("cuts", [[1], [3, 4, 9], [16, 32], [7, 8, 40, 63]])
+@pytest.mark.parametrize("first", [0, 5])
+def test_merged_blocks_are_the_blocks_of_one_pass(cuts, first):
+    x = ar1(77, 0.7, 1)
+    whole, merged = blocked(x, first), Blocking(1)
+    for part, at in zip(np.split(x, cuts), [0, *cuts], strict=True):
+        merged.merge(Blocking.from_state(blocked(part, first + at).state()))
+    assert [s.shape for s in whole.state().values()] == [s.shape for s in merged.state().values()]
+    for name, array in whole.state().items():
+        np.testing.assert_allclose(merged.state()[name], array, rtol=1e-12, atol=1e-13)
+
+
+def test_gaps_and_parts_out_of_order_are_refused():
+    blocks = blocked(np.ones(4))
+    with pytest.raises(InputError, match="complete"):
+        blocks.update(6, np.ones(1))
+    with pytest.raises(InputError, match="does not follow"):
+        blocks.merge(blocked(np.ones(3), first=9))
+
+
+def test_ratio_error_matches_the_spread_of_repeated_runs():
+    def run(seed):
+        rng = np.random.default_rng(seed)
+        ratios = RatioBlocking(1)
+        for k in range(256):
+            b = rng.integers(1, 20)
+            ratios.update(k, [b * 0.4 + rng.normal()], [b])
+        return ratios.result()
+
+    results = [run(s) for s in range(100)]
+    spread = np.std([r.mean[0] for r in results])
+    # Blocks of 8 or 16 leave each error some 15 % of noise; the average of 100 is sharp.
+    assert np.mean([r.error[0] for r in results]) == pytest.approx(spread, rel=0.15)
+
+
+def test_frame_survives_json_bit_for_bit():
+    frame = frame_with(3, [(0, 1), (4, 7)], scalars={"elf_phi_star": float("nan")})
+    again = FrameResult.from_json(frame.to_json())
+    assert again.to_json() == frame.to_json()
+    assert again.bonds["length"].tobytes() == frame.bonds["length"].tobytes()
+    assert again.bonds["mutual"].dtype == bool
+    empty = frame_with(4)
+    assert FrameResult.from_json(empty.to_json()).to_json() == empty.to_json()
+
+
+@pytest.mark.parametrize("cuts", [[1], [2, 3, 4], [10], [5, 6, 25], [20, 39]])
+@pytest.mark.parametrize("step", [1, 3])
+def test_every_statistic_merges_to_one_pass(cuts, step):
+    frames = random_run(40, step=step, start=2)
+    whole, merged = RunStatistics(plan(step)), RunStatistics(plan(step))
+    for frame in frames:
+        whole.update(frame)
+    for part in np.split(np.arange(40), cuts):
+        piece, restored = RunStatistics(plan(step)), RunStatistics(plan(step))
+        for k in part:
+            piece.update(frames[k])
+        restored.load(piece.state())
+        merged.merge(restored)
+    for name, array in whole.state().items():
+        np.testing.assert_allclose(
+            merged.state()[name], array, rtol=1e-11, atol=1e-12, err_msg=name
+        )
+
+
+def brute_force_correlations(frames, n_lags):
+    """C and S by the definition, pair by pair and origin by origin."""
+    sets = [set(map(tuple, frame.molecules().tolist())) for frame in frames]
+    again, still, origins = np.zeros((3, n_lags))
+    for start, bonded in enumerate(sets):
+        for lag in range(min(n_lags, len(sets) - start)):
+            origins[lag] += len(bonded)
+            again[lag] += len(bonded & sets[start + lag])
+            still[lag] += len(bonded.intersection(*sets[start : start + lag + 1]))
+    return again / origins, still / origins
+
+
+def test_bond_correlations_match_brute_force():
+    frames = random_run(50, stay=0.85)
+    lifetime = BondLifetime(MASSES, max_lag=12)
+    for frame in frames:
+        lifetime.update(frame)
+    result = lifetime.result()
+    again, still = brute_force_correlations(frames, 13)
+    np.testing.assert_allclose(result.intermittent, again)
+    np.testing.assert_allclose(result.continuous, still)
+
+
+def test_lifetime_of_a_markov_chain_is_recovered():
+    frames = random_run(2000, stay=0.9, n_atoms=40)
+    lifetime = BondLifetime(MASSES, max_lag=50)
+    for frame in frames:
+        lifetime.update(frame)
+    result = lifetime.result()
+    exact = 2.0 / 0.1  # dt / probability of a break per frame
+    assert abs(result.lifetime_fs - exact) < 3 * result.lifetime_error_fs
+    assert result.lifetime_error_fs < 0.05 * exact
+    # C of a two-state chain relaxes to 1/2 with the eigenvalue 2 * 0.9 - 1.
+    expected = 0.5 + 0.5 * 0.8 ** (result.lag_fs / 2)
+    assert (np.abs(result.intermittent - expected) < 5 * result.intermittent_error + 1e-9).all()
+
+
+def test_lifetime_is_refused_where_the_vibration_is_not_resolved():
+    assert vibration_period(1.008, 1.008) == pytest.approx(7.6, abs=0.1)
+    for spacing, reason in [(10.0, "do not resolve"), (np.nan, "unknown"), (2.0, "")]:
+        lifetime = BondLifetime(MASSES)
+        for k in range(5):
+            lifetime.update(frame_with(k, [(0, 1)], time_fs=k * spacing))
+        assert reason in lifetime.result().refused
+        assert bool(reason) == bool(lifetime.result().refused)
+
+
+def test_lifetime_is_refused_for_uneven_times():
+    lifetime = BondLifetime(MASSES)
+    for k, time in enumerate([0.0, 1.0, 2.0, 2.5]):
+        lifetime.update(frame_with(k, [(0, 1)], time_fs=time))
+    assert "evenly" in lifetime.result().refused
+
+
+def test_bonds_that_never_break_give_a_bound_and_say_too_short():
+    lifetime = BondLifetime(MASSES)
+    for k in range(30):
+        lifetime.update(frame_with(k, [(0, 1), (2, 3)]))
+    result = lifetime.result()
+    assert result.breaks == 0 and result.too_short and np.isnan(result.lifetime_error_fs)
+    np.testing.assert_array_equal(result.continuous, 1)
+
+
+def test_time_series_prints_too_short_instead_of_an_error():
+    series = TimeSeries(["elf_phi"])
+    for k in range(40):
+        series.update(frame_with(k, scalars={"elf_phi": k / 40}))
+    average = series.result()["elf_phi"]
+    assert average.too_short and "too short" in str(average)
+    assert "undefined" in str(average.__class__(np.nan, np.nan, np.nan, 1.0, 3, True))
+
+
+def test_first_minimum_of_a_smooth_curve():
+    r = np.linspace(0.02, 4, 200)
+    g = np.exp(-(((r - 0.75) / 0.1) ** 2)) * 3 + 1 / (1 + np.exp(-(r - 1.6) / 0.1))
+    assert first_minimum(r, g) == pytest.approx(1.05, abs=0.1)
+    assert first_minimum(r, np.zeros_like(r)) is None
