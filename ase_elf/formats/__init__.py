@@ -1,0 +1,291 @@
+"""Reading and writing ELF grids: ELFCAR, cube, XSF and the binary store.
+
+The kind of a file is told by its content, when writing by its name. Whatever a file
+declares about its size is believed only once that many values were read. Light to
+import: ASE loads the entry points of this package at ``import ase.io``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from ase_elf.errors import FormatError, InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from ase import Atoms
+
+    from ase_elf.grid import ELFGrid
+
+FORMATS = {
+    "elfcar": "VASP ELFCAR (one or two spin blocks)",
+    "cube": "Gaussian cube",
+    "xsf": "XCrySDen structure with a 3D data grid",
+    "hdf5": "one frame of the binary store",
+    "store": "binary store: a directory of frames",
+}
+"""Names accepted as ``format=`` and what they are."""
+
+_SUFFIXES = {
+    ".cube": "cube",
+    ".cub": "cube",
+    ".xsf": "xsf",
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+    ".elfstore": "store",
+}
+
+# What parsing raises on text that is not what it should be.
+_PARSE_ERRORS = (
+    ArithmeticError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError
+)
+
+
+def read_elf(
+    path: str | os.PathLike,
+    *,
+    format: str | None = None,  # noqa: A002 - the name ASE uses
+    spin: str | None = None,
+    repeated_end_plane: bool | None = None,
+    frame: int | None = None,
+) -> ELFGrid:
+    """The ELF in a file.
+
+    Parameters
+    ----------
+    path : path-like
+        An ELFCAR, cube or XSF file, a frame of the binary store, or a store (directory).
+    format : str, optional
+        One of ``FORMATS``. By default the content decides.
+    spin : {"up", "down"}, optional
+        Which block of a spin-polarised ELFCAR. Without it, up is read, with a warning
+        where the two differ.
+    repeated_end_plane : bool, optional
+        Cube files only: whether the last plane along each axis repeats the first, as
+        CASTEP writes it, and is to be dropped. By default only where the comment names
+        castep2cube; where the planes merely look repeated, a warning says so.
+    frame : int, optional
+        Stores only: which frame. Needed where a store holds more than one.
+
+    Returns
+    -------
+    ELFGrid
+        Atoms periodic in three directions, shifted so that the grid starts at the
+        origin; ``info`` holds ``source`` (path) and ``format``, and ``origin`` (Å) or
+        ``spin`` where they apply.
+
+    Raises
+    ------
+    FormatError
+        If the file is truncated, malformed or of no known kind.
+    InputError
+        If its values are not an ELF, or an option does not apply to the format.
+    OSError
+        If it cannot be read at all.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile, os
+    >>> from ase.build import bulk
+    >>> from ase_elf import ELFGrid, read_elf, write_elf
+    >>> path = os.path.join(tempfile.mkdtemp(), "al.cube")
+    >>> write_elf(path, ELFGrid(np.full((4, 4, 4), 0.5), bulk("Al")))
+    >>> read_elf(path)
+    ELFGrid(Al, shape=(4, 4, 4), ELF 0.500 to 0.500)
+    """
+    from ase_elf.grid import ELFGrid
+
+    path = Path(path)
+    kind = _known(format) if format else detect(path)
+    options = {"spin": spin, "repeated_end_plane": repeated_end_plane, "frame": frame}
+    _refuse_stray_options(kind, options)
+    if kind in ("hdf5", "store"):
+        from ase_elf.formats import store
+
+        return store.read_frame(path) if kind == "hdf5" else store.read_store(path, frame)
+    try:
+        with path.open(encoding="utf-8", errors="replace") as fd:
+            atoms, values, info = _read_text(fd, kind, spin, repeated_end_plane)
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except _PARSE_ERRORS as error:
+        raise FormatError(
+            f"{path}: not a well-formed {FORMATS[kind]} ({error}); it may be truncated "
+            "or of another kind, which format= can say."
+        ) from error
+    try:
+        return ELFGrid(values, atoms, {"source": str(path), "format": kind, **info})
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def write_elf(
+    path: str | os.PathLike,
+    grid: ELFGrid,
+    *,
+    format: str | None = None,  # noqa: A002 - the name ASE uses
+    spin_down: ELFGrid | None = None,
+) -> None:
+    """Write an ELF; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+        ``*.cube``, ``*.xsf``, ``*.h5``, or a name containing ``ELFCAR``. For
+        ``*.elfstore`` the grid becomes the next frame of that store.
+    grid : ELFGrid
+        Text formats keep every bit of the float32 values, HDF5 rounds to 1/65535.
+    format : str, optional
+        One of ``FORMATS``, where the name does not say.
+    spin_down : ELFGrid, optional
+        ELFCAR only: the second block, ``grid`` being spin up.
+
+    Raises
+    ------
+    InputError
+        If the name says no format, or ``spin_down`` does not fit.
+    OutputError
+        If ``path`` is in the way of a store.
+    """
+    path = Path(path)
+    kind = _known(format) if format else _kind_by_name(path)
+    if kind is None:
+        raise InputError(
+            f"the name {path.name!r} says no format; use ELFCAR, *.cube, *.xsf, *.h5 or "
+            f"*.elfstore, or pass format= one of {', '.join(FORMATS)}."
+        )
+    if spin_down is not None and kind != "elfcar":
+        raise InputError(f"spin_down= goes into an ELFCAR only, not into {FORMATS[kind]}.")
+    if kind == "store":
+        from ase_elf.formats.store import ELFStore
+
+        ELFStore(path).append(grid)
+        return
+    with replacing(path) as part:
+        if kind == "hdf5":
+            from ase_elf.formats.store import write_frame
+
+            write_frame(part, grid)
+            return
+        with part.open("w", encoding="utf-8") as fd:
+            if kind == "elfcar":
+                from ase_elf.formats.elfcar import write_elfcar
+
+                write_elfcar(fd, grid.atoms, elf=grid, spin_down=spin_down)
+            elif kind == "cube":
+                from ase_elf.formats.cube import write_cube
+
+                write_cube(fd, grid)
+            else:
+                from ase_elf.formats.xsf import write_xsf
+
+                write_xsf(fd, grid)
+
+
+def detect(path: str | os.PathLike) -> str:
+    """Which of ``FORMATS`` a file is, by its first lines.
+
+    Raises
+    ------
+    FormatError
+        If it is none of them.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return "store"
+    with path.open("rb") as fd:
+        head = fd.read(4096)
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return "hdf5"
+    lines = head.decode("utf-8", errors="replace").splitlines()
+    if _looks_like_xsf(lines):
+        return "xsf"
+    counts = [_numbers(line) for line in lines[:6]]
+    if len(counts) == 6 and counts[2] in (4, 5) and counts[3:6] == [4, 4, 4]:
+        return "cube"
+    if len(counts) >= 5 and counts[1] in (1, 3) and min(counts[2:5]) >= 3:
+        return "elfcar"
+    guess = _kind_by_name(path)
+    if guess and guess != "store" and head.strip():
+        return guess  # its reader says what is wrong with it
+    raise FormatError(
+        f"{path}: {'empty' if not head.strip() else 'not a format known here'}; "
+        f"readable are {', '.join(FORMATS.values())}."
+    )
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place once written, and on disk."""
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        with part.open("rb+") as fd:
+            os.fsync(fd.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _read_text(
+    fd: TextIO, kind: str, spin: str | None, repeated_end_plane: bool | None
+) -> tuple[Atoms, np.ndarray, dict[str, Any]]:
+    if kind == "elfcar":
+        from ase_elf.formats.elfcar import read_blocks, select_spin
+
+        atoms, blocks = read_blocks(fd)
+        return atoms, *select_spin(blocks, spin)
+    if kind == "cube":
+        from ase_elf.formats.cube import read_cube
+
+        return read_cube(fd, repeated_end_plane=repeated_end_plane)
+    from ase_elf.formats.xsf import read_xsf
+
+    return read_xsf(fd)
+
+
+def _known(name: str) -> str:
+    if name not in FORMATS:
+        raise InputError(f"format {name!r} is not known; accepted are {', '.join(FORMATS)}.")
+    return name
+
+
+def _kind_by_name(path: Path) -> str | None:
+    if "ELFCAR" in path.name:
+        return "elfcar"
+    return _SUFFIXES.get(path.suffix.lower())
+
+
+def _refuse_stray_options(kind: str, options: dict[str, object]) -> None:
+    owner = {"spin": "elfcar", "repeated_end_plane": "cube", "frame": "store"}
+    for name, value in options.items():
+        if value is not None and owner[name] != kind:
+            raise InputError(f"{name}= applies to {FORMATS[owner[name]]}, not to {kind}.")
+
+
+def _looks_like_xsf(lines: list[str]) -> bool:
+    words = [line.split("#")[0].split() for line in lines]
+    first = next((word[0].upper() for word in words if word), "")
+    starts = ("CRYSTAL", "SLAB", "POLYMER", "MOLECULE", "PRIMVEC", "ATOMS", "BEGIN_", "DIM-GROUP")
+    return first.startswith(starts)
+
+
+def _numbers(line: str) -> int:
+    """How many numbers a line starts with."""
+    count = 0
+    for word in line.split():
+        try:
+            float(word)
+        except ValueError:
+            break
+        count += 1
+    return count
+
+
+__all__ = ["FORMATS", "detect", "read_elf", "replacing", "write_elf"]

@@ -1,0 +1,121 @@
+"""VASP's ELFCAR: a POSCAR, then the grid with x fastest, one block per spin channel.
+
+Laid out like CHGCAR but, unlike a density, not multiplied by the cell volume
+(https://vasp.at/wiki/ELFCAR); ASE's ``VaspChargeDensity`` would scale it. Also home of the
+``elfcar`` format of ``ase.io``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterator
+from io import StringIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
+
+from ase_elf.errors import ElfWarning, FormatError, InputError
+from ase_elf.formats.numbers import read_numbers, read_shape, write_numbers
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from ase_elf.grid import ELFGrid
+
+SPINS = ("up", "down")
+
+
+def read_blocks(fd: TextIO) -> tuple[Atoms, list[np.ndarray]]:
+    """Atoms and one (nx, ny, nz) float32 array per spin channel."""
+    lines = iter(fd)
+    atoms = _read_poscar(lines)
+    shape = read_shape(next((line for line in lines if line.strip()), "").split())
+    blocks = [_read_block(lines, shape)]
+    # Later blocks repeat the grid sizes; anything before that (augmentation
+    # occupancies, magnetic moments) is not grid data.
+    for line in lines:
+        if line.split() == [str(n) for n in shape]:
+            blocks.append(_read_block(lines, shape))
+    if len(blocks) > len(SPINS):
+        raise FormatError(
+            f"holds {len(blocks)} blocks; an ELFCAR has one, or two for spin up and down."
+        )
+    return atoms, blocks
+
+
+def select_spin(blocks: list[np.ndarray], spin: str | None) -> tuple[np.ndarray, dict[str, Any]]:
+    """The block asked for, and what to note about it in ``info``."""
+    if spin is not None and spin not in SPINS:
+        raise InputError(f"spin = {spin!r}; accepted are {', '.join(SPINS)}.")
+    if len(blocks) == 1:
+        if spin is not None:
+            raise InputError(f"spin = {spin!r}, but the ELFCAR holds a single, spin-paired ELF.")
+        return blocks[0], {}
+    if spin is None and not np.array_equal(*blocks):
+        warnings.warn(
+            "the ELFCAR holds spin up and spin down, which differ; up is read. "
+            "Pass spin='up' or 'down' to choose.",
+            ElfWarning,
+            stacklevel=3,
+        )
+    spin = spin or "up"
+    return blocks[SPINS.index(spin)], {"spin": spin}
+
+
+def read_elfcar(fd: TextIO, read_data: bool = False) -> Atoms | tuple[Atoms, list[np.ndarray]]:
+    """For ``ase.io.read("ELFCAR")``: the atoms, with ``read_data`` also the blocks.
+
+    The grid itself is better read with :func:`ase_elf.read_elf`.
+    """
+    atoms, blocks = read_blocks(fd)
+    return (atoms, blocks) if read_data else atoms
+
+
+def write_elfcar(
+    fd: TextIO, atoms: Atoms, *, elf: ELFGrid, spin_down: ELFGrid | None = None
+) -> None:
+    """For ``ase.io.write("ELFCAR", atoms, elf=grid)`` and :func:`ase_elf.write_elf`."""
+    from ase.io.vasp import write_vasp
+
+    if isinstance(atoms, list):  # ase.io.write hands over a list of images
+        (atoms,) = atoms
+    for grid in filter(None, (elf, spin_down)):
+        if grid.shape != elf.shape or not np.allclose(grid.cell, atoms.cell.array, atol=1e-6):
+            raise InputError(
+                f"the grid ({grid.shape}, cell {grid.cell.tolist()} Å) does not belong to the "
+                "structure or to the other spin channel."
+            )
+    write_vasp(fd, atoms, direct=True, ignore_constraints=True)
+    for grid in filter(None, (elf, spin_down)):
+        fd.write("\n" + " ".join(f"{n:5d}" for n in grid.shape) + "\n")
+        write_numbers(fd, grid.values.ravel(order="F"), per_line=5)
+
+
+def _read_block(lines: Iterator[str], shape: tuple[int, int, int]) -> np.ndarray:
+    return read_numbers(lines, shape).reshape(shape, order="F")
+
+
+def _read_poscar(lines: Iterator[str]) -> Atoms:
+    """The structure; its lines are counted here and parsed by ASE."""
+    from ase.io.vasp import read_vasp
+
+    header = list(itertools.islice(lines, 6))
+    if len(header) < 6:
+        raise FormatError("ends within the cell: the file is truncated.")
+    if not header[5].split()[0].isdigit():  # VASP 5: element names before the counts
+        header.append(next(lines, ""))
+    counts = header[-1].split("!")[0].split()
+    n_atoms = sum(int(count) for count in counts)
+    if n_atoms < 1:
+        raise FormatError(f"declares {n_atoms} atoms.")
+    mode = next(lines, "")
+    header.append(mode)
+    if mode.strip()[:1].lower() == "s":  # selective dynamics
+        header.append(next(lines, ""))
+    positions = [line for line in itertools.islice(lines, n_atoms) if line.strip()]
+    if len(positions) < n_atoms:
+        raise FormatError(
+            f"has {len(positions)} of {n_atoms} declared atoms: truncated, or the counts are wrong."
+        )
+    return read_vasp(StringIO("".join(header + positions)))

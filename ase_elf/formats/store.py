@@ -1,0 +1,249 @@
+"""Binary store: a directory with one small HDF5 file per frame.
+
+HDF5 cannot append to a file so that killing the process at any moment leaves it readable,
+so nothing is ever changed in place: a frame is written under another name, put on disk,
+and renamed. What bears a frame's name is finished. It also lets several processes write
+into one store, each its own frames, without locks.
+
+A frame holds ``elf`` (and ``sigma`` where known) as uint16 with the attribute ``scale``:
+value = integer * scale, error at most scale / 2 (7.6e-6 for the ELF); ``cell``,
+``positions`` (Å), ``numbers``, ``pbc``, and the attributes ``frame`` and ``info`` (JSON).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ase_elf.errors import FormatError, InputError, OutputError
+from ase_elf.formats import replacing
+
+if TYPE_CHECKING:
+    import h5py
+
+    from ase_elf.grid import ELFGrid
+
+LAYOUT = "ase_elf frame 1"
+"""Written into every frame; the number changes when an old reader would misread it."""
+
+_NAME = re.compile(r"frame-(\d{9})\.h5")
+_CONVENTION = "elf[ix, iy, iz] at fractional (ix/nx, iy/ny, iz/nz); periodic, end plane excluded"
+_INT_MAX = 65535
+_DEFLATE_LIMIT = 1100
+"""Deflate shrinks by at most 1032; a data set claiming more was never written."""
+
+
+class ELFStore:
+    """ELF grids of many frames, in a directory.
+
+    Parameters
+    ----------
+    path : path-like
+        The directory, by custom named ``*.elfstore``; made when the first frame is written.
+
+    Raises
+    ------
+    OutputError
+        If ``path`` is a file, or a directory that holds something else.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile, os
+    >>> from ase.build import bulk
+    >>> from ase_elf import ELFGrid
+    >>> store = ELFStore(os.path.join(tempfile.mkdtemp(), "run.elfstore"))
+    >>> store.append(ELFGrid(np.full((4, 4, 4), 0.25), bulk("Al")))
+    0
+    >>> store.append(ELFGrid(np.full((4, 4, 4), 0.5), bulk("Al")), frame=10)
+    10
+    >>> store.frames, store[10]
+    ([0, 10], ELFGrid(Al, shape=(4, 4, 4), ELF 0.500 to 0.500))
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path = Path(path)
+        if self.path.exists() and not self.path.is_dir():
+            raise OutputError(f"{self.path} is a file; a store is a directory. Choose a new name.")
+        foreign = [p.name for p in self._listing() if not p.name.startswith("frame-")]
+        if foreign:
+            raise OutputError(
+                f"{self.path} holds {foreign[0]!r} and is not an ELF store; choose an empty or "
+                "new directory."
+            )
+
+    @property
+    def frames(self) -> list[int]:
+        """Numbers of the finished frames, ascending."""
+        matches = (_NAME.fullmatch(p.name) for p in self._listing())
+        return sorted(int(match[1]) for match in matches if match)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __iter__(self) -> Iterator[ELFGrid]:
+        return (self[frame] for frame in self.frames)
+
+    def __contains__(self, frame: int) -> bool:
+        return self.file(frame).is_file()
+
+    def __getitem__(self, frame: int) -> ELFGrid:
+        file = self.file(frame)
+        if not file.is_file():
+            raise KeyError(
+                f"{self.path} has no frame {frame}; it holds {len(self)} frames"
+                + (f", {self.frames[0]} to {self.frames[-1]}." if len(self) else ".")
+            )
+        return read_frame(file)
+
+    def __repr__(self) -> str:
+        return f"ELFStore({str(self.path)!r}, {len(self)} frames)"
+
+    def file(self, frame: int) -> Path:
+        """Where ``frame`` is, or would be."""
+        if int(frame) != frame or not 0 <= frame < 10**9:
+            raise InputError(f"a frame number is an integer from 0 to 999999999, not {frame!r}.")
+        return self.path / f"frame-{int(frame):09d}.h5"
+
+    def append(self, grid: ELFGrid, frame: int | None = None, *, replace: bool = False) -> int:
+        """Write one frame; when this returns, the frame is on disk.
+
+        Parameters
+        ----------
+        grid : ELFGrid
+        frame : int, optional
+            Its number, by default one more than the largest there is.
+        replace : bool
+            Whether a frame of that number may be overwritten.
+
+        Returns
+        -------
+        int
+            The number of the frame.
+
+        Raises
+        ------
+        OutputError
+            If the frame exists and ``replace`` is false.
+        """
+        if frame is None:
+            existing = self.frames
+            frame = existing[-1] + 1 if existing else 0
+        file = self.file(frame)
+        if file.exists() and not replace:
+            raise OutputError(f"{file} exists already; pass replace=True or another frame number.")
+        self.path.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as part:
+            write_frame(part, grid, frame=int(frame))
+        return int(frame)
+
+    def _listing(self) -> list[Path]:
+        return list(self.path.iterdir()) if self.path.is_dir() else []
+
+
+def write_frame(path: Path, grid: ELFGrid, *, frame: int | None = None) -> None:
+    """Write ``grid`` to one HDF5 file, in place; callers rename it."""
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        file.attrs["layout"] = LAYOUT
+        file.attrs["convention"] = _CONVENTION
+        file.attrs["info"] = json.dumps(grid.info, default=_plain)
+        if frame is not None:
+            file.attrs["frame"] = frame
+        _write_scaled(file, "elf", grid.values, 1.0 / _INT_MAX)
+        if grid.sigma is not None:
+            _write_scaled(file, "sigma", grid.sigma, float(grid.sigma.max()) / _INT_MAX or 1.0)
+        file["cell"] = grid.cell
+        file["positions"] = grid.atoms.positions
+        file["numbers"] = grid.atoms.numbers.astype(np.int32)
+        file["pbc"] = grid.atoms.pbc
+
+
+def read_frame(path: Path) -> ELFGrid:
+    """The grid in one HDF5 file; :class:`FormatError` where it is not a whole frame."""
+    import h5py
+    from ase import Atoms
+
+    from ase_elf.grid import ELFGrid
+
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs.get("layout") != LAYOUT:
+                raise FormatError(
+                    f"{path}: layout {file.attrs.get('layout')!r}, expected {LAYOUT!r}."
+                )
+            info = json.loads(file.attrs["info"])
+            if "frame" in file.attrs:
+                info["frame"] = int(file.attrs["frame"])
+            values = _read_scaled(file, "elf")
+            sigma = _read_scaled(file, "sigma") if "sigma" in file else None
+            names = ("numbers", "positions", "cell", "pbc")
+            numbers, positions, cell, pbc = (_read_written(file, name) for name in names)
+        atoms = Atoms(numbers, positions, cell=cell, pbc=pbc)
+        return ELFGrid(values, atoms, {"source": str(path), "format": "hdf5", **info}, sigma)
+    except FormatError:
+        raise
+    except FileNotFoundError:
+        raise
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise FormatError(
+            f"{path}: not a whole frame of the binary store ({error}); remove it and write "
+            "that frame again."
+        ) from error
+
+
+def read_store(path: Path, frame: int | None) -> ELFGrid:
+    """One grid of a store, the only one where ``frame`` is not given."""
+    frames = ELFStore(path).frames if path.is_dir() else []
+    if not frames:
+        raise FormatError(f"{path}: holds no frames of an ELF store.")
+    if frame is None:
+        if len(frames) > 1:
+            raise InputError(
+                f"{path} holds {len(frames)} frames, {frames[0]} to {frames[-1]}; say which "
+                "with frame=."
+            )
+        frame = frames[0]
+    if frame not in frames:
+        raise InputError(f"{path} has no frame {frame}; it holds {frames[0]} to {frames[-1]}.")
+    return ELFStore(path)[frame]
+
+
+def _write_scaled(file: h5py.File, name: str, values: np.ndarray, scale: float) -> None:
+    integers = np.rint(values.astype(np.float64) / scale).astype(np.uint16)
+    data = file.create_dataset(
+        name, data=integers, chunks=integers.shape, compression="gzip", shuffle=True
+    )
+    data.attrs["scale"] = scale
+
+
+def _read_scaled(file: h5py.File, name: str) -> np.ndarray:
+    data = file[name]
+    if data.dtype != np.uint16:
+        raise FormatError(f"{file.filename}: {name} is {data.dtype}, expected uint16.")
+    scale = float(data.attrs["scale"])
+    return (_read_written(file, name) * scale).astype(np.float32)
+
+
+def _read_written(file: h5py.File, name: str) -> np.ndarray:
+    """A data set, refused before anything is allocated if its bytes are not in the file."""
+    data = file[name]
+    stored = data.id.get_storage_size()
+    if data.size * data.dtype.itemsize > _DEFLATE_LIMIT * stored + 64:
+        raise FormatError(
+            f"{file.filename}: {name} declares shape {data.shape} but stores {stored} bytes."
+        )
+    return data[()]
+
+
+def _plain(value: Any) -> Any:
+    """NumPy values and paths in ``info`` as JSON; the rest by its repr, never an error."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return str(value)
