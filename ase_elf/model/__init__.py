@@ -1,0 +1,15 @@
+"""Geometry → ELF: the field network, its evaluation on grids and points, its weights."""
+
+from ase_elf.model.field_model import FieldModel, Prediction
+from ase_elf.model.network import Architecture, FieldNetwork
+from ase_elf.model.weights import load_model, load_network, save_network
+
+__all__ = [
+    "Architecture",
+    "FieldModel",
+    "FieldNetwork",
+    "Prediction",
+    "load_model",
+    "load_network",
+    "save_network",
+]

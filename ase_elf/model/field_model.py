@@ -1,0 +1,224 @@
+"""FieldModel: a trained network applied to structures, on grids or at any points.
+
+Å outside, bohr inside. A grid is predicted in two steps: the network runs on the coarse
+grid that resolves z = logit(ELF) in the cell, and z is carried to the requested grid by
+Fourier interpolation, which for z is accurate where for ELF itself it is not.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from ase.units import Bohr
+
+from ase_elf.errors import InputError
+from ase_elf.model import spectral
+from ase_elf.model.neighbors import Surroundings
+from ase_elf.model.network import FieldNetwork
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+NATIVE_SPACING = 0.30
+"""bohr. Grid on which the network itself runs; see ``docs/field-model.md`` for the error."""
+
+CHUNK = 8192
+"""Points that go through the network together: enough to be fast, few enough for cache."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """ELF and its expected error.
+
+    Parameters
+    ----------
+    values : ndarray, float32, dimensionless in [0, 1]
+        On a grid (nx, ny, nz) or at points (n,).
+    sigma : ndarray or None
+        One standard deviation of the ELF, same shape.
+    """
+
+    values: np.ndarray
+    sigma: np.ndarray | None = None
+
+
+class FieldModel:
+    """Geometry to ELF.
+
+    Parameters
+    ----------
+    network : FieldNetwork
+    device : torch.device
+    dtype : torch.dtype
+    native_spacing : float, bohr
+        Spacing of the grid the network runs on.
+    """
+
+    def __init__(
+        self,
+        network: FieldNetwork,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        native_spacing: float = NATIVE_SPACING,
+    ) -> None:
+        self.network = network.to(device=device, dtype=dtype)
+        self.device, self.dtype = torch.device(device), dtype
+        self.native_spacing = native_spacing
+        self._waves: OrderedDict = OrderedDict()
+
+    @property
+    def arch(self):
+        return self.network.arch
+
+    def predict(
+        self, structures: list[Atoms], shapes: list[tuple[int, int, int]], *, sigma: bool = True
+    ) -> list[Prediction]:
+        """ELF of each structure on its grid.
+
+        Parameters
+        ----------
+        structures : list of ase.Atoms
+            Periodic in three dimensions; elements among those of the weights.
+        shapes : list of tuple of int
+            (nx, ny, nz) per structure, in the grid convention of :class:`ase_elf.ELFGrid`.
+        sigma : bool
+            Also the expected error.
+        """
+        return [self._on_grid(a, tuple(s), sigma) for a, s in zip(structures, shapes, strict=True)]
+
+    @torch.no_grad()
+    def predict_points(self, atoms: Atoms, xyz: np.ndarray, *, sigma: bool = True) -> Prediction:
+        """ELF at points, evaluated directly with no grid in between.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+        xyz : ndarray, shape (n, 3), Å
+            Cartesian; anywhere, wrapped into the cell.
+        sigma : bool
+            Also the expected error.
+        """
+        surroundings = self._surroundings(atoms)
+        coefficients = self._coefficients(atoms, surroundings)
+        points = np.atleast_2d(np.asarray(xyz, dtype=float)) / Bohr
+        z, log_error = [], []
+        for part in np.array_split(points, max(1, -(-len(points) // (CHUNK // 4)))):
+            if len(part):
+                invariants = self.network.read(*self._put(surroundings.around(part)), coefficients)
+                z.append(self.network.value(invariants)[:, 0])
+                log_error.append(self.network.log_error(invariants)[:, 0] if sigma else None)
+        if not z:
+            return Prediction(np.empty(0, np.float32), np.empty(0, np.float32) if sigma else None)
+        return _prediction(torch.cat(z), torch.cat(log_error) if sigma else None)
+
+    @torch.no_grad()
+    def _on_grid(self, atoms: Atoms, shape: tuple[int, int, int], sigma: bool) -> Prediction:
+        cell = atoms.cell.array / Bohr
+        native = native_shape(cell, self.native_spacing)
+        coefficients = self._coefficients(atoms, self._surroundings(atoms))
+        fractional = torch.from_numpy(atoms.get_scaled_positions()).to(self.device)
+        waves = self._waves_of(cell, native)
+        reading = self.network.read
+        mixed = spectral.fields(reading, waves, fractional, coefficients)
+        n_outputs = 2 if sigma else 1
+        outputs = torch.empty(n_outputs, mixed[0].shape[-1], device=self.device, dtype=self.dtype)
+        for start in range(0, outputs.shape[1], CHUNK):
+            part = slice(start, start + CHUNK)
+            invariants = reading.invariants([f[..., part].movedim(-1, 0) for f in mixed])
+            outputs[0, part] = self.network.value(invariants)[:, 0]
+            if sigma:
+                outputs[1, part] = self.network.log_error(invariants)[:, 0]
+        fine = [upsample(out.view(native), shape) for out in outputs]
+        return _prediction(fine[0], fine[1] if sigma else None)
+
+    def _surroundings(self, atoms: Atoms) -> Surroundings:
+        return Surroundings.of(
+            atoms.cell.array / Bohr, atoms.get_positions() / Bohr, self.arch.cutoff
+        )
+
+    def _coefficients(self, atoms: Atoms, surroundings: Surroundings) -> torch.Tensor:
+        known = {number: i for i, number in enumerate(self.arch.elements)}
+        unknown = sorted(set(atoms.numbers.tolist()) - set(known))
+        if unknown:
+            raise InputError(
+                f"atomic numbers {unknown} are not known to these weights, "
+                f"which cover {list(self.arch.elements)}."
+            )
+        species = torch.tensor([known[number] for number in atoms.numbers], device=self.device)
+        neighbours = surroundings.around(atoms.get_positions() / Bohr, skip_self=True)
+        return self.network.coefficients(species, *self._put(neighbours))
+
+    def _put(self, neighbours: tuple[np.ndarray, np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+        index, vectors = neighbours
+        return (
+            torch.from_numpy(index).to(self.device),
+            torch.from_numpy(vectors).to(device=self.device, dtype=self.dtype),
+        )
+
+    def _waves_of(self, cell: np.ndarray, shape: tuple[int, int, int]) -> spectral.Waves:
+        """Kept for the last few cells: in a run at constant volume the cell never changes."""
+        key = (cell.tobytes(), shape)
+        if key not in self._waves:
+            self._waves[key] = spectral.Waves.of(
+                cell, shape, self.network.read, self.device, self.dtype
+            )
+            while len(self._waves) > 2:
+                self._waves.popitem(last=False)
+        return self._waves[key]
+
+
+def _prediction(z: torch.Tensor, log_error: torch.Tensor | None) -> Prediction:
+    def array(tensor):
+        return tensor.to(torch.float32).cpu().numpy()
+
+    return Prediction(
+        array(torch.sigmoid(z)), None if log_error is None else array(torch.exp(log_error))
+    )
+
+
+def native_shape(cell: np.ndarray, spacing: float) -> tuple[int, int, int]:
+    """Smallest odd grid, good for FFTs, with planes at most ``spacing`` apart.
+
+    Odd, because then every plane wave of the grid has its negative on the grid too, and
+    interpolation needs no rule for the one in the middle.
+    """
+    # Distance between lattice planes, not the length of the vector, is what limits a grid.
+    heights = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
+    return tuple(_odd_fast_length(int(np.ceil(height / spacing))) for height in heights)
+
+
+def _odd_fast_length(n: int) -> int:
+    n = max(3, n + (n + 1) % 2)
+    while True:
+        rest = n
+        for prime in (3, 5, 7, 11, 13):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return n
+        n += 2
+
+
+def upsample(field: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+    """Fourier interpolation of a real periodic field given on an odd grid.
+
+    Exact for the trigonometric polynomial through the given values, on any grid: where
+    ``shape`` is coarser, a multiple of it is filled and every n-th point kept.
+    """
+    steps = [max(1, -(-have // want)) for have, want in zip(field.shape, shape, strict=True)]
+    fine = [want * step for want, step in zip(shape, steps, strict=True)]
+    if tuple(fine) != tuple(field.shape):
+        spectrum = torch.fft.rfftn(field, norm="forward")
+        padded = spectrum.new_zeros(fine[0], fine[1], fine[2] // 2 + 1)
+        hx, hy = (n // 2 + 1 for n in field.shape[:2])
+        lz = spectrum.shape[2]
+        for sx, dx in ((slice(0, hx), slice(0, hx)), (slice(hx, None), slice(hx - field.shape[0], None))):
+            for sy, dy in ((slice(0, hy), slice(0, hy)), (slice(hy, None), slice(hy - field.shape[1], None))):
+                padded[dx, dy, :lz] = spectrum[sx, sy]
+        field = torch.fft.irfftn(padded, s=fine, norm="forward")
+    return field[:: steps[0], :: steps[1], :: steps[2]]

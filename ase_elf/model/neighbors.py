@@ -1,0 +1,75 @@
+"""Which atoms a point sees: padded neighbour tables in a periodic cell of any shape.
+
+Lengths in bohr. A grid point and an atom are both just points here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """A periodic structure ready to be asked who is near a point.
+
+    Parameters
+    ----------
+    cell : ndarray, shape (3, 3), bohr
+    positions : ndarray, shape (n_atoms, 3), bohr
+    cutoff : float, bohr
+    """
+
+    cell: np.ndarray
+    cutoff: float
+    images: np.ndarray
+    origin: np.ndarray
+    tree: cKDTree
+
+    @classmethod
+    def of(cls, cell: np.ndarray, positions: np.ndarray, cutoff: float) -> Surroundings:
+        inverse = np.linalg.inv(cell)
+        wrapped = (positions @ inverse) % 1.0
+        # A sphere of the cutoff reaches this far in fractional coordinates.
+        reach = cutoff * np.linalg.norm(inverse, axis=0)
+        steps = [np.arange(-np.ceil(m), np.ceil(m) + 1) for m in reach]
+        shifts = np.stack(np.meshgrid(*steps, indexing="ij"), -1).reshape(-1, 3)
+        images = (wrapped[None] + shifts[:, None]).reshape(-1, 3)
+        origin = np.tile(np.arange(len(positions)), len(shifts))
+        keep = ((images > -reach - 1e-9) & (images < 1 + reach + 1e-9)).all(1)
+        images = images[keep] @ cell
+        return cls(cell, cutoff, images, origin[keep], cKDTree(images))
+
+    def around(
+        self, points: np.ndarray, *, skip_self: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Neighbours of each point within the cutoff.
+
+        Parameters
+        ----------
+        points : ndarray, shape (n, 3), bohr
+        skip_self : bool
+            Leave out an atom that sits exactly on the point (but not its images).
+
+        Returns
+        -------
+        index : ndarray, shape (n, width), int64
+            Atom numbers; padding repeats atom 0.
+        vectors : ndarray, shape (3, n, width), float64, bohr
+            From point to neighbour; padding lies beyond the cutoff, where every basis
+            function is exactly zero.
+        """
+        inverse = np.linalg.inv(self.cell)
+        inside = ((points @ inverse) % 1.0) @ self.cell
+        width = int(self.tree.query_ball_point(inside, self.cutoff, return_length=True).max())
+        width = max(width, 2)  # cKDTree drops the axis when asked for a single neighbour
+        lengths, found = self.tree.query(inside, k=width, distance_upper_bound=self.cutoff)
+        missing = found == len(self.images)
+        if skip_self:
+            missing |= lengths < 1e-6
+        found = np.where(missing, 0, found)
+        vectors = self.images[found] - inside[:, None]
+        vectors[missing] = 2 * self.cutoff
+        return np.where(missing, 0, self.origin[found]), np.moveaxis(vectors, -1, 0).copy()

@@ -1,0 +1,200 @@
+"""The network from geometry to ELF: atoms and points read the same fields.
+
+Each atom carries coefficients. Summed over atoms, coefficient times radial function times
+harmonic makes smooth fields in space; a *reading* is what those fields are at a place,
+reduced to rotation invariants. Atoms read first and update their coefficients (so a bond
+knows its neighbourhood); then a point of space reads, and a small network turns the
+reading into z with ELF = 1 / (1 + exp(-z)). Since ELF = 1 / (1 + χ²), z is -2 ln χ of the
+Becke-Edgecombe definition (doi 10.1063/1.458517).
+
+Lengths in bohr. Owns the parameters; knows nothing of files, grids or ASE.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import nn
+
+from ase_elf.model.basis import harmonics, radial, symmetric_matrices
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What fixes the shape of the parameters.
+
+    Parameters
+    ----------
+    elements : tuple of int
+        Atomic numbers known to the weights.
+    cutoff : float, bohr
+        Reach of one reading. Information travels ``(n_updates + 1) * cutoff``.
+    n_radial : int
+        Radial functions per atom.
+    channels, point_channels : tuple of int
+        Fields per degree l = 0, 1, ... that atoms and points read; non-increasing. Points
+        are many more than atoms, so their reading sets the cost of a prediction.
+    n_updates : int
+        How often atoms read before points do.
+    hidden : int
+        Width of the networks behind a reading.
+    """
+
+    elements: tuple[int, ...]
+    cutoff: float = 6.0
+    n_radial: int = 10
+    channels: tuple[int, ...] = (32, 24, 16, 12, 8)
+    point_channels: tuple[int, ...] = (32, 16, 12, 8, 4)
+    n_updates: int = 2
+    hidden: int = 128
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict) -> Architecture:
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+
+
+class Reading(nn.Module):
+    """Fields at places, as rotation invariants.
+
+    Two ways lead to the same fields: :meth:`gather` sums over neighbours in real space,
+    and :mod:`ase_elf.model.spectral` sums over a whole grid in reciprocal space.
+
+    Parameters
+    ----------
+    channels : tuple of int
+        Fields per degree; the l = 0 ones use all coefficients, higher degrees the first.
+    n_radial : int
+    cutoff : float, bohr
+    """
+
+    def __init__(self, channels: tuple[int, ...], n_radial: int, cutoff: float) -> None:
+        super().__init__()
+        self.channels, self.n_radial, self.cutoff = channels, n_radial, cutoff
+        self.degree = len(channels) - 1
+        self.n_cubic = min(channels[1:3]) if self.degree >= 2 else 0
+        self.n_invariants = sum(channels) + self.n_cubic
+        self.radial = nn.Parameter(torch.randn(n_radial, channels[0]) / n_radial**0.5)
+        self.mix = nn.ParameterList(
+            torch.randn(k, k) / k**0.5 + torch.eye(k) for k in channels[1:]
+        )
+        self.register_buffer("shift", torch.zeros(self.n_invariants))
+        self.register_buffer("scale", torch.ones(self.n_invariants))
+        matrices = torch.tensor(symmetric_matrices(), dtype=torch.float32)
+        self.register_buffer("matrices", matrices, persistent=False)
+
+    def gather(
+        self, index: torch.Tensor, vectors: torch.Tensor, coefficients: torch.Tensor
+    ) -> list[torch.Tensor]:
+        """Fields at points from their neighbours.
+
+        Parameters
+        ----------
+        index : Tensor, shape (n, width), int64
+        vectors : Tensor, shape (3, n, width), bohr
+        coefficients : Tensor, shape (n_atoms, channels[0])
+
+        Returns
+        -------
+        list of Tensor, shapes (n, channels[l], 2l + 1)
+        """
+        functions = radial((vectors * vectors).sum(0), self.n_radial, self.cutoff)
+        weights = functions.flatten(1).T @ self.radial
+        weights = weights.view(*index.shape, -1) * nn.functional.embedding(index, coefficients)
+        angular = harmonics(vectors, self.degree).movedim(0, -1)
+        # One product for all degrees beats one each, though some of it is thrown away.
+        both = weights.transpose(1, 2) @ angular
+        return [both[:, :k, l * l : (l + 1) ** 2] for l, k in enumerate(self.channels)]
+
+    def mixed(self, fields: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Fields of each degree l ≥ 1 combined over channels, before any product."""
+        mixed = (
+            torch.einsum("qk,nkm->nqm", mix, field)
+            for mix, field in zip(self.mix, fields[1:], strict=True)
+        )
+        return [fields[0], *mixed]
+
+    def raw_invariants(self, mixed: list[torch.Tensor]) -> torch.Tensor:
+        """Invariants of mixed fields before they are standardised, (n, n_invariants)."""
+        parts = [mixed[0][..., 0]]
+        # The square root tames the spread of squares; the 1 keeps it smooth at zero.
+        parts += [torch.sqrt(1 + (f * f).sum(-1)) - 1 for f in mixed[1:]]
+        if self.n_cubic:
+            v, t = mixed[1][:, : self.n_cubic], mixed[2][:, : self.n_cubic]
+            tensor = torch.einsum("nqm,mij->nqij", t, self.matrices.to(t.dtype))
+            cubic = torch.einsum("nqi,nqij,nqj->nq", v, tensor, v)
+            size = 1 + (v * v).sum(-1) + (t * t).sum(-1)
+            parts.append(cubic / size)
+        return torch.cat(parts, dim=-1)
+
+    def invariants(self, mixed: list[torch.Tensor]) -> torch.Tensor:
+        """Standardised invariants of mixed fields, shape (n, n_invariants)."""
+        return (self.raw_invariants(mixed) - self.shift) * self.scale
+
+    def forward(self, index, vectors, coefficients) -> torch.Tensor:
+        return self.invariants(self.mixed(self.gather(index, vectors, coefficients)))
+
+
+def _head(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(n_in, hidden),
+        nn.SiLU(),
+        nn.Linear(hidden, hidden),
+        nn.SiLU(),
+        nn.Linear(hidden, n_out),
+    )
+
+
+class FieldNetwork(nn.Module):
+    """Atoms and points to z = logit(ELF) and the logarithm of its expected error.
+
+    Parameters
+    ----------
+    arch : Architecture
+    """
+
+    def __init__(self, arch: Architecture) -> None:
+        super().__init__()
+        self.arch = arch
+        width = arch.channels[0]
+        self.species = nn.Parameter(torch.ones(len(arch.elements), width))
+        basis = arch.n_radial, arch.cutoff
+        self.readings = nn.ModuleList(
+            Reading(arch.channels, *basis) for _ in range(arch.n_updates)
+        )
+        self.updates = nn.ModuleList(
+            _head(reading.n_invariants, arch.hidden, width) for reading in self.readings
+        )
+        self.read = Reading(arch.point_channels, *basis)
+        self.value = _head(self.read.n_invariants, arch.hidden, 1)
+        self.log_error = _head(self.read.n_invariants, 32, 1)
+
+    def coefficients(
+        self, species: torch.Tensor, index: torch.Tensor, vectors: torch.Tensor
+    ) -> torch.Tensor:
+        """What each atom puts into the fields that points read.
+
+        Parameters
+        ----------
+        species : Tensor, shape (n_atoms,), int64
+            Positions in ``arch.elements``.
+        index, vectors : Tensor
+            Neighbours of the atoms, themselves excluded (:class:`Surroundings`).
+
+        Returns
+        -------
+        Tensor, shape (n_atoms, channels[0])
+        """
+        c = self.species[species]
+        for reading, update in zip(self.readings, self.updates, strict=True):
+            c = c + update(reading(index, vectors, c))
+        return c
+
+    def forward(
+        self, invariants: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """z and log σ(ELF) from the invariants a point reads, each of shape (n,)."""
+        return self.value(invariants)[:, 0], self.log_error(invariants)[:, 0]

@@ -1,0 +1,102 @@
+"""Weights on disk: safetensors with the architecture in their header, and a digest.
+
+Nothing here executes code from a file: no pickle, no network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ase_elf.errors import FormatError, InputError
+from ase_elf.model.field_model import FieldModel
+from ase_elf.model.network import Architecture, FieldNetwork
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def save_network(path: Path, network: FieldNetwork) -> str:
+    """Write weights; returns their digest."""
+    header = {"architecture": json.dumps(network.arch.to_dict())}
+    tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    save_file(tensors, path, metadata=header)
+    return digest(path)
+
+
+def load_network(path: Path, expected: str | None = None) -> FieldNetwork:
+    """Read weights; :class:`FormatError` if the file is damaged or not what was expected."""
+    try:
+        if expected and digest(path) != expected:
+            raise FormatError(
+                f"{path} is not the file its card describes (SHA-256 {digest(path)}, "
+                f"expected {expected}); install the domain pack again."
+            )
+        with safe_open(path, framework="pt") as handle:
+            arch = Architecture.from_dict(json.loads(handle.metadata()["architecture"]))
+            tensors = {name: handle.get_tensor(name) for name in handle.keys()}
+        network = FieldNetwork(arch)
+        network.load_state_dict(tensors)
+    except (OSError, KeyError, TypeError, RuntimeError, ValueError, SafetensorError) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(f"cannot read weights from {path}: {error}") from error
+    return network.requires_grad_(False).eval()
+
+
+def choose_device(device: str | None) -> torch.device:
+    """``None`` means the first CUDA device where there is one, else the CPU."""
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise InputError(f"device {device!r} is not one torch knows: 'cpu' or 'cuda[:i]'.") from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device {device!r} was asked for, but torch sees no CUDA device here.")
+    return chosen
+
+
+def choose_dtype(dtype: str) -> torch.dtype:
+    kinds = {"float32": torch.float32, "float64": torch.float64}
+    if dtype not in kinds:
+        raise InputError(f"dtype {dtype!r} is not one of {', '.join(kinds)}.")
+    return kinds[dtype]
+
+
+def load_model(
+    path: Path, *, digest: str | None = None, device: str | None = None, dtype: str = "float32"
+) -> FieldModel:
+    """The model in a weights file, once per process, device and precision.
+
+    Parameters
+    ----------
+    path : Path
+    digest : str, optional
+        SHA-256 that the file must have.
+    device : str, optional
+        ``"cpu"``, ``"cuda"`` or ``"cuda:1"``; by default CUDA where there is one.
+    dtype : str
+        ``"float32"`` or ``"float64"``.
+
+    Raises
+    ------
+    FormatError
+        The file is damaged, of another kind, or not the one with this digest.
+    InputError
+        Unknown device or precision.
+    """
+    return _load(Path(path), digest, choose_device(device), choose_dtype(dtype))
+
+
+@lru_cache(maxsize=8)
+def _load(path: Path, expected: str | None, device: torch.device, dtype: torch.dtype) -> FieldModel:
+    return FieldModel(load_network(path, expected), device=device, dtype=dtype)

@@ -1,0 +1,72 @@
+"""Turning a fitted network into a domain pack: weights file and model card.
+
+Writes ``weights.safetensors`` and ``card.json`` into a folder; everything on the card that
+can be computed is computed here, the rest comes from the pack's ``card.yaml``.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from ase_elf.domains import describe
+from ase_elf.model import FieldNetwork, save_network
+from ase_elf.training.evaluate import Score
+from ase_elf.training.labels import Label, digest
+
+WEIGHTS = "weights.safetensors"
+
+
+def write_pack(
+    folder: Path,
+    network: FieldNetwork,
+    *,
+    train: list[Label],
+    recipe: dict,
+    scores: list[Score],
+) -> dict:
+    """Write weights and card; returns the card.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``card.yaml``: name, elements, bonds, what was trained on what, where it fails.
+    network : FieldNetwork
+    train : list of Label
+        What the network was fitted to; their range becomes the trained range.
+    recipe : dict
+        The fit's configuration.
+    scores : list of Score
+        On structures that were not trained on.
+    """
+    card = yaml.safe_load((folder / "card.yaml").read_text())
+    card["weights"] = {"file": WEIGHTS, "sha256": save_network(folder / WEIGHTS, network)}
+    card["trained_range"] = trained_range(train)
+    card["training"] = {
+        "labels": len(train),
+        "label_digest": digest(train),
+        "kinds": {k: sum(l.kind == k for l in train) for k in sorted({l.kind for l in train})},
+        "parameters": sum(p.numel() for p in network.parameters()),
+        **recipe,
+    }
+    card["accuracy"] = [_row(score) for score in scores]
+    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    return card
+
+
+def trained_range(labels: list[Label]) -> dict[str, list[float]]:
+    """Least and greatest of each quantity of :func:`ase_elf.domains.describe`."""
+    seen = [describe(label.atoms) for label in labels]
+    return {
+        quantity: [round(float(f([s[quantity] for s in seen])), 4) for f in (np.min, np.max)]
+        for quantity in seen[0]
+    }
+
+
+def _row(score: Score) -> dict:
+    row = {k: getattr(score, k) for k in ("name", "kind", "split")}
+    numbers = ("r_s", "r2", "mae", "rmse", "bias", "coverage", "phi", "phi_reference")
+    return row | {k: round(float(getattr(score, k)), 5) for k in numbers}

@@ -1,0 +1,66 @@
+"""Points drawn from labels, with their neighbours worked out once and kept.
+
+Finding neighbours would cost as much as a training step, so each label gets a fixed pool
+of random grid points; a batch is rows of the pools of a few labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ase_elf.model.neighbors import Surroundings
+from ase_elf.model.network import Architecture
+from ase_elf.training.labels import FULL_SCALE, Label
+
+
+@dataclass(frozen=True)
+class Pool:
+    """One label ready for training.
+
+    Parameters
+    ----------
+    label : Label
+    species : Tensor, shape (n_atoms,), int64
+    atom_index, atom_vectors : Tensor
+        Neighbours of the atoms: (n_atoms, width) int64 and (3, n_atoms, width) bohr.
+    index, vectors : Tensor
+        Neighbours of the points: (n, width) int32 and (3, n, width) bohr.
+    target : Tensor, shape (n,)
+        ELF at the points.
+    """
+
+    label: Label
+    species: torch.Tensor
+    atom_index: torch.Tensor
+    atom_vectors: torch.Tensor
+    index: torch.Tensor
+    vectors: torch.Tensor
+    target: torch.Tensor
+
+    @classmethod
+    def draw(
+        cls, label: Label, arch: Architecture, n_points: int, rng: np.random.Generator
+    ) -> Pool:
+        """``n_points`` random grid points of ``label`` (all of them if it has fewer)."""
+        surroundings = Surroundings.of(label.cell, label.positions, arch.cutoff)
+        n_points = min(n_points, label.elf.size)
+        chosen = rng.choice(label.elf.size, n_points, replace=False)
+        fractional = np.stack(np.unravel_index(chosen, label.elf.shape), -1) / label.elf.shape
+        index, vectors = surroundings.around(fractional @ label.cell)
+        atom_index, atom_vectors = surroundings.around(label.positions, skip_self=True)
+        return cls(
+            label,
+            torch.tensor([arch.elements.index(z) for z in label.numbers]),
+            torch.from_numpy(atom_index),
+            torch.from_numpy(atom_vectors.astype(np.float32)),
+            torch.from_numpy(index.astype(np.int32)),
+            torch.from_numpy(vectors.astype(np.float32)),
+            torch.from_numpy((label.elf.ravel()[chosen] / FULL_SCALE).astype(np.float32)),
+        )
+
+    def rows(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Index, vectors and target of some points."""
+        return self.index[rows].long(), self.vectors[:, rows], self.target[rows]

@@ -1,0 +1,174 @@
+"""The field model: symmetries to round-off, one answer from grids and points, safe files."""
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import make_supercell
+from scipy.spatial.transform import Rotation
+
+from ase_elf.errors import FormatError, InputError
+from ase_elf.model import Architecture, FieldModel, FieldNetwork, load_model, save_network
+from ase_elf.model.field_model import native_shape, upsample
+
+
+def small_network(seed=0):
+    """Random weights, but of the size that training gives: every part matters."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = FieldNetwork(
+            Architecture((1, 8), channels=(8, 6, 4, 3, 2), point_channels=(8, 4, 3, 2, 2), hidden=16)
+        )
+        with torch.no_grad():
+            network.species.normal_()
+    return network.requires_grad_(False)
+
+
+def triclinic(n=10, seed=1):
+    rng = np.random.default_rng(seed)
+    cell = np.array([[4.0, 0, 0], [0.9, 3.6, 0], [-0.5, 0.7, 4.3]])
+    positions = rng.random((n, 3)) @ cell
+    return Atoms(numbers=rng.choice([1, 8], n), positions=positions, cell=cell, pbc=True)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return FieldModel(small_network(), dtype=torch.float64)
+
+
+def at(model, atoms, xyz):
+    return model.predict_points(atoms, xyz).values
+
+
+POINTS = np.random.default_rng(5).normal(scale=4, size=(40, 3))
+
+
+def test_moving_atoms_and_points_together_changes_nothing(model):
+    atoms = triclinic()
+    moved = atoms.copy()
+    shift = np.array([0.37, -5.21, 1.93])
+    moved.positions += shift
+    np.testing.assert_allclose(at(model, moved, POINTS + shift), at(model, atoms, POINTS), atol=1e-6)
+
+
+def test_rotating_cell_atoms_and_points_changes_nothing(model):
+    atoms = triclinic()
+    turn = Rotation.from_euler("xyz", [0.4, -1.2, 2.0]).as_matrix()
+    turned = atoms.copy()
+    turned.set_cell(atoms.cell.array @ turn.T)
+    turned.positions = atoms.positions @ turn.T
+    np.testing.assert_allclose(at(model, turned, POINTS @ turn.T), at(model, atoms, POINTS), atol=1e-6)
+
+
+def test_order_of_atoms_does_not_matter(model):
+    atoms = triclinic()
+    np.testing.assert_allclose(at(model, atoms[::-1], POINTS), at(model, atoms, POINTS), atol=1e-6)
+
+
+def test_another_cell_of_the_same_crystal_gives_the_same_field(model):
+    atoms = triclinic()
+    other = make_supercell(atoms, [[2, 1, 0], [0, 1, 0], [1, 0, 1]])
+    np.testing.assert_allclose(at(model, other, POINTS), at(model, atoms, POINTS), atol=1e-6)
+
+
+def test_elements_are_told_apart(model):
+    atoms = triclinic()
+    swapped = atoms.copy()
+    swapped.numbers = np.where(atoms.numbers == 1, 8, 1)
+    assert np.abs(at(model, swapped, POINTS) - at(model, atoms, POINTS)).max() > 1e-3
+
+
+def test_fields_in_reciprocal_space_equal_sums_over_neighbours(model):
+    fine = FieldModel(model.network, dtype=torch.float64, native_spacing=0.16)
+    atoms = triclinic()
+    shape = (9, 10, 12)
+    index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1).reshape(-1, 3)
+    points = (index / shape) @ atoms.cell.array
+    on_grid = fine.predict([atoms], [shape])[0]
+    direct = fine.predict_points(atoms, points)
+    # What is left is the part of z beyond the grid's plane waves, not a mistake of sign:
+    # it falls with the spacing.
+    np.testing.assert_allclose(on_grid.values.ravel(), direct.values, atol=2e-3)
+    np.testing.assert_allclose(on_grid.sigma.ravel(), direct.sigma, rtol=2e-2)
+
+
+def test_a_finer_grid_contains_the_coarser_one(model):
+    atoms = triclinic()
+    coarse, fine = model.predict([atoms] * 2, [(12, 10, 8), (24, 40, 24)])
+    np.testing.assert_allclose(fine.values[::2, ::4, ::3], coarse.values, atol=1e-6)
+
+
+def test_batch_equals_one_by_one(model):
+    structures = [triclinic(seed=s) for s in range(3)]
+    shapes = [(8, 9, 10), (10, 10, 10), (12, 8, 9)]
+    together = model.predict(structures, shapes)
+    for atoms, shape, one in zip(structures, shapes, together, strict=True):
+        np.testing.assert_array_equal(model.predict([atoms], [shape])[0].values, one.values)
+
+
+def test_single_precision_agrees_with_double():
+    atoms = triclinic()
+    single = FieldModel(small_network(), dtype=torch.float32)
+    double = FieldModel(small_network(), dtype=torch.float64)
+    a, b = (m.predict([atoms], [(12, 12, 12)])[0].values for m in (single, double))
+    np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def test_unknown_element_is_named(model):
+    with pytest.raises(InputError, match=r"\[79\]"):
+        model.predict_points(Atoms("Au", cell=[4, 4, 4], pbc=True), POINTS)
+
+
+def test_no_points_give_an_empty_answer(model):
+    assert model.predict_points(triclinic(), np.empty((0, 3))).values.shape == (0,)
+
+
+def test_native_grid_is_odd_and_fine_enough():
+    cell = np.array([[20.0, 0, 0], [15.0, 9.0, 0], [0, 0, 7.7]])
+    shape = native_shape(cell, 0.3)
+    heights = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
+    assert all(n % 2 for n in shape)
+    assert (heights / shape <= 0.3).all()
+
+
+@pytest.mark.parametrize("shape", [(15, 21, 25), (18, 7, 50), (4, 5, 6), (15, 64, 9)])
+def test_upsampling_is_exact_for_what_the_grid_can_hold(shape):
+    def wave(n):
+        x, y, z = np.meshgrid(*[np.arange(k) / k for k in n], indexing="ij")
+        return np.cos(2 * np.pi * (7 * x - 3 * y + 2 * z)) + np.sin(2 * np.pi * (10 * y - 12 * z) + 1)
+
+    fine = upsample(torch.from_numpy(wave((15, 21, 25))), shape)
+    np.testing.assert_allclose(fine.numpy(), wave(shape), atol=1e-12)
+
+
+def test_weights_survive_a_round_trip(tmp_path):
+    network = small_network()
+    sha = save_network(tmp_path / "w.safetensors", network)
+    loaded = load_model(tmp_path / "w.safetensors", digest=sha, device="cpu", dtype="float64")
+    atoms = triclinic()
+    expected = FieldModel(small_network(), dtype=torch.float64)
+    np.testing.assert_array_equal(at(loaded, atoms, POINTS), at(expected, atoms, POINTS))
+
+
+def test_damaged_or_exchanged_weights_are_refused(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_network(path, small_network())
+    with pytest.raises(FormatError, match="not the file its card describes"):
+        load_model(path, digest="0" * 64)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(FormatError, match="cannot read weights"):
+        load_model(path)
+    with pytest.raises(FormatError, match="cannot read weights"):
+        load_model(tmp_path / "missing.safetensors")
+
+
+def test_unknown_device_and_precision_are_refused(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_network(path, small_network())
+    with pytest.raises(InputError, match="device 'tpux'"):
+        load_model(path, device="tpux")
+    with pytest.raises(InputError, match="float16"):
+        load_model(path, device="cpu", dtype="float16")
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="no CUDA device"):
+            load_model(path, device="cuda")
