@@ -155,19 +155,12 @@ class BuildConfig:
         InputError
             A key is unknown or missing, or a value has the wrong type.
         """
-        path = Path(path)
-        try:
-            loaded = yaml.safe_load(path.read_text())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise FormatError(f"cannot read {path}: {error}.") from error
-        if not isinstance(loaded, dict):
-            raise FormatError(f"{path} holds no mapping of keys to values.")
-        return cls.from_dict(loaded, folder=path.resolve().parent)
+        return cls.from_dict(read_mapping(path), folder=Path(path).resolve().parent)
 
     @classmethod
     def from_dict(cls, loaded: dict[str, Any], *, folder: Path = Path()) -> BuildConfig:
         """The configuration in a plain dict, as YAML gives it."""
-        values = dict(_checked(cls, loaded, ""))
+        values = dict(checked(cls, loaded, ""))
         sources = values["structures"]
         if not isinstance(sources, list) or not sources:
             raise InputError("structures: a list of files is needed, each with its `path`.")
@@ -175,14 +168,25 @@ class BuildConfig:
         values["output"] = folder / str(values["output"])
         for key, kind in (("points", PointChoice), ("cluster", ClusterChoice)):
             if values.get(key) is not None:
-                values[key] = kind(**_checked(kind, values[key], f"{key}."))
+                values[key] = kind(**checked(kind, values[key], f"{key}."))
         return cls(**values)
+
+
+def read_mapping(path: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML file; :class:`FormatError` where there is none."""
+    try:
+        loaded = yaml.safe_load(Path(path).read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise FormatError(f"cannot read {path}: {error}.") from error
+    if not isinstance(loaded, dict):
+        raise FormatError(f"{path} holds no mapping of keys to values.")
+    return loaded
 
 
 def _source(source: object, folder: Path) -> StructureSource:
     if isinstance(source, str):
         source = {"path": source}
-    values = dict(_checked(StructureSource, source, "structures."))
+    values = dict(checked(StructureSource, source, "structures."))
     values["path"] = folder / str(values["path"])
     values["index"] = str(values.get("index", ":"))
     return StructureSource(**values)
@@ -191,7 +195,7 @@ def _source(source: object, folder: Path) -> StructureSource:
 _KINDS = {"int": int, "str": str, "bool": bool, "float": (int, float), "dict": dict}
 
 
-def _checked(kind: type, loaded: object, where: str) -> dict[str, Any]:
+def checked(kind: type, loaded: object, where: str) -> dict[str, Any]:
     """``loaded`` if its keys, and the types of plain values, are those of the dataclass."""
     if not isinstance(loaded, dict):
         raise InputError(f"{where.rstrip('.')}: a mapping is needed, not {loaded!r}.")

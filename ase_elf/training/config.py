@@ -1,0 +1,75 @@
+"""TrainConfig: what `ase-elf train` is told, read from YAML and checked key by key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ase_elf.dataset.config import checked, read_mapping
+from ase_elf.errors import InputError
+from ase_elf.model import Architecture
+from ase_elf.training.fit import Recipe
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All that decides what a fit makes.
+
+    Parameters
+    ----------
+    labels : tuple of Path
+        Folders of labels, each with a ``split.csv``.
+    output : Path
+        Folder of the run: checkpoint and log. A run found there is continued.
+    pack : Path, optional
+        Folder with a ``card.yaml``, into which weights and card are written at the end.
+    kinds : tuple of str
+        Train only on these kinds of structure; all of them if empty.
+    architecture, recipe : dict
+        Fields of :class:`ase_elf.model.Architecture` and :class:`ase_elf.training.fit.Recipe`.
+    """
+
+    labels: tuple[Path, ...]
+    output: Path
+    pack: Path | None
+    kinds: tuple[str, ...]
+    architecture: Architecture
+    recipe: Recipe
+
+    @classmethod
+    def read(cls, path: str | Path) -> TrainConfig:
+        """The configuration in a YAML file; relative paths in it start at its folder.
+
+        Raises
+        ------
+        FormatError
+            The file is no YAML mapping.
+        InputError
+            A key is unknown or missing, or a value has the wrong type.
+        """
+        raw = RawConfig(**checked(RawConfig, read_mapping(path), ""))
+        folder = Path(path).resolve().parent
+        if not raw.labels:
+            raise InputError("labels: name at least one folder of labels.")
+        return cls(
+            labels=tuple(folder / str(item) for item in raw.labels),
+            output=folder / raw.output,
+            pack=folder / raw.pack if raw.pack else None,
+            kinds=tuple(raw.kinds),
+            architecture=Architecture.from_dict(
+                checked(Architecture, raw.architecture, "architecture.")
+            ),
+            recipe=Recipe(**checked(Recipe, raw.recipe, "recipe.")),
+        )
+
+
+@dataclass(frozen=True)
+class RawConfig:
+    """The same as it stands in YAML, before paths and nested parts are resolved."""
+
+    labels: list
+    output: str
+    architecture: dict
+    pack: str | None = None
+    kinds: list = field(default_factory=list)
+    recipe: dict = field(default_factory=dict)

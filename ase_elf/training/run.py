@@ -1,0 +1,59 @@
+"""From a configuration to a finished fit: reading labels, drawing points, writing the pack."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+
+from ase_elf.errors import InputError
+from ase_elf.model import FieldModel
+from ase_elf.training.config import TrainConfig
+from ase_elf.training.evaluate import score_label
+from ase_elf.training.fit import Fit
+from ase_elf.training.labels import Label, read_labels
+from ase_elf.training.pack import write_pack
+from ase_elf.training.samples import Pool
+
+
+def training_labels(settings: TrainConfig) -> list[Label]:
+    """What the fit may see: split ``train``, and of the chosen kinds."""
+    found = [label for folder in settings.labels for label in read_labels(folder, "train")]
+    chosen = [label for label in found if not settings.kinds or label.kind in settings.kinds]
+    if not chosen:
+        kinds = sorted({label.kind for label in found})
+        raise InputError(f"no training label is of kind {settings.kinds}; there are {kinds}.")
+    return chosen
+
+
+def prepare(settings: TrainConfig) -> Fit:
+    """A fit ready to run, continued from its checkpoint where there is one."""
+    rng = np.random.default_rng(settings.recipe.seed)
+    arch, recipe = settings.architecture, settings.recipe
+    train = [Pool.draw(label, arch, recipe.pool, rng) for label in training_labels(settings)]
+    validation = [
+        Pool.draw(label, arch, 2048, rng)
+        for folder in settings.labels
+        for label in read_labels(folder, "validation")
+    ]
+    return Fit(settings.output, recipe, arch, train, validation)
+
+
+def finish(settings: TrainConfig, fit: Fit) -> dict | None:
+    """Write the domain pack, where one is asked for; returns its card."""
+    if settings.pack is None:
+        return None
+    network = fit.network.requires_grad_(False).eval()
+    model = FieldModel(network)
+    held_out = [
+        label
+        for folder in settings.labels
+        for label in read_labels(folder, "validation", "test")
+    ]
+    return write_pack(
+        settings.pack,
+        network,
+        train=training_labels(settings),
+        recipe={"recipe": asdict(fit.recipe), "architecture": network.arch.to_dict()},
+        scores=[score_label(model, label) for label in held_out],
+    )
