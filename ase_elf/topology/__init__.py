@@ -1,0 +1,7 @@
+"""What an ELF grid says about bonding: critical points, basins, and the network they form."""
+
+from __future__ import annotations
+
+from ase_elf.topology.networking import Networking, networking
+
+__all__ = ["Networking", "networking"]

@@ -1,0 +1,239 @@
+"""The networking value of an ELF and its kin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ase_elf.topology.basins import Basins, Faces, find_basins, find_faces
+from ase_elf.topology.field import SplineField
+from ase_elf.topology.passes import Passes, raw_passes, refine_passes
+from ase_elf.topology.percolation import Sweep, Threshold, sweep
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from ase_elf.grid import ELFGrid
+
+HYDROGEN = "H"
+"""The element φ* and the hydrogen variants are defined for (doi 10.1039/d4sc04465g)."""
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """Isovalues at which a network first extends in one, two and three directions."""
+
+    phi1: float
+    phi2: float
+    phi3: float
+
+    @property
+    def phi(self) -> float:
+        return self.phi3
+
+
+@dataclass(frozen=True)
+class Networking:
+    """At which ELF the localised regions of a crystal or fluid become one network.
+
+    A component of the region ELF >= t is periodic in as many independent directions as
+    the rank of the lattice of translations that map it onto itself. ``phi1``, ``phi2``
+    and ``phi3`` are the highest t at which one component, whatever it is made of, has
+    rank 1, 2 and 3. Ranks of different components are never added.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+    basins : Basins
+        Attractors and the voxels that belong to them.
+    faces : Faces
+        Where basins touch, as the voxels see it.
+    passes : Passes
+        Where basins touch on the spline, by descending ELF.
+    of_atom : ndarray, shape (n_atoms,), int
+        Attractor whose basin holds each nucleus; -1 in vacuum.
+    sigma : ndarray, shape (nx, ny, nz), or None
+        One standard deviation of the field, where its source states one.
+    """
+
+    atoms: Atoms
+    basins: Basins
+    faces: Faces
+    passes: Passes
+    of_atom: np.ndarray
+    sigma: np.ndarray | None = None
+
+    @property
+    def phi(self) -> float:
+        """Networking value φ = ``phi3`` (doi 10.1038/s41467-021-25687-0)."""
+        return self.phi3
+
+    @property
+    def phi3(self) -> float:
+        """Highest isovalue at which one component extends in three directions."""
+        return self.sweep.ranks[3].value
+
+    @property
+    def phi2(self) -> float:
+        """Highest isovalue at which one component extends in two directions."""
+        return self.sweep.ranks[2].value
+
+    @property
+    def phi1(self) -> float:
+        """Highest isovalue at which one component extends in one direction."""
+        return self.sweep.ranks[1].value
+
+    @property
+    def phi_star(self) -> float:
+        """Molecularity index φ*: highest isovalue at which two hydrogen atoms connect.
+
+        An atom is represented by the attractor whose basin holds it; it and its own
+        periodic image count as two. NaN without hydrogen (arXiv:2403.07584).
+        """
+        return self.sweep.meeting.value
+
+    @property
+    def uncertainty(self) -> float:
+        """One number for φ: see :attr:`uncertainties`."""
+        return self.uncertainties["phi3"]
+
+    @cached_property
+    def uncertainties(self) -> dict[str, float]:
+        """Uncertainty of phi1, phi2, phi3 and phi_star.
+
+        The difference between the refined value and what the voxels alone give, which is
+        an upper bound of the interpolation error rather than an estimate of it, and the
+        field's own sigma at the deciding pass, added in quadrature. Since φ cannot move by
+        more than the field does, an error bound of the field is one of φ.
+        """
+        raw = _named(self._sweep(raw_passes(self.basins, self.faces)))
+        return {
+            name: float(np.hypot(found.value - raw[name].value, self._sigma_at(found)))
+            for name, found in _named(self.sweep).items()
+        }
+
+    @property
+    def with_hydrogen(self) -> Dimensions:
+        """φ1 to φ3 of components that hold at least one hydrogen atom. NaN without."""
+        found = self.sweep.with_atoms
+        return Dimensions(*(found[r].value if r in found else np.nan for r in (1, 2, 3)))
+
+    @cached_property
+    def hydrogen_only(self) -> Dimensions:
+        """φ1 to φ3 of the network of hydrogen alone: attractors nearest to a hydrogen.
+
+        NaN without hydrogen; the lowest value of the field where hydrogen alone never
+        connects in that many directions.
+        """
+        owner = np.array(self.atoms.get_chemical_symbols())[self.nearest_atom]
+        if not (owner == HYDROGEN).any():
+            return Dimensions(np.nan, np.nan, np.nan)
+        inside = (owner == HYDROGEN)[self.passes.ends].all(axis=1)
+        ranks = self._sweep(self.passes.take(inside)).ranks
+        return Dimensions(*(ranks[r].value for r in (1, 2, 3)))
+
+    @cached_property
+    def sweep(self) -> Sweep:
+        """Thresholds and merges of the refined network."""
+        return self._sweep(self.passes)
+
+    @cached_property
+    def nearest_atom(self) -> np.ndarray:
+        """ndarray, shape (n_attractors,), int: nucleus closest to each attractor."""
+        from ase.geometry import get_distances
+
+        _, lengths = get_distances(
+            self.basins.positions, self.atoms.positions, cell=self.basins.field.cell, pbc=True
+        )
+        return lengths.argmin(axis=1)
+
+    @cached_property
+    def hydrogens(self) -> np.ndarray:
+        """ndarray, shape (n_attractors,), int: hydrogen nuclei in each basin."""
+        of_hydrogen = self.of_atom[self.atoms.symbols == HYDROGEN]
+        return np.bincount(of_hydrogen[of_hydrogen >= 0], minlength=len(self.basins))
+
+    def _sweep(self, passes: Passes) -> Sweep:
+        return sweep(
+            passes,
+            self.basins.values,
+            counts=self.hydrogens.tolist(),
+            floor=float(self.basins.field.values.min()),
+            first_meeting=self._within_one_basin(),
+        )
+
+    def _within_one_basin(self) -> float | None:
+        """Where the first two hydrogens of one basin connect: the lower of their own ELF."""
+        shared = np.flatnonzero(self.hydrogens > 1)
+        if not len(shared):
+            return None
+        hydrogen = np.flatnonzero(self.atoms.symbols == HYDROGEN)
+        field = self.basins.field
+        own = field.value(field.voxel_of(self.atoms.positions[hydrogen]))
+        second = [np.sort(own[self.of_atom[hydrogen] == basin])[-2] for basin in shared]
+        return float(max(second))
+
+    def _sigma_at(self, found: Threshold) -> float:
+        if self.sigma is None or found.edge is None:
+            return 0.0
+        nearest = np.round(self.passes.u[found.edge]).astype(int) % self.basins.field.shape
+        return float(self.sigma[tuple(nearest)])
+
+
+def _named(result: Sweep) -> dict[str, Threshold]:
+    return {f"phi{r}": result.ranks[r] for r in (1, 2, 3)} | {"phi_star": result.meeting}
+
+
+def networking(grid: ELFGrid) -> Networking:
+    """Networking value φ, its kin, and the network they are read from.
+
+    Basins come from one pass over the voxels; the passes between them are refined to the
+    bond points of the periodic cubic spline. Costs about twenty complex Fourier
+    transforms of the grid.
+
+    Parameters
+    ----------
+    grid : ELFGrid
+        From a model, a DFT code or a file.
+
+    Returns
+    -------
+    Networking
+
+    Raises
+    ------
+    InputError
+        For a constant field, NaN, values outside [0, 1], fewer than four voxels in a
+        direction, or a cell without volume.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase import Atoms
+    >>> from ase_elf import ELFGrid
+    >>> from ase_elf.topology import networking
+    >>> x, y, z = np.meshgrid(*[2 * np.pi * np.arange(32) / 32] * 3, indexing="ij")
+    >>> elf = (np.cos(x) + 0.8 * np.cos(y) + 0.6 * np.cos(z) + 2.4) / 4.8
+    >>> net = networking(ELFGrid(elf, Atoms("H", cell=[2, 2, 2], pbc=True)))
+    >>> print(f"{net.phi1:.4f} {net.phi2:.4f} {net.phi:.4f} {net.phi_star:.4f}")
+    0.7500 0.6667 0.5833 0.7500
+    """
+    return networking_of(SplineField.of(grid), grid)
+
+
+def networking_of(field: SplineField, grid: ELFGrid) -> Networking:
+    """:func:`networking` for a spline that is already there."""
+    basins = find_basins(field)
+    faces = find_faces(basins)
+    of_atom, _ = basins.locate(field.voxel_of(grid.atoms.positions))
+    return Networking(
+        grid.atoms,
+        basins,
+        faces,
+        refine_passes(basins, faces),
+        of_atom,
+        getattr(grid, "sigma", None),
+    )

@@ -1,0 +1,192 @@
+"""Passes: the bond points of the spline that join basins, found from the voxel faces.
+
+A voxel face between two basins is only where the pass is to be looked for. The pass is
+the bond point the face refines to, and the basins it joins are those its two ways up
+arrive at. Where that fails the face itself stays in, at a value that cannot be too high.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from ase_elf.topology.ascent import climb, follow_modes
+from ase_elf.topology.basins import Basins, Faces, unpack, wrap
+from ase_elf.topology.field import SplineField
+
+SAME_PASS = 1e-3
+"""Voxels; bond points closer than this are one."""
+
+_LEAVE = 0.3
+"""Voxels between a bond point and the start of its two ways up."""
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Edges between attractors, by descending ELF at the pass.
+
+    Parameters
+    ----------
+    ends : ndarray, shape (m, 2), int
+    shifts : ndarray, shape (m, 3), int
+        ``ends[:, 0]`` in image 0 is joined to ``ends[:, 1]`` in image ``shifts``.
+    values : ndarray, shape (m,)
+        ELF at the pass.
+    raw : ndarray, shape (m,)
+        What the voxels alone say.
+    u : ndarray, shape (m, 3), voxels
+        Where the pass is, in the frame where ``ends[:, 0]`` is in image 0.
+    refined : ndarray, shape (m,), bool
+        False for a voxel face that leads to no bond point of its own.
+    """
+
+    ends: np.ndarray
+    shifts: np.ndarray
+    values: np.ndarray
+    raw: np.ndarray
+    u: np.ndarray
+    refined: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def take(self, index: np.ndarray) -> Passes:
+        """The passes at ``index``, in that order."""
+        return Passes(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
+
+def raw_passes(basins: Basins, faces: Faces) -> Passes:
+    """The voxel faces as they are, without any refinement."""
+    u = _first_end_home(faces.u, basins, faces.ends[:, 0])
+    none = np.zeros(len(u), bool)
+    return Passes(faces.ends, faces.shifts, faces.values, faces.values, u, none)
+
+
+def refine_passes(basins: Basins, faces: Faces) -> Passes:
+    """Bond points for ``faces``, and the faces that have none of their own."""
+    field = basins.field
+    u, ok = follow_modes(field, faces.u, 2)
+    found = np.flatnonzero(ok)
+    found = found[_distinct(u[found], field.shape, faces.values[found])]
+    ends, images = bond_ends(basins, u[found])
+    home = u[found] - images[:, 0] * field.shape
+    bonds = Passes(
+        ends,
+        images[:, 1] - images[:, 0],
+        field.value(u[found]),
+        faces.values[found],
+        home,
+        np.ones(len(found), bool),
+    )
+    rest = _uncovered(bonds, faces)
+    loose = Passes(
+        faces.ends[rest],
+        faces.shifts[rest],
+        _lowest_across(field, faces, rest),
+        faces.values[rest],
+        _first_end_home(faces.u[rest], basins, faces.ends[rest, 0]),
+        np.zeros(len(rest), bool),
+    )
+    both = Passes(
+        *(
+            np.concatenate([getattr(bonds, name), getattr(loose, name)])
+            for name in Passes.__dataclass_fields__
+        )
+    )
+    return both.take(np.argsort(-both.values, kind="stable"))
+
+
+def bond_ends(basins: Basins, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The two attractors above each bond point.
+
+    Parameters
+    ----------
+    u : ndarray, shape (m, 3), voxels
+
+    Returns
+    -------
+    ends : ndarray, shape (m, 2), int
+    images : ndarray, shape (m, 2, 3), int
+        Image each attractor is in, in the frame of ``u``.
+    """
+    field = basins.field
+    _, _, hessian = field.hessian(u)
+    # Along the ascending eigenvector of the Hessian in Cartesian coordinates.
+    to_cartesian = field.to_cartesian
+    _, modes = np.linalg.eigh(to_cartesian @ hessian @ to_cartesian.T)
+    away = modes[:, :, 2] @ to_cartesian
+    away *= _LEAVE / np.linalg.norm(away, axis=1, keepdims=True)
+    ends, images = climb_to_basins(basins, np.concatenate([u + away, u - away]))
+    return ends.reshape(2, -1).T, images.reshape(2, -1, 3).swapaxes(0, 1)
+
+
+def climb_to_basins(basins: Basins, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Attractor (n,) and image (n, 3) that the way up from ``start`` (n, 3) leads to.
+
+    The walk stops as soon as the eight voxels around the point, twice in a row, belong
+    to one basin image.
+    """
+    corners = np.stack(np.meshgrid(*[[0, 1]] * 3, indexing="ij"), -1).reshape(8, 3)
+    before = np.zeros(len(start), bool)
+
+    def arrived(which: np.ndarray, u: np.ndarray) -> np.ndarray:
+        around = (np.floor(u)[:, None] + corners).reshape(-1, 3)
+        label, image = (x.reshape(-1, 8) for x in basins.locate(around))
+        sure = basins.direct[tuple((around.astype(int) % basins.field.shape).T)]
+        same = (label == label[:, :1]) & (image == image[:, :1]) & sure.reshape(-1, 8)
+        same = same.all(axis=1)
+        inside = same & before[which]
+        before[which] = same
+        return inside
+
+    ends, images = basins.locate(climb(basins.field, start, arrived))
+    return ends, unpack(images)
+
+
+def _distinct(u: np.ndarray, shape: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Indices of the points that stay when repetitions of one point are dropped."""
+    if not len(u):
+        return np.empty(0, int)
+    _, inside = wrap(u, shape)
+    pairs = cKDTree(inside, boxsize=shape).query_pairs(SAME_PASS, output_type="ndarray")
+    keep = np.ones(len(u), bool)
+    if len(pairs):
+        keep[np.where(value[pairs[:, 0]] >= value[pairs[:, 1]], pairs[:, 1], pairs[:, 0])] = False
+    return np.flatnonzero(keep)
+
+
+def _keys(ends: np.ndarray, shifts: np.ndarray) -> list[tuple[int, ...]]:
+    """One key per connection, whichever end it is read from."""
+    keys = []
+    for (a, b), (x, y, z) in zip(ends.tolist(), shifts.tolist(), strict=True):
+        if (a, x, y, z) > (b, -x, -y, -z):
+            a, b, x, y, z = b, a, -x, -y, -z
+        keys.append((a, b, x, y, z))
+    return keys
+
+
+def _uncovered(bonds: Passes, faces: Faces) -> np.ndarray:
+    known = set(_keys(bonds.ends, bonds.shifts))
+    keys = _keys(faces.ends, faces.shifts)
+    return np.array([i for i, key in enumerate(keys) if key not in known], int)
+
+
+def _lowest_across(field: SplineField, faces: Faces, which: np.ndarray) -> np.ndarray:
+    """Lowest ELF on the segment between the two voxels of each face."""
+    if not len(which):
+        return np.empty(0)
+    axis = np.eye(3)[np.argmax(faces.u[which] % 1, axis=1)]
+    along = np.linspace(-0.5, 0.5, 5)
+    at = faces.u[which, None] + along[:, None] * axis[:, None]
+    return field.value(at.reshape(-1, 3)).reshape(-1, 5).min(axis=1)
+
+
+def _first_end_home(u: np.ndarray, basins: Basins, first: np.ndarray) -> np.ndarray:
+    """Faces moved to the frame where their first attractor is in image 0."""
+    low, high = np.floor(u), np.ceil(u)
+    label, image = basins.locate(low)
+    other, other_image = basins.locate(high)
+    image = np.where(label == first, image, other_image)
+    return u - unpack(image) * basins.field.shape
