@@ -14,6 +14,7 @@ from ase_elf.dataset.label import Label
 from ase_elf.dataset.points import points_near, subset_of_grid
 from ase_elf.errors import EngineError, FormatError, InputError
 from ase_elf.reference import ReferenceEngine, ReferenceResult, get_engine
+from ase_elf.reference.engine import bare
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def job_id(atoms: Atoms, engine: ReferenceEngine, points: PointChoice | None) ->
         "engine": engine.name,
         "options": engine.options(),
         "points": None if points is None else vars(points),
+        "charge": atoms.info.get("charge", 0),
     }
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
     for array in (atoms.numbers, atoms.pbc):
@@ -82,18 +84,13 @@ def run_job(job: Job) -> Label | Failure:
 
 
 def _compute(job: Job, engine: ReferenceEngine, attempt: int) -> Label:
-    # Engines without a grid of their own need the points beforehand; the others give exact
-    # values only on their grid, so there the choice is made from it.
+    # An engine that works on a grid is exact only there, so points are chosen from its grid;
+    # one that evaluates orbitals is exact anywhere, and cheaper at a few points.
     points = None
-    if not engine.gives_grid:
-        if job.points is None:
-            raise InputError(
-                f"engine {job.engine!r} computes the ELF at points; set `points` "
-                "(count, within) in the configuration."
-            )
+    if job.points is not None and not engine.gives_grid:
         points = points_near(job.atoms, job.points, key=job.id)
     result = engine.compute(job.atoms, points=points, attempt=attempt)
-    if points is None and job.points is not None:
+    if job.points is not None and engine.gives_grid:
         points, values, density = subset_of_grid(
             result.grid, result.density, job.points, key=job.id
         )
@@ -102,12 +99,7 @@ def _compute(job: Job, engine: ReferenceEngine, attempt: int) -> Label:
     return Label(
         id=job.id,
         name=job.name,
-        atoms=Atoms(
-            job.atoms.numbers,
-            positions=job.atoms.positions,
-            cell=job.atoms.cell,
-            pbc=job.atoms.pbc,
-        ),
+        atoms=bare(job.atoms),
         provenance=result.provenance,
         values=values,
         points=points,

@@ -135,6 +135,7 @@ def _arrays(label: Label) -> dict[str, np.ndarray]:
         "name": label.name,
         "split": label.split,
         "energy": label.energy,
+        "charge": label.atoms.info.get("charge", 0),
         "provenance": label.provenance.as_dict(),
         "shape": list(label.values.shape),
     }
@@ -161,7 +162,11 @@ def _label(arrays: dict[str, np.ndarray]) -> Label:
         energy=text["energy"],
         provenance=Provenance.from_dict(text["provenance"]),
         atoms=Atoms(
-            arrays["numbers"], positions=arrays["positions"], cell=arrays["cell"], pbc=arrays["pbc"]
+            arrays["numbers"],
+            positions=arrays["positions"],
+            cell=arrays["cell"],
+            pbc=arrays["pbc"],
+            info={"charge": text["charge"]} if text["charge"] else {},
         ),
         values=restore(unpack(arrays["elf"], tuple(text["shape"]))),
         points=arrays.get("points"),

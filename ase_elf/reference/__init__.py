@@ -5,14 +5,23 @@ an :class:`~ase_elf.grid.ELFGrid` or at chosen points, with what else the progra
 how it was made. Engines are found through the entry-point group ``ase_elf.references``.
 """
 
-from ase_elf.reference.engine import ENTRY_POINTS, ReferenceEngine, get_engine, installed
+from ase_elf.reference.calculator import EngineCalculator
+from ase_elf.reference.engine import (
+    ENTRY_POINTS,
+    ReferenceEngine,
+    get_engine,
+    installed,
+    read_result,
+)
 from ase_elf.reference.result import Provenance, ReferenceResult
 
 __all__ = [
     "ENTRY_POINTS",
+    "EngineCalculator",
     "Provenance",
     "ReferenceEngine",
     "ReferenceResult",
     "get_engine",
     "installed",
+    "read_result",
 ]

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import difflib
+import os
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from ase import Atoms
+from scipy.spatial.distance import pdist
 
-from ase_elf.domains import check_structure
+from ase_elf.domains import OVERLAP, check_structure
 from ase_elf.errors import EngineError, InputError
+from ase_elf.grid import ELFGrid
 from ase_elf.plugins import discover
+from ase_elf.reference.result import Provenance, ReferenceResult
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ase import Atoms
-
-    from ase_elf.reference.result import ReferenceResult
-
 ENTRY_POINTS = "ase_elf.references"
+READERS = "ase_elf.reference_readers"
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,66 @@ def check_points(points: np.ndarray) -> np.ndarray:
     return points
 
 
-def check_periodic(atoms: Atoms) -> None:
-    """Raise :class:`InputError` for a structure that a periodic engine cannot compute."""
-    check_structure(atoms)
+def check_atoms(atoms: Atoms) -> None:
+    """Raise :class:`InputError` for a structure no engine can compute.
+
+    Periodic in all directions, with a cell, or in none (a molecule).
+    """
+    if atoms.pbc.any():
+        check_structure(atoms)
+        return
+    if len(atoms) == 0 or not np.isfinite(atoms.positions).all():
+        raise InputError("the structure holds no atoms, or positions that are NaN or infinite.")
+    if len(atoms) > 1 and (shortest := pdist(atoms.positions).min()) < OVERLAP:
+        raise InputError(f"two nuclei are {shortest:.3f} Å apart, less than {OVERLAP} Å.")
+
+
+def grid_points(atoms: Atoms, spacing: float) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """Points of a grid over the cell, steps at most ``spacing``.
+
+    Returns
+    -------
+    points : ndarray, shape (nx·ny·nz, 3), Å, Cartesian, z fastest
+    shape : tuple of int
+    """
+    lengths = atoms.cell.lengths()
+    if not (lengths > 0).all():
+        raise InputError(
+            f"a grid is wanted, but the structure has no cell ({lengths} Å); give `points`, or a "
+            "cell with atoms.center(vacuum=3)."
+        )
+    shape = tuple(int(n) for n in np.ceil(lengths / spacing - 1e-6))
+    steps = np.meshgrid(*(np.arange(n) / n for n in shape), indexing="ij")
+    return np.stack(steps, -1).reshape(-1, 3) @ atoms.cell.array, shape
+
+
+def finish(
+    atoms: Atoms,
+    provenance: Provenance,
+    elf: np.ndarray,
+    density: np.ndarray,
+    *,
+    points: np.ndarray | None,
+    shape: tuple[int, int, int] | None,
+    energy: float,
+    forces: np.ndarray | None,
+) -> ReferenceResult:
+    """The result of an engine that evaluated the ELF at ``points``, or on a grid ``shape``."""
+    common = {"provenance": provenance, "energy": energy, "forces": forces}
+    if shape is None:
+        values = elf.astype(np.float32)
+        return ReferenceResult(points=points, values=values, density=density, **common)
+    info = {"provenance": provenance.as_dict()}
+    grid = ELFGrid(elf.reshape(shape), bare(atoms), info)
+    return ReferenceResult(grid=grid, density=density.reshape(shape), **common)
+
+
+def bare(atoms: Atoms) -> Atoms:
+    """``atoms`` as a label keeps them: elements, positions, cell and charge, nothing else."""
+    kept = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    if atoms.info.get("charge"):
+        kept.info["charge"] = atoms.info["charge"]
+    return kept
 
 
 def installed() -> list[str]:
@@ -135,3 +194,26 @@ def get_engine(name: str, **options: object) -> ReferenceEngine:
                 f"engine {name!r} has no option {option!r}; {hint}It takes: {', '.join(known)}."
             )
     return engine(**options)
+
+
+def read_result(path: str | os.PathLike, code: str) -> ReferenceResult:
+    """What a finished run of an outside program left behind, as a reference result.
+
+    Parameters
+    ----------
+    path : path-like
+        The run's folder or result file; which one depends on the program.
+    code : str
+        Name of the reader, such as "vasp" or "gpaw".
+
+    Raises
+    ------
+    EngineError
+        There is no such reader.
+    InputError, FormatError
+        The file is missing, malformed or cut off, or the run did not converge.
+    """
+    found = discover(READERS)
+    if code not in found:
+        raise EngineError(f"no reader is called {code!r}; installed: {', '.join(found) or 'none'}.")
+    return found[code].load()(path)

@@ -13,10 +13,11 @@ from ase import Atoms
 from ase.io.espresso import write_espresso_in
 from ase.units import Bohr
 
+from ase_elf.domains import check_structure
 from ase_elf.errors import EngineError, InputError
 from ase_elf.grid import ELFGrid
 from ase_elf.reference import Provenance, ReferenceEngine, ReferenceResult
-from ase_elf.reference.engine import check_periodic, check_points
+from ase_elf.reference.engine import bare, check_points
 from ase_elf.reference.program import find_program, run_program, working_directory
 from ase_elf_espresso.output import (
     needs_rescaling,
@@ -157,7 +158,7 @@ class Espresso(ReferenceEngine):
         With ``points`` the grid is interpolated, which the smoothness of a plane-wave field
         allows; the grid itself is returned as well.
         """
-        check_periodic(atoms)
+        check_structure(atoms)
         points = None if points is None else check_points(points)
         misscaled = needs_rescaling(parse_version(self.version()), self.elf_scaling)
         files = self._files(set(atoms.symbols))
@@ -186,7 +187,7 @@ class Espresso(ReferenceEngine):
         )
         grid = ELFGrid(
             np.clip(elf, 0, 1).astype(np.float32),
-            _bare(atoms),
+            bare(atoms),
             {"provenance": provenance.as_dict()},
         )
         return ReferenceResult(
@@ -219,13 +220,18 @@ class Espresso(ReferenceEngine):
                 # The orbitals stay in memory and are written once, for pp.x.
                 "disk_io": "low",
             },
-            "system": {"ecutwfc": self.ecutwfc, "nosym": self.nosym, **self._occupations()},
+            "system": {
+                "ecutwfc": self.ecutwfc,
+                "nosym": self.nosym,
+                "tot_charge": atoms.info.get("charge", 0),
+                **self._occupations(),
+            },
             "electrons": {"conv_thr": self.conv_thr, **SAFER[min(attempt, len(SAFER) - 1)]},
         }
         with (folder / "scf.in").open("w") as target:
             write_espresso_in(
                 target,
-                _bare(atoms),
+                bare(atoms),
                 settings,
                 pseudopotentials={symbol: f"{symbol}.UPF" for symbol in files},
                 kpts=self.mesh(atoms),
@@ -290,11 +296,6 @@ def _version(command: str) -> str:
     if not found:
         raise EngineError(f"{command!r} does not name itself PWSCF; is it pw.x? {log[-500:]}")
     return rest.split()[0].removeprefix("v.")
-
-
-def _bare(atoms: Atoms) -> Atoms:
-    """``atoms`` without constraints, moments and results, which do not belong in a label."""
-    return Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
 
 
 def _complaint(log: str) -> str:
