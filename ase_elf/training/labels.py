@@ -10,6 +10,7 @@ import csv
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -68,13 +69,13 @@ class Label:
 def read_label(path: Path, kind: str = "", split: str = "") -> Label:
     """One label file; :class:`FormatError` where it is not one."""
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as data:
             positions = data["pos"].astype(float)
             numbers = data["numbers"] if "numbers" in data.files else np.ones(len(positions), int)
             return Label(
                 path.stem, kind, split, data["cell"].astype(float), positions, numbers, data["elf"]
             )
-    except (KeyError, ValueError, OSError, EOFError) as error:
+    except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
         raise FormatError(f"{path} is not an ELF label file ({error}).") from error
 
 

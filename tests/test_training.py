@@ -1,0 +1,137 @@
+"""Training: a tiny model learns, an interrupted run ends where an undisturbed one does."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from ase_elf.errors import FormatError, InputError
+from ase_elf.model import Architecture
+from ase_elf.training.config import TrainConfig
+from ase_elf.training.fit import Fit, Recipe
+from ase_elf.training.labels import FULL_SCALE, Label, digest, read_label, read_labels
+from ase_elf.training.run import finish, prepare
+from ase_elf.training.samples import Pool
+
+ARCH = Architecture(
+    (1,), n_radial=6, channels=(8, 4, 2), point_channels=(8, 4, 2), n_updates=1, hidden=16
+)
+
+
+def analytic_label(seed, split="train"):
+    """A field that depends on positions the way an ELF does, but is known in closed form."""
+    rng = np.random.default_rng(seed)
+    cell = np.diag([6.0, 6.5, 7.0])
+    positions = rng.random((6, 3)) @ cell
+    shape = (12, 13, 14)
+    grid = np.stack(np.meshgrid(*[np.arange(n) / n for n in shape], indexing="ij"), -1) @ cell
+    density = np.zeros(shape)
+    for shift in np.stack(np.meshgrid(*[[-1, 0, 1]] * 3), -1).reshape(-1, 3):
+        for p in positions + shift @ cell:
+            density += np.exp(-((grid - p) ** 2).sum(-1) / 2.0)
+    elf = np.round(FULL_SCALE / (1 + np.exp(1 - 2 * density))).astype(np.uint16)
+    return Label(f"s{seed}", "fluid", split, cell, positions, np.ones(6, int), elf)
+
+
+def pools(seeds):
+    rng = np.random.default_rng(0)
+    return [Pool.draw(analytic_label(s), ARCH, 600, rng) for s in seeds]
+
+
+def recipe(steps):
+    return Recipe(steps=steps, decay_steps=steps // 2, warmup_steps=5, rate=1e-2, structures=2,
+                  points=64, pool=600, checkpoint_every=10)  # fmt: skip
+
+
+@pytest.fixture
+def label_folder(tmp_path):
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    lines = ["file,kind,split"]
+    for seed, split in ((0, "train"), (1, "train"), (2, "validation"), (3, "test")):
+        label = analytic_label(seed, split)
+        np.savez(folder / f"{label.name}.npz", cell=label.cell, pos=label.positions, elf=label.elf)
+        lines.append(f"{label.name}.npz,fluid,{split}")
+    (folder / "split.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_a_tiny_network_learns_and_generalises(tmp_path):
+    fit = Fit(tmp_path, recipe(150), ARCH, pools(range(6)), pools([90]))
+    fit.run()
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["step"] == 150
+    assert log[-1]["worst_r2"] > 0.9
+
+
+def test_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(tmp_path):
+    train, none = pools(range(3)), []
+    whole = Fit(tmp_path / "whole", recipe(40), ARCH, train, none)
+    whole.run()
+    first = Fit(tmp_path / "parts", recipe(40), ARCH, train, none)
+    while first.step < 20:
+        first.advance()
+    first.save()
+    first.advance()  # lost, as after a kill
+    second = Fit(tmp_path / "parts", recipe(40), ARCH, train, none)
+    assert second.step == 20
+    second.run()
+    for a, b in zip(whole.network.parameters(), second.network.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_random_state_of_the_caller_is_left_alone(tmp_path):
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    Fit(tmp_path, recipe(10), ARCH, pools([0]), [])
+    torch.testing.assert_close(torch.rand(4), expected)
+
+
+def test_configuration_to_domain_pack(tmp_path, label_folder):
+    pack = tmp_path / "pack"
+    pack.mkdir()
+    (pack / "card.yaml").write_text("name: toy\nelements: [H]\nbonds: {H-H: 1.2}\nspacing: 0.2\n")
+    (tmp_path / "train.yaml").write_text(
+        """
+labels: [labels]
+output: run
+pack: pack
+architecture: {elements: [1], n_radial: 6, channels: [8, 4, 2], point_channels: [8, 4, 2],
+               n_updates: 1, hidden: 16}
+recipe: {steps: 20, decay_steps: 10, warmup_steps: 5, structures: 2, points: 64, pool: 600}
+"""
+    )
+    settings = TrainConfig.read(tmp_path / "train.yaml")
+    fit = prepare(settings)
+    fit.run()
+    card = finish(settings, fit)
+    from ase_elf.domains import Domain
+
+    domain = Domain(pack)
+    assert domain.card == json.loads(json.dumps(card))
+    assert {row["split"] for row in card["accuracy"]} == {"validation", "test"}
+    assert card["training"]["label_digest"] == digest(read_labels(label_folder, "train"))
+    atoms = analytic_label(5).atoms
+    assert domain.load(device="cpu").predict([atoms], [(8, 8, 8)])[0].values.shape == (8, 8, 8)
+
+
+def test_unknown_key_in_a_configuration_names_the_near_miss(tmp_path):
+    path = tmp_path / "train.yaml"
+    path.write_text("labels: [x]\noutput: y\narchitecture: {elements: [1], chanels: [4]}\n")
+    with pytest.raises(InputError, match="chanels.*'channels'"):
+        TrainConfig.read(path)
+
+
+def test_broken_label_files_are_named(tmp_path, label_folder):
+    path = label_folder / "s0.npz"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(FormatError, match="s0.npz"):
+        read_label(path)
+    path.unlink()
+    with pytest.raises(InputError, match="names s0.npz"):
+        read_labels(label_folder, "train")
+    (label_folder / "split.csv").unlink()
+    with pytest.raises(InputError, match="no split.csv"):
+        read_labels(label_folder)
