@@ -22,6 +22,7 @@ def build(config: Path, workers: int | None, retry_failed: bool, progress: bool 
 
     Can be stopped at any moment; started again, it goes on.
     """
+    import sys
     from dataclasses import replace
 
     from tqdm import tqdm
@@ -39,7 +40,8 @@ def build(config: Path, workers: int | None, retry_failed: bool, progress: bool 
             bar.total = total
             bar.update(done - bar.n)
             if isinstance(outcome, Failure):
-                tqdm.write(f"failed: {outcome.name}: {outcome.problems[-1]}", click.get_text_stream("stderr"))
+                text = f"failed: {outcome.name}: {outcome.problems[-1]}"
+                tqdm.write(text, file=sys.stderr)
 
         summary = build_labels(settings, retry_failed=retry_failed, report=report)
     click.echo(

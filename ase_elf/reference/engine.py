@@ -6,6 +6,7 @@ import difflib
 import os
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, fields
+from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -167,10 +168,17 @@ def installed() -> list[str]:
 def get_engine(name: str, **options: object) -> ReferenceEngine:
     """The engine called ``name``, set up with ``options``.
 
+    Parameters
+    ----------
+    name : str
+        Of an installed plugin; or "module:Class" for an engine that is not registered.
+    **options
+        Fields of the engine.
+
     Raises
     ------
     EngineError
-        No such plugin, or its Python package is missing.
+        No such plugin or class.
     InputError
         An option the engine does not have; the message suggests the nearest one.
 
@@ -179,12 +187,7 @@ def get_engine(name: str, **options: object) -> ReferenceEngine:
     >>> get_engine("espresso", recipe="hydrogen-fluid").name
     'espresso'
     """
-    found = discover(ENTRY_POINTS)
-    if name not in found:
-        raise EngineError(
-            f"no reference engine is called {name!r}; installed: {', '.join(found) or 'none'}."
-        )
-    engine = found[name].load()
+    engine = _engine_class(name)
     known = [f.name for f in fields(engine)]
     for option in options:
         if option not in known:
@@ -194,6 +197,26 @@ def get_engine(name: str, **options: object) -> ReferenceEngine:
                 f"engine {name!r} has no option {option!r}; {hint}It takes: {', '.join(known)}."
             )
     return engine(**options)
+
+
+def _engine_class(name: str) -> type[ReferenceEngine]:
+    if ":" in name:
+        point = EntryPoint(name=name, value=name, group=ENTRY_POINTS)
+    else:
+        found = discover(ENTRY_POINTS)
+        if name not in found:
+            raise EngineError(
+                f"no reference engine is called {name!r}; installed: "
+                f"{', '.join(found) or 'none'}."
+            )
+        point = found[name]
+    try:
+        engine = point.load()
+    except (ImportError, AttributeError) as error:
+        raise EngineError(f"the reference engine {name!r} cannot be loaded: {error}.") from error
+    if not (isinstance(engine, type) and issubclass(engine, ReferenceEngine)):
+        raise EngineError(f"{name!r} is no ReferenceEngine.")
+    return engine
 
 
 def read_result(path: str | os.PathLike, code: str) -> ReferenceResult:

@@ -33,7 +33,7 @@ class Provenance:
         1 where the mesh is shifted by half a step.
     smearing : str
         "none", or kind and width such as "cold 0.02 Ry".
-    scf_error_ry : float
+    scf_error_ry : float or None
         What the program estimates is left of the energy error (Ry) in the last step.
     scf_steps : int
         Steps the self-consistency took.
@@ -52,7 +52,7 @@ class Provenance:
     kpts: tuple[int, int, int] = (1, 1, 1)
     kshift: tuple[int, int, int] = (0, 0, 0)
     smearing: str = "none"
-    scf_error_ry: float = float("nan")
+    scf_error_ry: float | None = None
     scf_steps: int = 0
     attempt: int = 0
     notes: tuple[str, ...] = ()
