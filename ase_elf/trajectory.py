@@ -26,6 +26,10 @@ UNIVERSE_SUFFIXES = frozenset(
 """Binary trajectories without chemistry: MDAnalysis reads them, with a topology."""
 
 
+class NoFrames(FormatError):
+    """The file, or the slice of it that was asked for, holds no frame."""
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One frame of a trajectory.
@@ -118,7 +122,7 @@ class Trajectory:
         except Exception as error:  # the readers of other packages raise anything
             raise FormatError(f"cannot read {str(self.path)!r}: {_reason(error)}") from error
         if empty:
-            raise FormatError(self._nothing())
+            raise NoFrames(self._nothing())
 
     def _source(self) -> Iterator[tuple[int, Atoms, float]]:
         if self.format == "universe":

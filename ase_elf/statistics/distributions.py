@@ -100,8 +100,8 @@ class DegreeDistribution(_Histogram):
 
     Definition: the degree of an atom is the number of its links in the network graph at
     the isovalue of the run, that is of saddle points of the ELF at or above it which
-    connect its attractor to another one. Isolated atom 0, molecule 1, chain 2. Error:
-    blocking.
+    connect its attractor to another one, plus the other atoms in its own basin. Isolated
+    atom 0, molecule 1, chain 2. Error: blocking.
     """
 
     what, unit = "neighbors in the ELF network", "share of atoms"

@@ -1,0 +1,495 @@
+"""From structures to FrameResults: predict the ELF, read its network, count.
+
+The core knows no element: which pairs bond, and how long, comes from the domain pack.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import combinations_with_replacement, islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ase_elf.domains import Domain, describe
+from ase_elf.errors import FormatError, InputError
+from ase_elf.grid import ELFGrid
+from ase_elf.statistics.frame import FrameResult
+from ase_elf.statistics.run import StatisticsPlan
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from ase_elf.topology import Networking
+    from ase_elf.trajectory import Frame
+
+ISOVALUE = 0.8
+"""Default isovalue of ELF domains. In dense fluid hydrogen molecules separate from each
+other above about 0.75, and most stay whole up to 0.85; see docs/statistics.md."""
+
+LADDER = np.round(np.arange(0.20, 0.96, 0.025), 3)
+"""Isovalues of the percolation curve."""
+
+LINE = np.linspace(0.0, 1.0, 13)
+"""Where the ELF is sampled between two nuclei; the middle one is the midpoint."""
+
+TIE = 1e-6
+"""Å. Neighbors closer together in distance than this are equally near."""
+
+
+@dataclass(frozen=True)
+class AnalysisSettings:
+    """What is measured in every frame; the same for a whole run.
+
+    Parameters
+    ----------
+    bonds : dict
+        Longest length (Å) at which a pair of elements counts as a bond.
+    isovalue : float
+        ELF at which domains, clusters and degrees are counted.
+    r_max : float
+        Range of g(r) in Å.
+    spacing : float
+        Largest distance of grid points in Å.
+    shape : tuple of int, optional
+        Grid instead of ``spacing``.
+    r_bin : float
+        Bin width of distances in Å.
+    n_elf : int
+        Bins of the ELF histogram.
+    """
+
+    bonds: dict[tuple[str, str], float]
+    isovalue: float = ISOVALUE
+    r_max: float = 5.0
+    spacing: float = 0.1
+    shape: tuple[int, int, int] | None = None
+    r_bin: float = 0.02
+    n_elf: int = 50
+    elements: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if not 0 < self.isovalue < 1:
+            raise InputError(f"isovalue = {self.isovalue} must lie between 0 and 1.")
+        for name in ("r_max", "spacing", "r_bin"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} = {getattr(self, name)} Å must be positive.")
+
+    @property
+    def r_edges(self) -> np.ndarray:
+        """ndarray, Å: bins of g(r) from 0 to ``r_max``."""
+        return np.linspace(0, self.r_max, max(2, round(self.r_max / self.r_bin)) + 1)
+
+    @property
+    def orientation_edges(self) -> np.ndarray:
+        """ndarray, Å: bins for pairs of molecules, five times wider: they are fewer."""
+        return np.linspace(0, self.r_max, max(2, round(self.r_max / self.r_bin / 5)) + 1)
+
+    @property
+    def pairs(self) -> tuple[str, ...]:
+        return tuple("-".join(pair) for pair in combinations_with_replacement(self.elements, 2))
+
+    @property
+    def bonding(self) -> frozenset[str]:
+        """Elements that can be in a bond."""
+        return frozenset(element for pair in self.bonds for element in pair)
+
+    def plan(self, *, step: int = 1, max_lag: int = 200) -> StatisticsPlan:
+        """Accumulators' bins for frames analysed with these settings."""
+        from ase.data import atomic_masses, atomic_numbers
+
+        longest = max(self.bonds.values(), default=1.0)
+        present = sorted(self.bonding & set(self.elements))
+        return StatisticsPlan(
+            names=SCALARS,
+            pairs=self.pairs,
+            r_edges=self.r_edges,
+            orientation_edges=self.orientation_edges,
+            length_edges=np.linspace(0.4 * longest, longest, 31),
+            isovalues=LADDER,
+            n_elf=self.n_elf,
+            masses={e: float(atomic_masses[atomic_numbers[e]]) for e in present},
+            max_lag=max_lag,
+            step=step,
+        )
+
+
+def settings_for(atoms: Atoms, domain: Domain, **chosen: object) -> AnalysisSettings:
+    """Settings for runs that begin with ``atoms``; ``chosen`` overrides, None means default.
+
+    The range of g(r) is half the smallest width of the cell, where every neighbor is seen
+    once, but at least three and at most eight longest bond lengths.
+    """
+    bonds = domain.bonds
+    longest = max(bonds.values(), default=1.0)
+    half_width = 0.5 / np.linalg.norm(np.linalg.inv(atoms.cell[:]), axis=0).max()
+    defaults = {
+        "bonds": bonds,
+        "spacing": domain.spacing,
+        "r_max": float(np.round(np.clip(half_width, 3 * longest, 8 * longest), 2)),
+        "elements": tuple(sorted(set(atoms.get_chemical_symbols()))),
+    }
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return AnalysisSettings(**(defaults | given))
+
+
+def grid_shape(cell: np.ndarray, spacing: float) -> tuple[int, int, int]:
+    """Smallest grid no coarser than ``spacing`` (Å) with fast Fourier lengths."""
+    from scipy.fft import next_fast_len
+
+    lengths = np.linalg.norm(cell, axis=1)
+    # A hair of tolerance, or round-off in the cell would switch between two sizes.
+    return tuple(next_fast_len(max(4, int(np.ceil(n - 1e-6))), real=True) for n in lengths / spacing)
+
+
+def geometry_digest(atoms: Atoms) -> int:
+    """CRC-32 of elements, cell and positions, to tell frames apart."""
+    arrays = (atoms.numbers.astype("<i8"), atoms.cell[:], atoms.positions)
+    return zlib.crc32(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays))
+
+
+def analyze(
+    frames: Iterable[Frame],
+    domain: Domain,
+    settings: AnalysisSettings,
+    *,
+    device: str | None = None,
+    batch: int = 8,
+) -> Iterator[list[tuple[FrameResult, ELFGrid, Networking]]]:
+    """Predict and analyse frames, one batch at a time.
+
+    Parameters
+    ----------
+    frames : iterable of Frame
+    domain : Domain
+    settings : AnalysisSettings
+    device : str, optional
+        Where the model runs.
+    batch : int
+        Frames predicted together.
+
+    Yields
+    ------
+    list of (FrameResult, ELFGrid, Networking)
+        In the order of the frames, at most ``batch`` of them.
+
+    Raises
+    ------
+    InputError, FormatError
+        For a frame that cannot be used or read. Frames before it have been yielded.
+    """
+    model = domain.load(device=device)
+    frames = iter(frames)
+    while True:
+        group, failure = _take(frames, batch, domain, settings)
+        if group:
+            structures = [frame.atoms for frame in group]
+            shapes = [settings.shape or grid_shape(a.cell[:], settings.spacing) for a in structures]
+            predictions = model.predict(structures, shapes)
+            yield [
+                analyze_frame(frame, _grid(frame.atoms, found, domain), domain, settings)
+                for frame, found in zip(group, predictions, strict=True)
+            ]
+        if failure is not None:
+            raise failure
+        if len(group) < batch:
+            return
+
+
+def _take(
+    frames: Iterator[Frame], n: int, domain: Domain, settings: AnalysisSettings
+) -> tuple[list[Frame], Exception | None]:
+    """Up to ``n`` usable frames, and what was wrong with the next one, if anything."""
+    group: list[Frame] = []
+    try:
+        for frame in islice(frames, n):
+            _check(frame, domain, settings)
+            group.append(frame)
+    except (InputError, FormatError) as error:
+        return group, error
+    return group, None
+
+
+def _check(frame: Frame, domain: Domain, settings: AnalysisSettings) -> None:
+    try:
+        domain.check(frame.atoms)
+        new = sorted(set(frame.atoms.get_chemical_symbols()) - set(settings.elements))
+        if new:
+            raise InputError(
+                f"{', '.join(new)} appears, which the first frame ({'-'.join(settings.elements)}) "
+                "does not hold; analyse different substances in different runs."
+            )
+    except InputError as error:
+        raise InputError(f"frame {frame.index}: {error}") from error
+
+
+def _grid(atoms: Atoms, prediction: object, domain: Domain) -> ELFGrid:
+    return ELFGrid(prediction.values, atoms, info={"domain": domain.name}, sigma=prediction.sigma)
+
+
+SCALARS = (
+    "elf_phi",
+    "elf_phi1",
+    "elf_phi2",
+    "elf_phi_star",
+    "elf_phi_uncertainty",
+    "elf_molecular_fraction_distance",
+    "elf_molecular_fraction_domain",
+    "elf_clusters_1",
+    "elf_clusters_2",
+    "elf_clusters_3",
+    "elf_clusters_larger",
+    "elf_degree_mean",
+    "elf_bonds",
+    "elf_bond_length_mean",
+    "elf_bond_length_std",
+    "elf_nearest_distance_mean",
+    "elf_bond_midpoint_mean",
+    "elf_bond_midpoint_std",
+    "elf_bond_minimum_mean",
+    "elf_nematic_order",
+    "elf_mean",
+    "elf_sigma",
+    "elf_out_of_domain",
+    "r_s_bohr",
+    "shortest_distance",
+)
+"""Scalars of every frame, in the order of the columns of ``frames.csv``."""
+
+
+def analyze_frame(
+    frame: Frame, grid: ELFGrid, domain: Domain, settings: AnalysisSettings
+) -> tuple[FrameResult, ELFGrid, Networking]:
+    """Everything that is measured in one frame, whatever the ELF came from.
+
+    Returns
+    -------
+    result : FrameResult
+    grid : ELFGrid
+        As given.
+    network : Networking
+    """
+    from ase_elf.topology import networking
+
+    atoms = frame.atoms
+    network = networking(grid)
+    neighbors = _neighbors(atoms, settings)
+    bonds = _bonds(atoms, neighbors, grid, settings)
+    elf_at_nuclei = grid.sample(atoms.positions)
+    ladder = [_cluster_sizes(network, elf_at_nuclei, t) for t in LADDER]
+    sizes = _cluster_sizes(network, elf_at_nuclei, settings.isovalue)
+    degrees = _degrees(network, elf_at_nuclei, settings.isovalue)
+    outside = tuple(domain.outside(atoms))
+    axes, centers = _molecules(atoms, bonds)
+    scalars = {
+        **_network_scalars(network, sizes, degrees, atoms, bonds, settings),
+        **_bond_scalars(bonds, neighbors),
+        "elf_nematic_order": _nematic_order(axes),
+        "elf_mean": float(grid.values.mean(dtype=float)),
+        "elf_sigma": np.nan if grid.sigma is None else _rms(grid.sigma),
+        "elf_out_of_domain": float(bool(outside)),
+        **describe(atoms),
+    }
+    result = FrameResult(
+        frame=frame.index,
+        time_fs=frame.time_fs,
+        composition=dict(sorted(Counter(atoms.get_chemical_symbols()).items())),
+        volume=float(atoms.get_volume()),
+        scalars={name: float(scalars[name]) for name in SCALARS},
+        outside=outside,
+        bonds={name: bonds[name] for name in ("i", "j", "length", "elf_mid", "elf_min", "mutual")},
+        rdf_counts=_pair_counts(atoms, neighbors, settings),
+        cluster_sizes=sizes,
+        degrees=degrees,
+        largest_fraction=np.array([s.max(initial=0) / len(atoms) for s in ladder]),
+        elf_histogram=np.histogram(grid.values, settings.n_elf, (0.0, 1.0))[0] / grid.values.size,
+        orientation=_orientation(axes, centers, atoms, settings),
+        geometry=geometry_digest(atoms),
+    )
+    return result, grid, network
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values, dtype=float))))
+
+
+@dataclass(frozen=True, eq=False)
+class _Neighbors:
+    """Every pair within range once per end: i, j, length (Å), vector i to j (Å)."""
+
+    i: np.ndarray
+    j: np.ndarray
+    length: np.ndarray
+    vector: np.ndarray
+    once: np.ndarray
+    """bool: one of the two ends of every pair."""
+
+
+def _neighbors(atoms: Atoms, settings: AnalysisSettings) -> _Neighbors:
+    import vesin
+
+    reach = max(settings.r_max, *settings.bonds.values(), 0.0)
+    i, j, length, vector, shift = vesin.ase_neighbor_list("ijdDS", atoms, reach)
+    order = np.lexsort((*shift.T[::-1], j, i))  # the library states no order
+    i, j, length, vector, shift = (a[order] for a in (i, j, length, vector, shift))
+    i, j = i.astype(np.int64), j.astype(np.int64)
+    # Of an atom and its own image keep the lattice vector that is positive in some fixed sense.
+    sign = shift @ np.array([10**8, 10**4, 1], dtype=np.int64)
+    return _Neighbors(i, j, length, vector, (i < j) | ((i == j) & (sign > 0)))
+
+
+def _pair_counts(atoms: Atoms, near: _Neighbors, settings: AnalysisSettings) -> np.ndarray:
+    symbols = np.array(atoms.get_chemical_symbols())
+    rows = []
+    for pair in settings.pairs:
+        a, b = pair.split("-")
+        of_pair = (symbols[near.i] == a) & (symbols[near.j] == b) & (near.once | (a != b))
+        rows.append(np.histogram(near.length[of_pair], settings.r_edges)[0])
+    return np.array(rows, dtype=np.int64)
+
+
+def _bonds(
+    atoms: Atoms, near: _Neighbors, grid: ELFGrid, settings: AnalysisSettings
+) -> dict[str, np.ndarray]:
+    """Bond table of the frame, plus the vector of every bond."""
+    symbols = np.array(atoms.get_chemical_symbols())
+    cutoff = np.zeros(len(near.i))
+    for (a, b), longest in settings.bonds.items():
+        si, sj = symbols[near.i], symbols[near.j]
+        cutoff[((si == a) & (sj == b)) | ((si == b) & (sj == a))] = longest
+    bonded = near.length <= cutoff
+    mutual = _mutual(near.i, near.j, np.where(cutoff > 0, near.length, np.inf), len(atoms))
+    keep = bonded & near.once
+    start, vector = atoms.positions[near.i[keep]], near.vector[keep]
+    points = start[:, None] + LINE[:, None] * vector[:, None]
+    elf = grid.sample(points.reshape(-1, 3)).reshape(-1, len(LINE))
+    return {
+        "i": near.i[keep],
+        "j": near.j[keep],
+        "length": near.length[keep],
+        "elf_mid": elf[:, len(LINE) // 2],
+        "elf_min": elf.min(axis=1, initial=1.0),
+        "mutual": mutual[keep],
+        "vector": vector,
+    }
+
+
+def _mutual(i: np.ndarray, j: np.ndarray, length: np.ndarray, n_atoms: int) -> np.ndarray:
+    """bool per pair: each atom is the other's one nearest neighbor; ties make none."""
+    nearest = np.full(n_atoms, np.inf)
+    np.minimum.at(nearest, i, length)
+    is_nearest = np.isfinite(length) & (length <= nearest[i] + TIE)
+    alone = np.bincount(i[is_nearest], minlength=n_atoms) == 1
+    return is_nearest & (length <= nearest[j] + TIE) & alone[i] & alone[j] & (i != j)
+
+
+def _molecules(atoms: Atoms, bonds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Unit axes and midpoints (Å) of the molecules; two arrays of shape (n, 3)."""
+    mutual = bonds["mutual"]
+    vector = bonds["vector"][mutual]
+    centers = atoms.positions[bonds["i"][mutual]] + vector / 2
+    return vector / np.maximum(bonds["length"][mutual], 1e-12)[:, None], centers
+
+
+def _nematic_order(axes: np.ndarray) -> float:
+    """Largest eigenvalue of Q = <3uu - 1>/2 (P. G. de Gennes, J. Prost, 1993)."""
+    if not len(axes):
+        return np.nan
+    tensor = 1.5 * axes.T @ axes / len(axes) - 0.5 * np.eye(3)
+    return float(np.linalg.eigvalsh(tensor)[-1])
+
+
+def _orientation(
+    axes: np.ndarray, centers: np.ndarray, atoms: Atoms, settings: AnalysisSettings
+) -> np.ndarray:
+    """Sum of P2 and number of pairs of molecules per bin of center distance."""
+    import vesin
+    from ase import Atoms as Points
+
+    edges = settings.orientation_edges
+    if not len(axes):
+        return np.zeros((2, len(edges) - 1))
+    points = Points(numbers=np.ones(len(centers)), positions=centers, cell=atoms.cell, pbc=True)
+    i, j, length = vesin.ase_neighbor_list("ijd", points, settings.r_max)
+    order = np.lexsort((length, j, i))
+    i, j, length = i[order], j[order], length[order]
+    cosine = np.einsum("nk,nk->n", axes[i], axes[j])
+    # Every pair comes from both ends: half of each.
+    p2 = np.histogram(length, edges, weights=0.5 * (1.5 * cosine**2 - 0.5))[0]
+    return np.array([p2, 0.5 * np.histogram(length, edges)[0]])
+
+
+def _cluster_sizes(network: Networking, elf_at_nuclei: np.ndarray, t: float) -> np.ndarray:
+    """Atoms in every ELF domain that holds any, largest first; domains are those at ``t``."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(network.basins)
+    ends = network.passes.ends[network.passes.values >= t]
+    links = coo_array((np.ones(len(ends), dtype=bool), (ends[:, 0], ends[:, 1])), shape=(n, n))
+    _, domain = connected_components(links, directed=False)
+    inside = (elf_at_nuclei >= t) & (network.of_atom >= 0)
+    sizes = np.bincount(domain[network.of_atom[inside]], minlength=1)
+    return np.sort(sizes[sizes > 0])[::-1].astype(np.int64)
+
+
+def _degrees(network: Networking, elf_at_nuclei: np.ndarray, t: float) -> np.ndarray:
+    """Neighbors of each atom in the network at ``t``.
+
+    Different attractors, periodic images included, that its own is linked to, and the other
+    atoms that share it: a short bond has one attractor between its two nuclei.
+    """
+    passes = network.passes
+    high = passes.values >= t
+    ends, shifts = passes.ends[high], passes.shifts[high]
+    links = np.concatenate([np.hstack([ends, shifts]), np.hstack([ends[:, ::-1], -shifts])])
+    links = np.unique(links, axis=0)
+    degree = np.bincount(links[:, 0], minlength=len(network.basins))
+    inside = (elf_at_nuclei >= t) & (network.of_atom >= 0)
+    sharing = np.bincount(network.of_atom[inside], minlength=len(degree)) - 1
+    return np.where(inside, (degree + sharing)[network.of_atom], 0).astype(np.int64)
+
+
+def _network_scalars(
+    network: Networking,
+    sizes: np.ndarray,
+    degrees: np.ndarray,
+    atoms: Atoms,
+    bonds: dict[str, np.ndarray],
+    settings: AnalysisSettings,
+) -> dict[str, float]:
+    bonding = sum(symbol in settings.bonding for symbol in atoms.get_chemical_symbols())
+    return {
+        "elf_phi": network.phi,
+        "elf_phi1": network.phi1,
+        "elf_phi2": network.phi2,
+        "elf_phi_star": network.phi_star,
+        "elf_phi_uncertainty": network.uncertainty,
+        "elf_molecular_fraction_distance": 2 * bonds["mutual"].sum() / max(bonding, 1),
+        "elf_molecular_fraction_domain": 2 * (sizes == 2).sum() / max(bonding, 1),
+        "elf_clusters_1": (sizes == 1).sum(),
+        "elf_clusters_2": (sizes == 2).sum(),
+        "elf_clusters_3": (sizes == 3).sum(),
+        "elf_clusters_larger": (sizes > 3).sum(),
+        "elf_degree_mean": degrees.mean(),
+    }
+
+
+def _bond_scalars(bonds: dict[str, np.ndarray], near: _Neighbors) -> dict[str, float]:
+    nearest = np.full(near.i.max(initial=-1) + 1, np.inf)
+    np.minimum.at(nearest, near.i, near.length)
+    length, mid, low = bonds["length"], bonds["elf_mid"], bonds["elf_min"]
+    any_bond = len(length) > 0
+    finite = nearest[np.isfinite(nearest)]
+    return {
+        "elf_bonds": len(length),
+        "elf_bond_length_mean": length.mean() if any_bond else np.nan,
+        "elf_bond_length_std": length.std() if any_bond else np.nan,
+        "elf_nearest_distance_mean": finite.mean() if len(finite) else np.nan,
+        "elf_bond_midpoint_mean": mid.mean() if any_bond else np.nan,
+        "elf_bond_midpoint_std": mid.std() if any_bond else np.nan,
+        "elf_bond_minimum_mean": low.mean() if any_bond else np.nan,
+    }

@@ -1,0 +1,215 @@
+"""The ELF network in 3D for a handful of frames, as data for plotly.js."""
+
+from __future__ import annotations
+
+import base64
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ase_elf.report.snapshots import Snapshot
+    from ase_elf.statistics import FrameResult
+
+SCALE = [[0.0, "#d9dee4"], [0.4, "#86a8cc"], [0.7, "#c98a3d"], [1.0, "#c8502d"]]
+"""ELF from 0 to 1."""
+
+PER_FRAME = 6
+"""Traces of one frame: what the slider switches."""
+
+
+def figure(snapshots: list[Snapshot], frames: dict[int, FrameResult], isovalue: float) -> dict:
+    """Data and layout for ``Plotly.newPlot``; only the first frame is visible.
+
+    Parameters
+    ----------
+    snapshots : list of Snapshot
+    frames : dict
+        Frame number to its result, whose bond table is drawn.
+    isovalue : float
+        Of the surface.
+    """
+    data = [
+        trace | {"visible": k == 0}
+        for k, snapshot in enumerate(snapshots)
+        for trace in _traces(snapshot, frames.get(snapshot.frame), isovalue)
+    ]
+    return {"data": data, "layout": _layout(snapshots), "config": {"displaylogo": False}}
+
+
+def _traces(snapshot: Snapshot, frame: FrameResult | None, isovalue: float) -> list[dict]:
+    return [
+        _surface(snapshot, isovalue),
+        _bonds(snapshot, frame),
+        _atoms(snapshot),
+        _passes(snapshot),
+        _cell(snapshot),
+        _nothing(),
+    ]
+
+
+def _surface(snapshot: Snapshot, isovalue: float) -> dict[str, Any]:
+    """Isosurface by marching cubes in voxels, then to the cell, which may be skewed."""
+    from skimage.measure import marching_cubes
+
+    values = np.pad(snapshot.values, [(0, 1)] * 3, mode="wrap").astype(np.float32)
+    level = 255 * isovalue
+    name = {"name": f"ELF = {isovalue:g}", "showlegend": True, "type": "mesh3d"}
+    if not values.min() < level < values.max():
+        return _nothing() | {"name": f"ELF = {isovalue:g} (empty)"}
+    voxels, faces, _, _ = marching_cubes(values, level)
+    xyz = voxels / np.array(snapshot.values.shape) @ snapshot.cell
+    return name | {
+        **dict(zip("xyz", map(_f4, xyz.T), strict=True)),
+        **dict(zip("ijk", map(_index, faces.T), strict=True)),
+        "color": "#6fa3d4",
+        "opacity": 0.32,
+        "hoverinfo": "skip",
+        "lighting": {"ambient": 0.65, "diffuse": 0.6, "specular": 0.15},
+    }
+
+
+def _atoms(snapshot: Snapshot) -> dict[str, Any]:
+    from ase.data import chemical_symbols, covalent_radii
+    from ase.data.colors import jmol_colors
+
+    rgb = (255 * jmol_colors[snapshot.numbers]).astype(int)
+    size = 5 + 6 * covalent_radii[snapshot.numbers]
+    return {
+        "type": "scatter3d",
+        "mode": "markers",
+        "name": "nuclei",
+        **_points(snapshot.positions),
+        "marker": {
+            "size": np.round(size, 1).tolist(),
+            "color": [f"rgb({r},{g},{b})" for r, g, b in rgb],
+            "line": {"color": "#39434e", "width": 1},
+        },
+        "text": [f"{chemical_symbols[z]} {k}" for k, z in enumerate(snapshot.numbers)],
+        "hoverinfo": "text",
+    }
+
+
+def _bonds(snapshot: Snapshot, frame: FrameResult | None) -> dict[str, Any]:
+    """Bonds as segments colored by the lowest ELF along them, from i to the image of j."""
+    if frame is None or not len(frame.bonds["i"]):
+        return _nothing() | {"name": "bonds (none)"}
+    from ase.geometry import find_mic
+
+    start = snapshot.positions[frame.bonds["i"]]
+    vector, _ = find_mic(snapshot.positions[frame.bonds["j"]] - start, snapshot.cell)
+    gap = np.full_like(start, np.nan)
+    line = np.stack([start, start + vector, gap], axis=1).reshape(-1, 3)
+    elf = np.repeat(frame.bonds["elf_min"], 3)
+    text = [
+        f"{i}-{j}  {length:.3f} Å, ELF {mid:.3f} half way, ≥ {low:.3f}"
+        for i, j, length, mid, low in zip(
+            *(frame.bonds[n] for n in ("i", "j", "length", "elf_mid", "elf_min")), strict=True
+        )
+    ]
+    return {
+        "type": "scatter3d",
+        "mode": "lines",
+        "name": "bonds",
+        **_points(line),
+        "connectgaps": False,
+        "line": {
+            "width": 7,
+            "color": np.round(elf, 3).tolist(),
+            "cmin": 0,
+            "cmax": 1,
+            "colorscale": SCALE,
+            "showscale": True,
+            "colorbar": {"title": {"text": "ELF on the bond"}, "len": 0.6, "thickness": 12},
+        },
+        "text": [label for label in text for _ in range(3)],
+        "hoverinfo": "text",
+    }
+
+
+def _passes(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "type": "scatter3d",
+        "mode": "markers",
+        "name": "bond points of the ELF",
+        **_points(snapshot.passes),
+        "marker": {
+            "size": 2.5,
+            "color": np.round(snapshot.pass_values, 3).tolist(),
+            "cmin": 0,
+            "cmax": 1,
+            "colorscale": SCALE,
+        },
+        "text": [f"ELF {value:.3f}" for value in snapshot.pass_values],
+        "hoverinfo": "text",
+    }
+
+
+def _cell(snapshot: Snapshot) -> dict[str, Any]:
+    corners = np.array(np.meshgrid(*[[0, 1]] * 3, indexing="ij")).reshape(3, -1).T
+    lines = []
+    for a in corners:
+        for b in corners:
+            if np.sum(b - a) == 1 and np.abs(b - a).sum() == 1:
+                lines += [a @ snapshot.cell, b @ snapshot.cell, [np.nan] * 3]
+    return {
+        "type": "scatter3d",
+        "mode": "lines",
+        "name": "cell",
+        **_points(np.array(lines)),
+        "line": {"color": "#5a6672", "width": 2},
+        "hoverinfo": "skip",
+    }
+
+
+def _nothing() -> dict[str, Any]:
+    return {"type": "scatter3d", "x": [None], "y": [None], "z": [None], "showlegend": False}
+
+
+def _layout(snapshots: list[Snapshot]) -> dict[str, Any]:
+    n = len(snapshots)
+    steps = [
+        {
+            "label": label(snapshot),
+            "method": "restyle",
+            "args": ["visible", [k == shown for k in range(n) for _ in range(PER_FRAME)]],
+        }
+        for shown, snapshot in enumerate(snapshots)
+    ]
+    axis = {"showbackground": False, "gridcolor": "#e6e9ed", "zeroline": False}
+    return {
+        "height": 640,
+        "margin": {"l": 0, "r": 0, "t": 10, "b": 10},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": "system-ui, sans-serif", "color": "#2a3038"},
+        "legend": {"x": 0.01, "y": 0.99, "bgcolor": "rgba(255,255,255,0.7)"},
+        "scene": {
+            "aspectmode": "data",
+            "camera": {"eye": {"x": 1.35, "y": 1.1, "z": 0.8}},
+            **{f"{name}axis": axis | {"title": {"text": f"{name} / Å"}} for name in "xyz"},
+        },
+        "sliders": [{"active": 0, "steps": steps, "pad": {"t": 10}, "currentvalue": {"prefix": ""}}],
+    }
+
+
+def label(snapshot: Snapshot) -> str:
+    """What the slider says."""
+    time = "" if math.isnan(snapshot.time_fs) else f", {snapshot.time_fs:g} fs"
+    return f"frame {snapshot.frame}{time}"
+
+
+def _points(xyz: np.ndarray) -> dict[str, Any]:
+    """Coordinates rounded to 0.001 Å; null breaks a line."""
+    rows = np.round(np.asarray(xyz, dtype=float).reshape(-1, 3), 3)
+    columns = [[None if math.isnan(v) else v for v in column] for column in rows.T.tolist()]
+    return dict(zip("xyz", columns, strict=True))
+
+
+def _f4(values: np.ndarray) -> dict[str, str]:
+    """A typed array as plotly.js reads it, a third of the size of text."""
+    return {"dtype": "f4", "bdata": base64.b64encode(values.astype("<f4").tobytes()).decode()}
+
+
+def _index(values: np.ndarray) -> dict[str, str]:
+    return {"dtype": "i4", "bdata": base64.b64encode(values.astype("<i4").tobytes()).decode()}

@@ -1,0 +1,307 @@
+"""All files of a run, made from its journal alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ase_elf import __version__
+from ase_elf.analysis import SCALARS
+from ase_elf.formats import replacing
+from ase_elf.report import plots
+from ase_elf.report.snapshots import Snapshot, stride_after
+from ase_elf.report.tables import Tables, write_json
+from ase_elf.statistics import RunStatistics
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ase_elf.analysis import AnalysisSettings
+    from ase_elf.domains import Domain
+    from ase_elf.journal import Journal
+    from ase_elf.statistics import FrameResult, ScalarAverage
+    from ase_elf.statistics.run import StatisticsPlan
+
+MOST_POINTS = 3000
+"""Points of a plotted series; longer runs are thinned, averages are not."""
+
+
+@dataclass(eq=False)
+class RunResults:
+    """A run read back from its journal: statistics, thinned series, warnings.
+
+    Parameters
+    ----------
+    statistics : RunStatistics
+    settings : AnalysisSettings
+    domain : Domain
+    symbols : list of str
+        Element of each atom.
+    failure : str or None
+        What stopped the run before its end.
+    n : int
+        Frames.
+    """
+
+    statistics: RunStatistics
+    settings: AnalysisSettings
+    domain: Domain
+    symbols: Sequence[str]
+    failure: str | None
+    n: int
+    frames: list[int] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    series: dict[str, list[float]] = field(default_factory=lambda: {n: [] for n in SCALARS})
+    reasons: dict[str, int] = field(default_factory=dict)
+    bonds: dict[int, FrameResult] = field(default_factory=dict)
+    ends: list[FrameResult] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._stride = -(-self.n // MOST_POINTS)
+        self._shown = stride_after(self.n)
+
+    def add(self, ordinal: int, frame: FrameResult) -> None:
+        self.statistics.update(frame)
+        for reason in frame.outside:
+            kind = reason.split(" = ")[0]
+            self.reasons[kind] = self.reasons.get(kind, 0) + 1
+        if ordinal % self._stride == 0:
+            self.frames.append(frame.frame)
+            self.times.append(frame.time_fs)
+            for name in SCALARS:
+                self.series[name].append(frame.scalars[name])
+        if ordinal % self._shown == 0:
+            self.bonds[frame.frame] = frame
+        if ordinal in (0, self.n - 1):
+            self.ends.append(frame)
+
+    def conclude(self) -> None:
+        """Ask every statistic for its result, once."""
+        self.results = self.statistics.result()
+
+    @property
+    def averages(self) -> dict[str, ScalarAverage]:
+        return self.results["series"]
+
+    @property
+    def composition(self) -> dict[str, int]:
+        return self.ends[0].composition
+
+    def abscissa(self) -> tuple[np.ndarray, str]:
+        """Values and label of the time axis: fs, ps, or the frame where time is unknown."""
+        time = np.array(self.times)
+        if not np.isfinite(time).all():
+            return np.array(self.frames, dtype=float), "frame"
+        if np.ptp(time) > 5000:
+            return time / 1000, "t / ps"
+        return time, "t / fs"
+
+    def warnings(self) -> list[str]:
+        """What a reader must know before believing the numbers, worst first."""
+        out = []
+        if self.failure:
+            out.append(f"The run stopped early, after {self.n} frames: {self.failure}")
+        if self.reasons:
+            kinds = ", ".join(f"{kind} in {count}" for kind, count in sorted(self.reasons.items()))
+            out.append(
+                f"{self.statistics.n_outside} of {self.n} frames lie outside the range the "
+                f"domain pack {self.domain.name!r} was trained on ({kinds}): the model "
+                "extrapolates there, and its stated uncertainty need not cover the error."
+            )
+        short = [name for name in SCALARS if self.averages[name].too_short]
+        if short:
+            names = ", ".join(short[:6]) + (f" and {len(short) - 6} more" if len(short) > 6 else "")
+            out.append(
+                f"Too short for an error bar: {names}. The run spans fewer than five "
+                "correlation times of these, or blocks never became independent."
+            )
+        if self.results["lifetime"].refused:
+            out.append(f"No bond lifetimes: {self.results['lifetime'].refused}")
+        return out
+
+    def figures(self) -> dict[str, Figure]:
+        """Every plot of the run, by file name."""
+        r = self.results
+        figures = {name: plots.draw(self._plot_series, group) for name, group in SERIES.items()}
+        figures["rdf"] = plots.draw(plots.plot_rdf, r["rdf"])
+        figures["percolation"] = plots.draw(plots.plot_percolation, r["percolation"])
+        for name in ("clusters", "degrees", "elf"):
+            figures[name] = plots.draw(plots.plot_distribution, r[name])
+        for name in ("midpoint", "orientation"):
+            figures[name] = plots.draw(plots.plot_binned, r[name])
+        figures["lifetime"] = plots.draw(plots.plot_lifetime, r["lifetime"])
+        return figures
+
+    def _plot_series(self, group: tuple[str, dict[str, str]]) -> Any:
+        y_label, names = group
+        time, x_label = self.abscissa()
+        return plots.plot_series(
+            time,
+            {label: np.array(self.series[name]) for name, label in names.items()},
+            {label: self.averages[name] for name, label in names.items()},
+            x_label=x_label,
+            y_label=y_label,
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """What ``summary.json`` holds."""
+        first, last = self.ends[0], self.ends[-1]
+        return {
+            "status": "stopped" if self.failure else "complete",
+            "stopped_by": self.failure,
+            "frames": self.n,
+            "first_frame": first.frame,
+            "last_frame": last.frame,
+            "time_fs": [first.time_fs, last.time_fs],
+            "composition": self.composition,
+            "isovalue": self.settings.isovalue,
+            "bonds": {"-".join(pair): cut for pair, cut in self.settings.bonds.items()},
+            "domain": self.domain.name,
+            "weights_sha256": self.domain.card["weights"]["sha256"],
+            "ase_elf": __version__,
+            "frames_out_of_domain": self.statistics.n_outside,
+            "warnings": self.warnings(),
+            "averages": {name: _average(avg) for name, avg in self.averages.items()},
+            "lifetime": self.results["lifetime"],
+            "rdf": self.results["rdf"],
+            "cluster_sizes": self.results["clusters"],
+            "degrees": self.results["degrees"],
+            "percolation": self.results["percolation"],
+            "midpoint_elf": self.results["midpoint"],
+            "orientational_order": self.results["orientation"],
+            "elf_histogram": self.results["elf"],
+        }
+
+
+SERIES = {
+    "networking": (
+        "ELF",
+        {
+            "elf_phi": "φ  (3D)",
+            "elf_phi2": "φ₂ (2D)",
+            "elf_phi1": "φ₁ (1D)",
+            "elf_phi_star": "φ*",
+        },
+    ),
+    "molecular_fraction": (
+        "share of atoms",
+        {
+            "elf_molecular_fraction_distance": "nearest neighbors",
+            "elf_molecular_fraction_domain": "ELF domains",
+        },
+    ),
+    "cluster_numbers": (
+        "ELF domains",
+        {
+            "elf_clusters_1": "1 atom",
+            "elf_clusters_2": "2 atoms",
+            "elf_clusters_3": "3 atoms",
+            "elf_clusters_larger": "larger",
+        },
+    ),
+    "bond_length": (
+        "length / Å",
+        {"elf_bond_length_mean": "bonds", "elf_nearest_distance_mean": "nearest neighbor"},
+    ),
+}
+"""Plotted series: file name to axis label and the scalars with their legends."""
+
+
+def _average(average: ScalarAverage) -> dict[str, Any]:
+    """An average as JSON; no error where the run is too short for one."""
+    return {
+        "mean": average.mean,
+        "error": None if average.too_short else average.error,
+        "std": average.std,
+        "correlation_frames": None if average.too_short else average.correlation_frames,
+        "too_short": average.too_short,
+        "text": str(average),
+    }
+
+
+def read_results(
+    journal: Journal,
+    plan: StatisticsPlan,
+    *,
+    settings: AnalysisSettings,
+    domain: Domain,
+    symbols: Sequence[str],
+    failure: str | None = None,
+    tables: Tables | None = None,
+) -> RunResults:
+    """Replay a journal, and write the tables on the way where they are given."""
+    results = RunResults(RunStatistics(plan), settings, domain, symbols, failure, len(journal))
+    for ordinal, frame in enumerate(journal):
+        results.add(ordinal, frame)
+        if tables:
+            tables.add(frame)
+    results.conclude()
+    return results
+
+
+def write_results(
+    directory: Path,
+    journal: Journal,
+    plan: StatisticsPlan,
+    **what: Any,
+) -> RunResults:
+    """Write tables, summary, plots and report into ``directory``, each at once or not at all."""
+    from ase_elf.report.html import write_report
+
+    frames, bonds = directory / "frames.csv", directory / "bonds.csv"
+    with replacing(frames) as frames_part, replacing(bonds) as bonds_part:
+        with Tables(frames_part, bonds_part, list(what["symbols"])) as tables:
+            results = read_results(journal, plan, tables=tables, **what)
+    folder = directory / "plots"
+    folder.mkdir(exist_ok=True)
+    figures = results.figures()
+    for name, figure in figures.items():
+        with plots.style():
+            plots.save(figure, folder / name)
+    with replacing(directory / "report.html") as part:
+        write_report(part, results, folder, _snapshots(directory, results))
+    with replacing(directory / "summary.json") as part:
+        write_json(part, results.summary())
+    return results
+
+
+def _snapshots(directory: Path, results: RunResults) -> list[Snapshot]:
+    stride = stride_after(results.n)
+    paths = sorted((directory / "snapshots").glob("*.npz"))
+    kept = [p for p in paths if int(p.stem) % stride == 0 and int(p.stem) < results.n]
+    return [Snapshot.read(path) for path in kept]
+
+
+def statistics_table(results: RunResults) -> Mapping[str, tuple[str, str]]:
+    """Name to definition and value, for the table of averages in the report."""
+    return {name: (DEFINITIONS[name], str(results.averages[name])) for name in DEFINITIONS}
+
+
+DEFINITIONS = {
+    "elf_phi": "networking value φ: highest ELF at which one domain is periodic in 3 directions",
+    "elf_phi2": "the same in 2 directions",
+    "elf_phi1": "the same in 1 direction",
+    "elf_phi_star": "molecularity index φ*: highest ELF at which two atoms connect",
+    "elf_phi_uncertainty": "uncertainty of φ from grid and model",
+    "elf_molecular_fraction_distance": "atoms in pairs of mutual nearest neighbors within the bond "
+    "length",
+    "elf_molecular_fraction_domain": "atoms in ELF domains of exactly two atoms",
+    "elf_clusters_1": "ELF domains with 1 atom",
+    "elf_clusters_2": "ELF domains with 2 atoms",
+    "elf_clusters_3": "ELF domains with 3 atoms",
+    "elf_clusters_larger": "larger ELF domains",
+    "elf_degree_mean": "neighbors of an atom in the ELF network",
+    "elf_bonds": "pairs within the bond length",
+    "elf_bond_length_mean": "their mean length / Å",
+    "elf_nearest_distance_mean": "mean distance to the nearest neighbor / Å",
+    "elf_bond_midpoint_mean": "mean ELF at bond midpoints",
+    "elf_bond_minimum_mean": "mean of the lowest ELF along bonds",
+    "elf_nematic_order": "nematic order of molecular axes (finite number: above 0 also at random)",
+    "elf_mean": "mean ELF of the cell",
+    "elf_sigma": "rms uncertainty of the ELF stated by the model",
+}
+"""What the averaged scalars mean."""

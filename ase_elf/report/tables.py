@@ -1,0 +1,93 @@
+"""frames.csv, bonds.csv and summary.json of an analysed run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ase_elf.analysis import SCALARS
+
+if TYPE_CHECKING:
+    from ase_elf.statistics import FrameResult
+
+FRAME_COLUMNS = ("frame", "time_fs", *SCALARS, "outside")
+"""Columns of ``frames.csv``. Lengths in Å, times in fs; empty = undefined."""
+
+BOND_COLUMNS = ("frame", "time_fs", "i", "j", "pair", "length", "elf_mid", "elf_min", "mutual")
+"""Columns of ``bonds.csv``: one row per bond and frame; i and j count from 0."""
+
+
+class Tables:
+    """Writers of both tables, fed frame by frame.
+
+    Parameters
+    ----------
+    frames, bonds : Path
+        Files to write.
+    symbols : sequence of str
+        Element of each atom.
+    """
+
+    def __init__(self, frames: Path, bonds: Path, symbols: list[str]) -> None:
+        self._files = [path.open("w", newline="", encoding="utf-8") for path in (frames, bonds)]
+        self._frames, self._bonds = (csv.writer(f, lineterminator="\n") for f in self._files)
+        self._symbols = symbols
+        self._frames.writerow(FRAME_COLUMNS)
+        self._bonds.writerow(BOND_COLUMNS)
+
+    def __enter__(self) -> Tables:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files:
+            file.close()
+
+    def add(self, frame: FrameResult) -> None:
+        time = number(frame.time_fs)
+        scalars = [number(frame.scalars[name]) for name in SCALARS]
+        self._frames.writerow([frame.frame, time, *scalars, "; ".join(frame.outside)])
+        self._bonds.writerows([frame.frame, time, *row] for row in bond_rows(frame, self._symbols))
+
+
+def bond_rows(frame: FrameResult, symbols: list[str]) -> Iterator[list[object]]:
+    """Rows of the bond table of one frame, from column ``i`` on."""
+    columns = (frame.bonds[name].tolist() for name in ("i", "j", "length", "elf_mid", "elf_min"))
+    mutual = frame.bonds["mutual"].tolist()
+    for i, j, length, mid, low, nearest in zip(*columns, mutual, strict=True):
+        pair = "-".join(sorted((symbols[i], symbols[j])))
+        yield [i, j, pair, f"{length:.5f}", f"{mid:.5f}", f"{low:.5f}", int(nearest)]
+
+
+def number(value: float) -> str:
+    """Shortest text that keeps seven digits; empty for NaN."""
+    if math.isnan(value):
+        return ""
+    return f"{value:.7g}"
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Indented JSON with NaN and infinity as null, so that every reader takes it."""
+    text = json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def plain(value: object) -> object:
+    """Numbers, strings, lists and dicts out of arrays and dataclasses."""
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, str) or not isinstance(value, Iterable | float):
+        return value
+    if isinstance(value, float):
+        # Seven digits: more would be round-off, which differs between machines.
+        return float(f"{value:.7g}") if math.isfinite(value) else None
+    return [plain(item) for item in value]

@@ -1,0 +1,298 @@
+"""AnalysisRun: a trajectory, an output directory, and everything that must survive a kill.
+
+Frames are analysed in batches; each batch is appended to a journal before the next begins.
+Tables, statistics, plots and report are made from the journal alone, so a run which was
+killed and started again leaves the same bytes as one that was not.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from ase_elf import __version__
+from ase_elf.analysis import AnalysisSettings, analyze, geometry_digest, settings_for
+from ase_elf.domains import Domain
+from ase_elf.errors import ElfError, OutputError
+from ase_elf.formats import replacing
+from ase_elf.journal import Journal
+from ase_elf.report.snapshots import Snapshot, stride_after
+from ase_elf.trajectory import Frame, NoFrames, Trajectory
+
+if TYPE_CHECKING:
+    from ase_elf.grid import ELFGrid
+    from ase_elf.statistics import FrameResult
+    from ase_elf.topology import Networking
+
+logger = logging.getLogger(__name__)
+
+CONFIG, JOURNAL, SNAPSHOTS, LOG = "config.yaml", "journal.jsonl", "snapshots", "run.log"
+PROVENANCE = "provenance"
+"""The one key of ``config.yaml`` that is no option."""
+
+
+
+@dataclass(frozen=True, eq=False)
+class AnalysisRun:
+    """One analysis of one trajectory in one directory.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+    domain : Domain
+    directory : Path
+        Created; must be empty or belong to this very run.
+    chosen : mapping
+        Settings of :class:`~ase_elf.analysis.AnalysisSettings` that were chosen; the others
+        come from the domain pack and the first frame.
+    batch : int, optional
+        Frames predicted together; by default as many as hold some 1,000 atoms, at most 8.
+    max_lag : int
+        Longest lag of the bond correlation functions, in frames.
+    device : str, optional
+        Where the model runs. Not part of the identity of a run.
+    options : mapping
+        Written to ``config.yaml``, so that the run can be repeated from it.
+    sources : mapping
+        Where each option came from.
+    """
+
+    trajectory: Trajectory
+    domain: Domain
+    directory: Path
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    batch: int | None = None
+    max_lag: int = 200
+    device: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def execute(self, progress: Callable[[int], None] | None = None) -> Path:
+        """Analyse what is not yet analysed, and write all results.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called with the number of frames done so far, once per batch.
+
+        Returns
+        -------
+        Path
+            The directory.
+
+        Raises
+        ------
+        OutputError
+            When the directory belongs to another run, or another process writes to it.
+        ElfError
+            Whatever stopped the run at a frame. Results of the frames before are written.
+        """
+        first = self._first()
+        settings = settings_for(first.atoms, self.domain, **self.chosen)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        batch = self.batch or max(1, min(8, 1024 // len(first.atoms)))
+        identity = self._identity(first, settings, batch)
+        self._own(identity)
+        with Journal(self.directory / JOURNAL) as journal:
+            failure = self._analyze(journal, settings, batch, progress)
+            self._conclude(journal, settings, first, failure)
+        if failure is not None:
+            raise failure
+        return self.directory
+
+    def _first(self) -> Frame:
+        first = next(iter(self.trajectory))
+        self.domain.check(first.atoms)
+        return first
+
+    def _identity(self, first: Frame, settings: AnalysisSettings, batch: int) -> dict[str, Any]:
+        """What must be equal for two runs to be the same; plain YAML values."""
+        source = self.trajectory
+        return {
+            "trajectory": Path(source.path).name,
+            "topology": None if source.topology is None else Path(source.topology).name,
+            "start": source.start,
+            "stop": source.stop,
+            "step": source.step,
+            "timestep": source.timestep,
+            "elements": list(source.elements or ()),
+            "first_frame": f"{geometry_digest(first.atoms):08x}",
+            "domain": self.domain.name,
+            "weights": self.domain.card["weights"]["sha256"],
+            "bonds": {"-".join(pair): cut for pair, cut in settings.bonds.items()},
+            "isovalue": settings.isovalue,
+            "r_max": settings.r_max,
+            "spacing": settings.spacing,
+            "shape": list(settings.shape or ()),
+            "max_lag": self.max_lag,
+            "batch": batch,
+            "ase_elf": __version__,
+        }
+
+    def _own(self, identity: Mapping[str, Any]) -> None:
+        """Claim the directory for this run, or find that it is this run's already."""
+        path = self.directory / CONFIG
+        if path.exists():
+            self._compare(path, identity)
+            return
+        if any(self.directory.iterdir()):
+            raise OutputError(
+                f"{self.directory} is not empty and holds no analysis; choose another output "
+                "directory (-o), or empty it."
+            )
+        content = {
+            **self.options,
+            PROVENANCE: {
+                "identity": dict(identity),
+                "sources": dict(self.sources),
+                "versions": versions(),
+            },
+        }
+        with replacing(path) as part:
+            part.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+    def _compare(self, path: Path, identity: Mapping[str, Any]) -> None:
+        try:
+            stored = yaml.safe_load(path.read_text())[PROVENANCE]["identity"]
+        except (yaml.YAMLError, KeyError, TypeError) as error:
+            raise OutputError(
+                f"{path} is not the configuration of an analysis; choose another output "
+                "directory (-o)."
+            ) from error
+        different = [key for key in identity if stored.get(key) != identity[key]]
+        if different:
+            details = ", ".join(f"{k} {stored.get(k)} there, {identity[k]} now" for k in different)
+            raise OutputError(
+                f"{self.directory} belongs to another run ({details}). Choose another output "
+                "directory (-o), or delete that one to start over."
+            )
+
+    def _analyze(
+        self,
+        journal: Journal,
+        settings: AnalysisSettings,
+        batch: int,
+        progress: Callable[[int], None] | None,
+    ) -> ElfError | None:
+        """Append what is missing; the error that stopped it, if one did."""
+        done = self._resume(journal, batch)
+        if progress:
+            progress(done)
+        began, count = time.perf_counter(), 0
+        try:
+            frames = self._from(done) if self._has(done) else ()
+            for group in analyze(frames, self.domain, settings, device=self.device, batch=batch):
+                for offset, (result, grid, network) in enumerate(group):
+                    self._snapshot(done + offset, result, grid, network)
+                journal.append(result for result, _, _ in group)
+                done += len(group)
+                count += len(group)
+                if progress:
+                    progress(done)
+        except ElfError as error:
+            if not done:
+                raise
+            self._log(f"stopped after {done} frames: {error}")
+            return error
+        seconds = time.perf_counter() - began
+        self._log(f"{count} frames in {seconds:.1f} s, {done} in all")
+        return None
+
+    def _resume(self, journal: Journal, batch: int) -> int:
+        """Number of frames that need not be analysed again.
+
+        Whole batches only: with other frames beside it in a batch a prediction may differ
+        in the last bit.
+        """
+        done = len(journal)
+        if done and not self._has(done):
+            journal.keep(done)  # nothing is left to do but to write the results
+        else:
+            done -= done % batch
+            journal.keep(done)
+        if done:
+            self._check_last(journal)
+            self._log(f"resumed at {done} frames")
+        return done
+
+    def _from(self, ordinal: int) -> Trajectory:
+        source = self.trajectory
+        return replace(source, start=source.start + ordinal * source.step)
+
+    def _has(self, ordinal: int) -> bool:
+        """Whether the trajectory holds a frame of that number; damage counts as a frame."""
+        try:
+            next(iter(self._from(ordinal)))
+        except NoFrames:
+            return False
+        except ElfError:
+            pass
+        return True
+
+    def _check_last(self, journal: Journal) -> None:
+        last = journal.last()
+        frame = next(iter(self._from(len(journal) - 1)))
+        if geometry_digest(frame.atoms) != last.geometry:
+            raise OutputError(
+                f"frame {frame.index} of {self.trajectory.path} is not the one analysed in "
+                f"{self.directory}: the trajectory was replaced. Choose another output "
+                "directory (-o)."
+            )
+
+    def _snapshot(
+        self, ordinal: int, result: FrameResult, grid: ELFGrid, network: Networking
+    ) -> None:
+        folder = self.directory / SNAPSHOTS
+        stride = stride_after(ordinal + 1)
+        if ordinal % stride:
+            return
+        folder.mkdir(exist_ok=True)
+        Snapshot.of(result.frame, result.time_fs, grid, network).write(snapshot_path(folder, ordinal))
+        for path in folder.glob("*.npz"):
+            if int(path.stem) % stride:
+                path.unlink()
+
+    def _conclude(
+        self, journal: Journal, settings: AnalysisSettings, first: Frame, failure: ElfError | None
+    ) -> None:
+        from ase_elf.report.results import write_results
+
+        write_results(
+            self.directory,
+            journal,
+            settings.plan(step=self.trajectory.step, max_lag=self.max_lag),
+            settings=settings,
+            domain=self.domain,
+            symbols=first.atoms.get_chemical_symbols(),
+            failure=None if failure is None else str(failure),
+        )
+
+    def _log(self, line: str) -> None:
+        logger.info(line)
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        with (self.directory / LOG).open("a", encoding="utf-8") as log:
+            log.write(f"{stamp} {line}\n")
+
+
+def snapshot_path(folder: Path, ordinal: int) -> Path:
+    return folder / f"{ordinal:09d}.npz"
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"ase_elf": __version__, "python": platform.python_version()}
+    for package in ("ase", "numpy", "scipy", "torch", "MDAnalysis", "vesin"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
