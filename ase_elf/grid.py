@@ -202,7 +202,7 @@ class ELFGrid:
         InputError
             If ``shape`` is not three positive integers or epsilon not in (0, 0.5).
         """
-        shape = _grid_shape(shape)
+        shape = grid_shape(shape)
         if not 0 < epsilon < 0.5:
             raise InputError(f"epsilon = {epsilon!r} must lie between 0 and 0.5.")
         z = logit(np.clip(self.values.astype(float), epsilon, 1 - epsilon))
@@ -264,6 +264,19 @@ class ELFGrid:
             bend = (1 - 2 * squeezed)[:, None, None] * grad_z[:, :, None] * grad_z[:, None]
             out.append(slope[:, None, None] * (hess_z + bend))
         return [part.reshape(lead + part.shape[1:]) for part in out]
+
+
+def fast_shape(cell: np.ndarray, spacing: float) -> tuple[int, int, int]:
+    """Smallest grid that Fourier transforms quickly, points at most ``spacing`` (Å) apart.
+
+    The distance is that along the cell vectors, rows of ``cell`` (3, 3) in Å.
+    """
+    from scipy.fft import next_fast_len
+
+    _check_cell(cell)
+    # A length that is a multiple of the spacing must not gain a point by round-off.
+    counts = np.ceil(np.linalg.norm(cell, axis=1) / spacing - 1e-9).astype(int)
+    return tuple(next_fast_len(max(int(n), 1), real=True) for n in counts)
 
 
 def _unsqueeze(z: np.ndarray) -> np.ndarray:
@@ -338,7 +351,7 @@ def _check_cell(cell: np.ndarray) -> None:
         raise InputError(f"the cell vectors {cell.tolist()} Å lie in one plane.")
 
 
-def _grid_shape(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+def grid_shape(shape: tuple[int, int, int]) -> tuple[int, int, int]:
     """``shape`` as three positive ints, or :class:`InputError`."""
     try:
         numbers = tuple(shape)
