@@ -1,0 +1,549 @@
+"""ELFCalculator: the ELF as an ASE calculator, alone or around one that gives forces.
+
+The ELF is no energy and no force, so nothing of it enters ``results``, which ASE's writers,
+single-point calculators and mixers understand only with their own property names. It has
+methods of its own, a cache of its own, and ``get_property("elf")``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase.calculators.calculator import (
+    BaseCalculator,
+    PropertyNotImplementedError,
+    all_changes,
+    compare_atoms,
+)
+from ase.outputs import all_outputs
+
+from ase_elf.errors import ElfWarning, InputError
+from ase_elf.scalars import SCALARS, accepted_names, structure_scalars
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from ase_elf.domains import Domain
+    from ase_elf.grid import ELFGrid
+    from ase_elf.ruler import BondTable
+
+Shape = tuple[int, int, int]
+
+EXTRAS = ("elf", "bond_rulers")
+"""Properties beyond ASE's own."""
+
+_KEPT = 4
+"""Grids kept of one structure: the default shape and a few asked for."""
+
+# What the ELF depends on: not charges, moments or velocities.
+_IGNORED = ("initial_charges", "initial_magmoms")
+
+
+class ELFCalculator(BaseCalculator):
+    """ELF and bonds of a structure, and energy and forces where a calculator gives them.
+
+    Parameters
+    ----------
+    domain : str or Domain, optional
+        Domain pack. By default the smallest installed one that knows the elements.
+    calculator : ase calculator, optional
+        Supplies energy, forces and everything else ASE knows. Without it asking for them
+        raises ``PropertyNotImplementedError``.
+    device : str, optional
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``. By default CUDA where there is one, else CPU.
+    dtype : {"float32", "float64"}
+        Precision of the model. Single is enough for ELF values (1e-6).
+    every : int, optional
+        Fill :attr:`elf_results` at every n-th new structure, starting with the first,
+        without being asked. A structure is new when a property of it is calculated and it
+        differs from the one before.
+    properties : iterable of str, optional
+        What goes into :attr:`elf_results`: ``"elf"``, ``"bond_rulers"`` and names of
+        ``ase_elf.scalars.SCALARS``; by default all. Given alone it means ``every=1``.
+
+    Attributes
+    ----------
+    results : dict
+        ASE's standard results of ``calculator``, all of them, and nothing else.
+    elf_results : dict
+        The chosen ``properties`` of the last structure that was due, and ``"structure"``,
+        its number counted from 0.
+    watchers : list of callable
+        Called as ``watch(atoms, calculating)`` before a property of ``calculator`` is
+        returned; how :class:`~ase_elf.observers.ELFObserver` keeps up with writers.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> from ase.calculators.lj import LennardJones
+    >>> from ase_elf import ELFCalculator
+    >>> from ase_elf.testing import GaussianDomain  # for real: leave domain= away
+    >>> atoms = Atoms("H2", [(0, 0, 0), (0, 0, 0.74)], cell=[1.8] * 3, pbc=True)
+    >>> atoms.calc = ELFCalculator(domain=GaussianDomain(), calculator=LennardJones(sigma=0.6))
+    >>> atoms.get_forces().shape
+    (2, 3)
+    >>> atoms.calc.get_elf(atoms, shape=(8, 8, 8)).shape
+    (8, 8, 8)
+    >>> atoms.calc.get_elf(atoms, points=[[0, 0, 0.37], [0.9, 0.9, 1.27]]).round(1)
+    array([1. , 0.1], dtype=float32)
+    """
+
+    implemented_properties = list(EXTRAS)
+
+    def __init__(
+        self,
+        *,
+        domain: str | Domain | None = None,
+        calculator: BaseCalculator | None = None,
+        device: str | None = None,
+        dtype: str = "float32",
+        every: int | None = None,
+        properties: Iterable[str] | None = None,
+    ) -> None:
+        if calculator is not None and not hasattr(calculator, "get_property"):
+            raise InputError(
+                f"calculator must be an ASE calculator such as EMT(), not {calculator!r}."
+            )
+        if dtype not in ("float32", "float64"):
+            raise InputError(f"dtype {dtype!r}; accepted are 'float32' and 'float64'.")
+        if every is not None and (isinstance(every, bool) or int(every) != every or every < 1):
+            raise InputError(f"every = {every!r} must be a positive integer.")
+        super().__init__()
+        self.calculator = calculator
+        self.device = device
+        self.dtype = dtype
+        self.every = 1 if every is None and properties is not None else every
+        accepted = (*EXTRAS, *SCALARS)
+        self.properties = accepted_names(properties or accepted, accepted, "property")
+        self._domain = _resolve(domain)
+        self.elf_results: dict[str, Any] = {}
+        self._n_structures = 0
+        self.watchers: list[Callable[[Atoms, bool], None]] = []
+        self._reset_caches()
+        # A list of this object's own: the class's would be shared by all calculators.
+        self.implemented_properties = [*getattr(calculator, "implemented_properties", []), *EXTRAS]
+        self.parameters = self.todict()
+
+    # -- ASE's protocol ----------------------------------------------------------------
+
+    def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True):
+        """A property by name: ``"elf"``, ``"bond_rulers"``, or one of ``calculator``'s.
+
+        Parameters
+        ----------
+        name : str
+        atoms : ase.Atoms, optional
+            By default those of the last calculation.
+        allow_calculation : bool
+            When false, only what is known already is returned, else None.
+
+        Returns
+        -------
+        ELFGrid, BondTable, float or ndarray
+
+        Raises
+        ------
+        PropertyNotImplementedError
+            For anything but ELF and bonds without ``calculator``.
+        """
+        if name in EXTRAS:
+            return self._get_extra(name, self._structure(atoms), allow_calculation)
+        if self.calculator is None:
+            raise PropertyNotImplementedError(
+                f"{name} is not something the ELF gives. Pass calculator=, an ASE calculator "
+                "that does: ELFCalculator(calculator=EMT())."
+            )
+        return self._ask_calculator(
+            lambda: self.calculator.get_property(name, atoms, allow_calculation),
+            atoms,
+            allow_calculation,
+        )
+
+    def get_potential_energy(self, atoms: Atoms | None = None, force_consistent: bool = False):
+        """As the wrapped calculator has it, which may treat ``force_consistent`` its own way."""
+        if self.calculator is None:
+            return self.get_property("energy", atoms)
+        return self._ask_calculator(
+            lambda: self.calculator.get_potential_energy(atoms, force_consistent=force_consistent),
+            atoms,
+            True,
+        )
+
+    def calculate(
+        self, atoms: Atoms, properties: Sequence[str], system_changes: Sequence[str] = all_changes
+    ) -> None:
+        """Calculate ``properties``, ASE's own into :attr:`results`."""
+        for name in properties:
+            self.get_property(name, atoms)
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """What changed since the last calculation, as the wrapped calculator sees it."""
+        if self.calculator is not None and hasattr(self.calculator, "check_state"):
+            return self.calculator.check_state(atoms, tol)
+        return _changes(self.atoms, atoms)
+
+    def calculation_required(self, atoms: Atoms, properties: Sequence[str]) -> bool:
+        """Whether any of ``properties`` would have to be calculated."""
+        standard = [name for name in properties if name not in EXTRAS]
+        known = all(
+            self._get_extra(name, atoms, False) is not None
+            for name in properties
+            if name in EXTRAS
+        )
+        if not standard or self.calculator is None:
+            return bool(standard) or not known
+        return not known or self.calculator.calculation_required(atoms, standard)
+
+    def todict(self) -> dict[str, Any]:
+        """Settings as JSON-able values, which ASE stores beside the structures."""
+        return {
+            "domain": getattr(self._domain, "name", None),
+            "calculator": getattr(self.calculator, "name", None),
+            "device": self.device,
+            "dtype": self.dtype,
+            "every": self.every,
+            "properties": list(self.properties),
+        }
+
+    def reset(self) -> None:
+        """Forget everything calculated, here and in the wrapped calculator."""
+        self.atoms, self.results, self.elf_results = None, {}, {}
+        self._reset_caches()
+        if hasattr(self.calculator, "reset"):
+            self.calculator.reset()
+
+    def _get_name(self) -> str:
+        return "elf"
+
+    # -- The ELF -----------------------------------------------------------------------
+
+    def get_elf(
+        self,
+        atoms: Atoms | None = None,
+        *,
+        shape: Shape | None = None,
+        spacing: float | None = None,
+        points: np.ndarray | None = None,
+    ) -> ELFGrid | np.ndarray:
+        """ELF of a structure, on a grid or at points.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms, optional
+            By default those of the last calculation.
+        shape : tuple of int, optional
+            (nx, ny, nz).
+        spacing : float, optional
+            Å. Largest distance of grid points along the cell vectors; the number of points
+            is rounded up to one that Fourier transforms quickly. Without ``shape`` or
+            ``spacing``, that of the domain pack.
+        points : array_like, shape (n, 3), optional
+            Cartesian points in Å; the model is evaluated there, without a grid.
+
+        Returns
+        -------
+        ELFGrid
+            ``info`` holds ``domain``, ``weights`` (their digest) and ``out_of_domain``, the
+            reasons why the structure lies outside the trained range (empty inside).
+            ``sigma`` where the model knows its error.
+        ndarray, shape (n,), float32
+            Where ``points`` are given.
+
+        Raises
+        ------
+        InputError
+            For a structure the pack cannot take (no cell, unknown element, overlapping
+            atoms), or contradictory options.
+        DomainError
+            If no installed pack knows the elements.
+
+        Warns
+        -----
+        ElfWarning
+            Once per chemical formula, for a structure outside the trained range.
+        """
+        if sum(option is not None for option in (shape, spacing, points)) > 1:
+            raise InputError("give one of shape=, spacing= and points=, not several.")
+        atoms = self._structure(atoms)
+        if points is None:
+            return self._grid(atoms, shape, spacing)
+        xyz = np.asarray(points, dtype=float)
+        if xyz.ndim != 2 or xyz.shape[1] != 3 or not np.isfinite(xyz).all():
+            raise InputError(f"points must be finite and of shape (n, 3), not {xyz.shape}.")
+        domain = self.domain_of(atoms)
+        domain.check(atoms)
+        self._reasons_outside(atoms, domain)
+        return np.asarray(self._model(domain).predict_points(atoms, xyz).values)
+
+    def predict(
+        self,
+        structures: Sequence[Atoms],
+        shape: Shape | Sequence[Shape] | None = None,
+        *,
+        spacing: float | None = None,
+    ) -> list[ELFGrid]:
+        """ELF of many structures, batched; halves the batch when memory runs out.
+
+        Parameters
+        ----------
+        structures : sequence of ase.Atoms
+            Of any size, composition and cell; all are checked before the first is computed.
+        shape : tuple of int, or one tuple per structure, optional
+            (nx, ny, nz), by default from ``spacing``.
+        spacing : float, optional
+            As in :meth:`get_elf`.
+
+        Returns
+        -------
+        list of ELFGrid
+            In the order of ``structures``. Nothing of it is cached.
+
+        Raises
+        ------
+        InputError
+            Naming the structure that cannot be used.
+        MemoryError
+            If not even a single structure fits.
+        """
+        structures = list(structures)
+        shapes = self._shapes(structures, shape, spacing)
+        domains, reasons = [], []
+        for number, atoms in enumerate(structures):
+            domain = self.domain_of(atoms)
+            try:
+                domain.check(atoms)
+            except InputError as error:
+                raise InputError(f"structure {number}: {error}") from error
+            domains.append(domain)
+            reasons.append(self._reasons_outside(atoms, domain))
+        grids: list[ELFGrid | None] = [None] * len(structures)
+        for name in dict.fromkeys(domain.name for domain in domains):
+            chosen = [n for n, domain in enumerate(domains) if domain.name == name]
+            predictions = _predict_in_memory(
+                self._model(domains[chosen[0]]),
+                [structures[n] for n in chosen],
+                [shapes[n] for n in chosen],
+            )
+            for n, prediction in zip(chosen, predictions, strict=True):
+                grids[n] = _as_grid(prediction, structures[n], domains[n], reasons[n])
+        return grids
+
+    def domain_of(self, atoms: Atoms) -> Domain:
+        """The domain pack that is used for ``atoms``."""
+        from ase_elf.domains import domain_for
+
+        if self._domain is not None:
+            return self._domain
+        symbols = frozenset(atoms.get_chemical_symbols())
+        if symbols not in self._domains:
+            self._domains[symbols] = domain_for(symbols)
+        return self._domains[symbols]
+
+    # -- Inner workings ----------------------------------------------------------------
+
+    def _ask_calculator(
+        self, ask: Callable[[], Any], atoms: Atoms | None, allow_calculation: bool
+    ) -> Any:
+        """Ask the wrapped calculator, mirror its results, and tell those who watch."""
+        if atoms is not None:
+            for watch in list(self.watchers):
+                watch(atoms, allow_calculation)
+        try:
+            value = ask()
+        finally:
+            known = getattr(self.calculator, "results", {})
+            # All of them, or a trajectory writer would store only what was asked for; only
+            # standard names, or ASE's own consumers would refuse the rest.
+            self.results = {name: known[name] for name in known if name in all_outputs}
+        if allow_calculation and atoms is not None:
+            self._see(atoms)
+        return value
+
+    def _get_extra(
+        self, name: str, atoms: Atoms, allow_calculation: bool
+    ) -> ELFGrid | BondTable | None:
+        if not allow_calculation:
+            if _changes(self._elf_atoms, atoms):
+                return None
+            return self._bonds if name == "bond_rulers" else self._default_grid()
+        value = self._grid(atoms) if name == "elf" else self._measure_bonds(atoms)
+        self._see(atoms)
+        return value
+
+    def _see(self, atoms: Atoms) -> None:
+        """Count ``atoms`` if they are new, and fill ``elf_results`` if they are due."""
+        if not _changes(self.atoms, atoms):
+            return
+        self.atoms = atoms.copy()
+        number = self._n_structures
+        self._n_structures += 1
+        if self.every is None or number % self.every:
+            return
+        results: dict[str, Any] = {"structure": number}
+        if "elf" in self.properties:
+            results["elf"] = self._grid(atoms)
+        if "bond_rulers" in self.properties:
+            results["bond_rulers"] = self._measure_bonds(atoms)
+        scalars = [name for name in self.properties if name in SCALARS]
+        if scalars:
+            results.update(structure_scalars(self._grid(atoms), scalars))
+        self.elf_results = results
+
+    def _grid(
+        self, atoms: Atoms, shape: Shape | None = None, spacing: float | None = None
+    ) -> ELFGrid:
+        """The grid of ``atoms``, from the cache where it is known."""
+        (wanted,) = self._shapes([atoms], shape, spacing)
+        self._keep_only(atoms)
+        if wanted not in self._grids:
+            (grid,) = self.predict([atoms], wanted)
+            while len(self._grids) >= _KEPT:
+                self._grids.pop(next(iter(self._grids)))
+            self._grids[wanted] = grid
+        return self._grids[wanted]
+
+    def _default_grid(self) -> ELFGrid | None:
+        (wanted,) = self._shapes([self._elf_atoms], None, None)
+        return self._grids.get(wanted)
+
+    def _measure_bonds(self, atoms: Atoms) -> BondTable:
+        from ase_elf.ruler import measure_bonds
+
+        self._keep_only(atoms)
+        if self._bonds is None:
+            self._bonds = measure_bonds(atoms, self)
+        return self._bonds
+
+    def _keep_only(self, atoms: Atoms) -> None:
+        """Drop what is cached unless it is of ``atoms``."""
+        if _changes(self._elf_atoms, atoms):
+            self._elf_atoms = atoms.copy()
+            self._grids, self._bonds = {}, None
+
+    def _shapes(
+        self, structures: list[Atoms], shape: Shape | Sequence[Shape] | None, spacing: float | None
+    ) -> list[Shape]:
+        from ase_elf.grid import fast_shape, grid_shape
+
+        if shape is not None and spacing is not None:
+            raise InputError("give shape= or spacing=, not both.")
+        if shape is None:
+            if spacing is not None and not spacing > 0:
+                raise InputError(f"spacing = {spacing!r} Å must be positive.")
+            return [
+                fast_shape(atoms.cell.array, spacing or self.domain_of(atoms).spacing)
+                for atoms in structures
+            ]
+        if len(shape) and np.ndim(shape[0]):
+            if len(shape) != len(structures):
+                raise InputError(f"{len(shape)} shapes for {len(structures)} structures.")
+            return [grid_shape(one) for one in shape]
+        return [grid_shape(shape)] * len(structures)
+
+    def _reasons_outside(self, atoms: Atoms, domain: Domain) -> list[str]:
+        reasons = domain.outside(atoms)
+        formula = atoms.get_chemical_formula()
+        if reasons and formula not in self._warned:
+            self._warned.add(formula)
+            warnings.warn(
+                f"{formula} lies outside what the domain pack {domain.name!r} was trained on: "
+                f"{'; '.join(reasons)}. Its ELF is an extrapolation (info['out_of_domain']).",
+                ElfWarning,
+                stacklevel=4,
+            )
+        return reasons
+
+    def _model(self, domain: Domain):
+        if domain.name not in self._models:
+            self._models[domain.name] = domain.load(device=self.device, dtype=self.dtype)
+        return self._models[domain.name]
+
+    def _structure(self, atoms: Atoms | None) -> Atoms:
+        atoms = self.atoms if atoms is None else atoms
+        if atoms is None:
+            raise InputError("no structure: pass atoms, nothing was calculated before.")
+        return atoms
+
+    def _reset_caches(self) -> None:
+        self._models: dict[str, Any] = {}
+        self._domains: dict[frozenset[str], Domain] = {}
+        self._warned: set[str] = set()
+        self._elf_atoms: Atoms | None = None
+        self._grids: dict[Shape, ELFGrid] = {}
+        self._bonds: BondTable | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Models are loaded again where they are needed, on the device that is there.
+        fresh = ("watchers", "_models", "_domains", "_warned", "_elf_atoms", "_grids", "_bonds")
+        return {name: value for name, value in self.__dict__.items() if name not in fresh}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.watchers = []
+        self._reset_caches()
+
+
+def _resolve(domain: str | Domain | None) -> Domain | None:
+    from ase_elf.domains import get_domain
+
+    return get_domain(domain) if isinstance(domain, str) else domain
+
+
+def _changes(old: Atoms | None, new: Atoms) -> list[str]:
+    return compare_atoms(old, new, excluded_properties=_IGNORED)
+
+
+def _as_grid(prediction: Any, atoms: Atoms, domain: Domain, reasons: list[str]) -> ELFGrid:
+    from ase_elf.grid import ELFGrid
+
+    info = {
+        "domain": domain.name,
+        "weights": domain.card["weights"]["sha256"],
+        "out_of_domain": reasons,
+    }
+    return ELFGrid(prediction.values, atoms, info, prediction.sigma)
+
+
+def _predict_in_memory(model: Any, structures: list[Atoms], shapes: list[Shape]) -> list[Any]:
+    """``model.predict`` in batches that fit, starting with one of everything."""
+    done: list[Any] = []
+    batch = len(structures)
+    while len(done) < len(structures):
+        part = slice(len(done), len(done) + batch)
+        failure = None
+        try:
+            done += model.predict(structures[part], shapes[part])
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            # Kept as text: the exception holds on to the memory that ran out.
+            failure = str(error)
+        if failure is not None:
+            if batch == 1:
+                atoms, shape = structures[len(done)], shapes[len(done)]
+                raise MemoryError(
+                    f"one structure of {len(atoms)} atoms on a {shape} grid does not fit: "
+                    f"{failure}. Ask for a smaller shape, or another device."
+                )
+            batch = (batch + 1) // 2
+            _release_device_memory()
+    return done
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """CUDA and the CPU allocator of torch raise RuntimeErrors that say so in words."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    words = str(error).lower()
+    return "out of memory" in words or "can't allocate memory" in words
+
+
+def _release_device_memory() -> None:
+    import sys
+
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
