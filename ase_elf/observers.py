@@ -1,0 +1,182 @@
+"""ELFObserver: what the ELF says about a run, written into its frames as it goes.
+
+ASE calls observers in the order of ``dyn.observers``, and ``trajectory=`` puts its writer
+there first. An observer that is merely attached would therefore leave its values to the
+next frame; this one is meant for ``dyn.insert_observer`` and does not rely on it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ase.calculators.calculator import compare_atoms
+
+from ase_elf.calculator import ELFCalculator
+from ase_elf.errors import InputError
+from ase_elf.scalars import (
+    ARRAYS,
+    SCALARS,
+    accepted_names,
+    nearest_neighbor_elf,
+    structure_scalars,
+)
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from ase_elf.formats.store import ELFStore
+
+_POINTERS = ("elf_store", "elf_frame")
+
+
+class ELFObserver:
+    """Writes ELF values of the current structure into ``atoms`` whenever it is called.
+
+    Insert it before the writers: ``dyn.insert_observer(observer)``. With ``dyn.attach`` it
+    serves the writers attached after it; a trajectory writer that comes before it is served
+    all the same, because it asks the calculator, through which this observer notices. No
+    writer ever finds the values of an earlier structure: they are removed as soon as forces
+    of another are computed, and where a structure is not due there are none.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        The atoms that move, with an :class:`~ase_elf.ELFCalculator` around the calculator
+        that moves them.
+    interval : int
+        Every how many calls the ELF is evaluated, starting with the first. Evaluating it
+        costs far more than a step with a classical potential, far less than one with DFT.
+    scalars : iterable of str
+        Of ``ase_elf.scalars.SCALARS``, into ``atoms.info``: ``elf_phi``, ``elf_phi1``,
+        ``elf_phi2``, ``elf_phi_star``, ``elf_mean``, ``elf_outside``.
+    arrays : iterable of str
+        Of ``ase_elf.scalars.ARRAYS``, into ``atoms.arrays``: ``elf_nearest``, the ELF half
+        way to the nearest neighbour.
+    store : path-like, optional
+        Directory of a binary store (``run.elfstore``) for the grids. ``atoms.info`` then
+        holds ``elf_store``, its path, and ``elf_frame``, the number there; numbering goes
+        on where an existing store ends.
+    shape, spacing : optional
+        The grid, as in :meth:`ELFCalculator.get_elf`.
+
+    Raises
+    ------
+    InputError
+        If ``atoms.calc`` is not an ELFCalculator, or a name or ``interval`` is unknown.
+    OutputError
+        If ``store`` is something else already.
+
+    Notes
+    -----
+    ``.traj`` keeps ``info``; extended XYZ keeps ``info`` and ``arrays``.
+
+    Examples
+    --------
+    >>> from ase import units
+    >>> from ase.calculators.emt import EMT
+    >>> from ase.build import bulk
+    >>> from ase.md.verlet import VelocityVerlet
+    >>> from ase_elf import ELFCalculator
+    >>> from ase_elf.observers import ELFObserver
+    >>> from ase_elf.testing import GaussianDomain  # for real: leave domain= away
+    >>> atoms = bulk("Al", cubic=True)
+    >>> atoms.calc = ELFCalculator(domain=GaussianDomain(("Al",)), calculator=EMT())
+    >>> dyn = VelocityVerlet(atoms, 2 * units.fs)
+    >>> dyn.insert_observer(ELFObserver(atoms, interval=5, scalars=["elf_mean"]))
+    >>> import warnings
+    >>> with warnings.catch_warnings(action="ignore"):  # Al is no dense hydrogen
+    ...     dyn.run(5)
+    True
+    >>> print(f"{atoms.info['elf_mean']:.2f}")
+    0.14
+    """
+
+    def __init__(
+        self,
+        atoms: Atoms,
+        *,
+        interval: int = 1,
+        scalars: Iterable[str] = SCALARS,
+        arrays: Iterable[str] = ARRAYS,
+        store: str | os.PathLike | None = None,
+        shape: tuple[int, int, int] | None = None,
+        spacing: float | None = None,
+    ) -> None:
+        if isinstance(interval, bool) or int(interval) != interval or interval < 1:
+            raise InputError(f"interval = {interval!r} must be a positive integer.")
+        self.atoms = atoms
+        self.interval = int(interval)
+        self.scalars = accepted_names(scalars, SCALARS, "scalar")
+        self.arrays = accepted_names(arrays, ARRAYS, "array")
+        self.store = _open(store)
+        self.shape, self.spacing = shape, spacing
+        self._calls = 0
+        self._settled: Atoms | None = None
+        self._calculator().watchers.append(self._watch)
+
+    def __call__(self) -> None:
+        """Bring ``atoms`` up to date if this call is due, else leave no ELF values in it."""
+        self._settle()
+        self._calls += 1
+
+    def _settle(self) -> None:
+        """Write the values of the current structure, once."""
+        if not self._moved():
+            return
+        self._clear()
+        if self._calls % self.interval == 0:
+            self._evaluate()
+        self._settled = self.atoms.copy()
+
+    def _evaluate(self) -> None:
+        atoms = self.atoms
+        grid = self._calculator().get_elf(atoms, shape=self.shape, spacing=self.spacing)
+        atoms.info.update(structure_scalars(grid, self.scalars))
+        if "elf_nearest" in self.arrays:
+            atoms.set_array("elf_nearest", nearest_neighbor_elf(grid), float, ())
+        if self.store is not None:
+            atoms.info["elf_frame"] = self.store.append(grid)
+            atoms.info["elf_store"] = str(self.store.path)
+
+    def _watch(self, atoms: Atoms, calculating: bool) -> None:
+        """Called by the calculator before it answers.
+
+        A request that may not calculate comes from a writer, which is about to read
+        ``atoms``; one that may comes from the dynamics, which has just moved them.
+        """
+        if atoms is not self.atoms or not self._moved():
+            return
+        if calculating:
+            self._clear()
+        else:
+            self._settle()
+
+    def _moved(self) -> bool:
+        """Whether ``atoms`` are not those last written about."""
+        return self._settled is None or bool(compare_atoms(self._settled, self.atoms))
+
+    def _clear(self) -> None:
+        for name in (*self.scalars, *_POINTERS):
+            self.atoms.info.pop(name, None)
+        for name in self.arrays:
+            if self.atoms.has(name):
+                self.atoms.set_array(name, None)
+
+    def _calculator(self) -> ELFCalculator:
+        if not isinstance(self.atoms.calc, ELFCalculator):
+            raise InputError(
+                "an ELFObserver needs an ELFCalculator on the atoms it observes: "
+                f"atoms.calc = ELFCalculator(calculator=...), not {self.atoms.calc!r}."
+            )
+        return self.atoms.calc
+
+
+def _open(store: str | os.PathLike | None) -> ELFStore | None:
+    from ase_elf.formats.store import ELFStore
+
+    # A relative path in atoms.info would be worthless once the trajectory is moved or read
+    # from elsewhere.
+    return None if store is None else ELFStore(Path(store).absolute())
