@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ase_elf.topology.critical import CriticalPoints, critical_points
 from ase_elf.topology.networking import Networking, networking
 
-__all__ = ["Networking", "networking"]
+__all__ = ["CriticalPoints", "Networking", "critical_points", "networking"]

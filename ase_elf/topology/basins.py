@@ -8,7 +8,7 @@ counts the cell boundaries crossed on the way. Faces between voxels of different
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import product
 from typing import TYPE_CHECKING
@@ -73,6 +73,8 @@ class Basins:
     direct : ndarray, shape (nx, ny, nz), bool
         False where the voxel climbs to a voxel maximum that is none of the spline, and was
         given the attractor a walk from there leads to.
+    hidden : int
+        How many attractors, at the end of the list, lie between the voxels and own none.
     """
 
     field: SplineField
@@ -82,6 +84,7 @@ class Basins:
     labels: np.ndarray
     images: np.ndarray
     direct: np.ndarray
+    hidden: int = 0
 
     def __len__(self) -> int:
         return len(self.attractors)
@@ -125,6 +128,23 @@ class Basins:
         weight = abs(np.linalg.det(self.field.cell)) / density.size
         flat = labels.ravel() + 1
         return weight * np.bincount(flat, density.ravel(), minlength=len(self) + 1)[1:]
+
+    def with_hidden(self, u: np.ndarray, values: np.ndarray) -> Basins:
+        """The same basins and further attractors (n, 3) that no voxel climbs to."""
+        if not len(u):
+            return self
+        direct = self.direct.copy()
+        around = np.stack(np.meshgrid(*[np.arange(-2, 4)] * 3, indexing="ij"), -1).reshape(-1, 3)
+        near = (np.floor(u)[:, None] + around).astype(int).reshape(-1, 3) % self.field.shape
+        direct[tuple(near.T)] = False
+        return replace(
+            self,
+            attractors=np.concatenate([self.attractors, u]),
+            values=np.concatenate([self.values, values]),
+            converged=np.concatenate([self.converged, np.ones(len(u), bool)]),
+            direct=direct,
+            hidden=self.hidden + len(u),
+        )
 
     def locate(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Attractor and its image for the voxel nearest to each ``u`` (n, 3)."""

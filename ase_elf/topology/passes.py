@@ -19,6 +19,9 @@ from ase_elf.topology.field import SplineField
 SAME_PASS = 1e-3
 """Voxels; bond points closer than this are one."""
 
+_AT_ATTRACTOR = 0.3
+"""Voxels from an attractor without voxels of its own at which a walk has arrived."""
+
 _LEAVE = 0.3
 """Voxels between a bond point and the start of its two ways up."""
 
@@ -128,21 +131,36 @@ def climb_to_basins(basins: Basins, start: np.ndarray) -> tuple[np.ndarray, np.n
     The walk stops as soon as the eight voxels around the point, twice in a row, belong
     to one basin image.
     """
+    shape = basins.field.shape
     corners = np.stack(np.meshgrid(*[[0, 1]] * 3, indexing="ij"), -1).reshape(8, 3)
     before = np.zeros(len(start), bool)
+    hidden = None
+    if basins.hidden:
+        hidden = cKDTree(wrap(basins.attractors[-basins.hidden :], shape)[1], boxsize=shape)
+
+    def at_hidden(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        gap, which = hidden.query(wrap(u, shape)[1])
+        return gap < _AT_ATTRACTOR, len(basins) - basins.hidden + which
 
     def arrived(which: np.ndarray, u: np.ndarray) -> np.ndarray:
         around = (np.floor(u)[:, None] + corners).reshape(-1, 3)
         label, image = (x.reshape(-1, 8) for x in basins.locate(around))
-        sure = basins.direct[tuple((around.astype(int) % basins.field.shape).T)]
-        same = (label == label[:, :1]) & (image == image[:, :1]) & sure.reshape(-1, 8)
+        sure = basins.direct[tuple((around.astype(int) % shape).T)].reshape(-1, 8)
+        same = (label == label[:, :1]) & (image == image[:, :1]) & sure
         same = same.all(axis=1)
         inside = same & before[which]
         before[which] = same
-        return inside
+        return inside if hidden is None else inside | at_hidden(u)[0]
 
-    ends, images = basins.locate(climb(basins.field, start, arrived))
-    return ends, unpack(images)
+    stop = climb(basins.field, start, arrived)
+    ends, images = basins.locate(stop)
+    images = unpack(images)
+    if hidden is not None:
+        there, which = at_hidden(stop)
+        ends[there] = which[there]
+        home = basins.attractors[which[there]]
+        images[there] = np.round((stop[there] - home) / shape)
+    return ends, images
 
 
 def _distinct(u: np.ndarray, shape: np.ndarray, value: np.ndarray) -> np.ndarray:

@@ -1,0 +1,134 @@
+"""Which critical points cancel: pairs that a small change of the field makes disappear.
+
+Attractors pair with the bond point at which their component joins a higher one, cages
+with rings in the same way seen from below. Both are exact (elder rule on the merge tree).
+Bond and ring points that close and fill a loop pair where a short segment between them
+falls steadily from one to the other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from ase_elf.topology.basins import Basins, find_basins, wrap
+from ase_elf.topology.field import SplineField
+from ase_elf.topology.passes import bond_ends
+from ase_elf.topology.winding import WindingForest
+
+REACH = 6.0
+"""Voxels between the two points of a bond-ring pair, at most."""
+
+_SAME = 0.1
+"""Voxels; an attractor found by exclusion and one found by climbing are one within this."""
+
+ATTRACTOR, BOND, RING, CAGE = range(4)
+
+
+def pair(
+    field: SplineField, u: np.ndarray, values: np.ndarray, kind: np.ndarray, threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Persistence of every critical point, and which ones are cancelled.
+
+    Parameters
+    ----------
+    u : ndarray, shape (n, 3), voxels, within the cell
+    values : ndarray, shape (n,)
+    kind : ndarray, shape (n,), int
+        0 attractor, 1 bond, 2 ring, 3 cage.
+    threshold : float
+        Pairs of lower persistence are cancelled.
+
+    Returns
+    -------
+    persistence : ndarray, shape (n,)
+        Infinite without a partner.
+    cancelled : ndarray, shape (n,), bool
+    """
+    lifetime = np.full(len(u), np.inf)
+    upside_down = SplineField(-field.values, field.cell)
+    upside_down.__dict__["coefficients"] = -field.coefficients
+    for side, sign, extreme, saddle in ((field, 1, ATTRACTOR, BOND), (upside_down, -1, CAGE, RING)):
+        for top, pass_, life in _elder(find_basins(side), u, sign * values, kind, extreme, saddle):
+            lifetime[[top, pass_]] = life
+    _pair_locally(field, u, values, kind, lifetime, threshold)
+    return lifetime, lifetime < threshold
+
+
+def _elder(
+    basins: Basins, u: np.ndarray, values: np.ndarray, kind: np.ndarray, extreme: int, saddle: int
+) -> list[tuple[int, int, float]]:
+    """Pairs (extreme, saddle, persistence) of the merge tree, extremes by the elder rule."""
+    tops, saddles = np.flatnonzero(kind == extreme), np.flatnonzero(kind == saddle)
+    if not len(tops) or not len(saddles):
+        return []
+    shape = basins.field.shape
+    owned = cKDTree(wrap(basins.attractors, shape)[1], boxsize=shape)
+    between = tops[owned.query(u[tops])[0] > _SAME]
+    basins = basins.with_hidden(u[between], values[between])
+    gap, nearest = cKDTree(u[tops], boxsize=shape).query(wrap(basins.attractors, shape)[1])
+    # The critical point a component is named by; a flat top may have none of its own.
+    name = np.where(gap < _SAME, tops[nearest], -1).tolist()
+    ends, _ = bond_ends(basins, u[saddles])
+    forest = WindingForest(len(basins))
+    pairs = []
+    for i in np.argsort(-values[saddles], kind="stable").tolist():
+        a, b = ends[i].tolist()
+        if a < 0 or b < 0 or forest.find(a)[0] == forest.find(b)[0]:
+            continue
+        a, b = forest.find(a)[0], forest.find(b)[0]
+        root, _ = forest.join(a, b, (0, 0, 0))
+        if name[a] < 0 or name[b] < 0:
+            name[root] = max(name[a], name[b])
+            continue
+        elder, younger = sorted((name[a], name[b]), key=lambda n: -values[n])
+        name[root] = elder
+        pairs.append((younger, int(saddles[i]), max(float(values[younger] - values[saddles[i]]), 0.0)))
+    return pairs
+
+
+def _pair_locally(
+    field: SplineField,
+    u: np.ndarray,
+    values: np.ndarray,
+    kind: np.ndarray,
+    lifetime: np.ndarray,
+    threshold: float,
+) -> None:
+    """Pair the bonds and rings the trees left over, the smallest difference first."""
+    free = np.flatnonzero(np.isinf(lifetime) & ((kind == BOND) | (kind == RING)))
+    if len(free) < 2 or threshold <= 0:
+        return
+    pairs = free[cKDTree(u[free], boxsize=field.shape).query_pairs(REACH, output_type="ndarray")]
+    higher = np.where(kind[pairs[:, 0]] < kind[pairs[:, 1]], pairs[:, 0], pairs[:, 1])
+    lower = pairs.sum(axis=1) - higher
+    drop = values[higher] - values[lower]
+    near = (kind[lower] > kind[higher]) & (drop >= 0) & (drop < threshold)
+    higher, lower, drop = higher[near], lower[near], drop[near]
+    steady = _falls_steadily(field, u[higher], u[lower], values[higher], values[lower], threshold)
+    taken = np.zeros(len(u), bool)
+    for i in np.argsort(drop, kind="stable"):
+        a, b = higher[i], lower[i]
+        if steady[i] and not taken[a] and not taken[b]:
+            taken[[a, b]] = True
+            lifetime[[a, b]] = drop[i]
+
+
+def _falls_steadily(
+    field: SplineField,
+    start: np.ndarray,
+    end: np.ndarray,
+    above: np.ndarray,
+    below: np.ndarray,
+    threshold: float,
+) -> np.ndarray:
+    """True where the spline stays between the two values, to half the threshold."""
+    if not len(start):
+        return np.empty(0, bool)
+    step = end - start
+    step -= field.shape * np.round(step / field.shape)
+    along = np.linspace(0, 1, 9)[1:-1]
+    between = field.value((start[:, None] + along[:, None] * step[:, None]).reshape(-1, 3))
+    between = between.reshape(len(start), -1)
+    margin = 0.5 * threshold
+    return (between.max(axis=1) < above + margin) & (between.min(axis=1) > below - margin)
