@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,7 +21,7 @@ from ase_elf.reference import Provenance, ReferenceEngine, ReferenceResult
 from ase_elf.reference.engine import bare, check_points
 from ase_elf.reference.program import find_program, run_program, working_directory
 from ase_elf_espresso.output import (
-    needs_rescaling,
+    known_scaling,
     parse_version,
     read_plot,
     read_summary,
@@ -70,7 +71,8 @@ class Espresso(ReferenceEngine):
     pseudopotentials : dict of str to str
         UPF file per element. Hydrogen's is made by ld1.x where none is given.
     elf_scaling : str
-        "auto" knows which versions have to be corrected; "right" and "misscaled" overrule.
+        "auto" knows which versions have to be corrected, and measures it for those it does
+        not know, on the uniform gas; "right" and "misscaled" overrule.
     command, post_command, ld1_command : str
         How to start pw.x, pp.x and ld1.x, such as "mpirun -np 4 pw.x".
     threads : int
@@ -128,7 +130,7 @@ class Espresso(ReferenceEngine):
 
     def check(self, symbols: set[str]) -> None:
         """See the base class; makes hydrogen's pseudopotential where it is needed."""
-        needs_rescaling(parse_version(self.version()), self.elf_scaling)
+        self._misscaled()
         find_program(self.post_command, package=PACKAGE)
         self._files(symbols)
 
@@ -160,7 +162,7 @@ class Espresso(ReferenceEngine):
         """
         check_structure(atoms)
         points = None if points is None else check_points(points)
-        misscaled = needs_rescaling(parse_version(self.version()), self.elf_scaling)
+        misscaled = self._misscaled()
         files = self._files(set(atoms.symbols))
         with working_directory(directory) as folder:
             self._write_input(atoms, files, folder, attempt)
@@ -183,7 +185,7 @@ class Espresso(ReferenceEngine):
             scf_error_ry=summary.error_ry,
             scf_steps=summary.steps,
             attempt=attempt,
-            notes=("ELF rescaled for versions 6.8 to 7.5",) if misscaled else (),
+            notes=("ELF rescaled, see elf_scaling",) if misscaled else (),
         )
         grid = ELFGrid(
             np.clip(elf, 0, 1).astype(np.float32),
@@ -199,6 +201,12 @@ class Espresso(ReferenceEngine):
             energy=summary.energy,
             forces=summary.forces,
         )
+
+    def _misscaled(self) -> bool:
+        if self.elf_scaling != "auto":
+            return self.elf_scaling == "misscaled"
+        known = known_scaling(parse_version(self.version()))
+        return _measured_scaling(self.command, self.post_command) if known is None else known
 
     def _files(self, symbols: set[str]) -> dict[str, Path]:
         return find_pseudopotentials(symbols, self.pseudopotentials, ld1=self.ld1_command)
@@ -298,9 +306,17 @@ def _version(command: str) -> str:
     return rest.split()[0].removeprefix("v.")
 
 
+@cache
+def _measured_scaling(command: str, post_command: str) -> bool:
+    from ase_elf_espresso.uniform_gas import is_misscaled, uniform_gas_elf
+
+    engine = Espresso(ecutwfc=20.0, kpts=(1, 1, 1), command=command, post_command=post_command)
+    return is_misscaled(uniform_gas_elf(engine))
+
+
 def _complaint(log: str) -> str:
     """The message between QE's lines of percent signs, else the last lines."""
-    parts = log.split("%" * 20)
-    if len(parts) > 2:
-        return "\n".join(line for line in parts[1].strip("% \n").splitlines() if line.strip("% "))
+    framed = re.search(r"%{20,}\s*\n([\s\S]*?)\n\s*%{20,}", log)
+    if framed:
+        return "\n".join(line.strip() for line in framed[1].splitlines())
     return "\n".join(log.strip().splitlines()[-12:])

@@ -101,25 +101,11 @@ RIGHT = ((5, 0), (6, 7))
 MISSCALED = ((6, 8), (7, 5))
 
 
-def needs_rescaling(version: tuple[int, int], scaling: str) -> bool:
-    """Whether the ELF of this version has to be rescaled; refuses versions not known.
-
-    Parameters
-    ----------
-    scaling : str
-        "auto", or "right" or "misscaled" to overrule what is known of the version.
-    """
-    if scaling == "auto":
-        if RIGHT[0] <= version <= RIGHT[1]:
-            return False
-        if MISSCALED[0] <= version <= MISSCALED[1]:
-            return True
-        raise EngineError(
-            f"the scale of the ELF that Quantum ESPRESSO {version[0]}.{version[1]} writes is "
-            "not known (5.0 to 6.7 are right, 6.8 to 7.5 are corrected). Compare it with a "
-            "known version and set `elf_scaling` to 'right' or 'misscaled'."
-        )
-    return scaling == "misscaled"
+def known_scaling(version: tuple[int, int]) -> bool | None:
+    """Whether this version's ELF has to be rescaled; None where it has to be measured."""
+    if RIGHT[0] <= version <= RIGHT[1]:
+        return False
+    return True if MISSCALED[0] <= version <= MISSCALED[1] else None
 
 
 def rescale(elf: np.ndarray) -> np.ndarray:

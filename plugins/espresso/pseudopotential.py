@@ -60,7 +60,7 @@ def hydrogen_pseudopotential(command: str = "ld1.x") -> Path:
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ase_elf"
     path = cache / f"H.pbe-tm-rc0.90-{HYDROGEN_DIGEST[:8]}.UPF"
-    if path.is_file() and digest(path) == HYDROGEN_DIGEST:
+    if path.is_file() and _is_whole(path):
         return path
     words = find_program(command, package="Quantum ESPRESSO (Debian: quantum-espresso)")
     with working_directory(None) as scratch:
@@ -81,6 +81,14 @@ def hydrogen_pseudopotential(command: str = "ld1.x") -> Path:
         partial.write_bytes(made.read_bytes())
         partial.replace(path)
     return path
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the cached file is what was put there, and not what a full disk left of it."""
+    try:
+        return digest(path) == HYDROGEN_DIGEST
+    except FormatError:
+        return False
 
 
 def find_pseudopotentials(
