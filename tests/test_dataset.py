@@ -16,7 +16,7 @@ from ase.geometry import find_mic
 from ase.io import write
 
 from ase_elf.dataset import BuildConfig, Label, LabelStore
-from ase_elf.dataset.build import build
+from ase_elf.dataset.builder import build
 from ase_elf.dataset.config import PointChoice
 from ase_elf.dataset.job import Failure, job_id
 from ase_elf.dataset.label import decode, encode, pack, quantise, restore, unpack
@@ -201,7 +201,7 @@ def test_a_killed_build_goes_on_where_it_stopped(tmp_path):
         "if __name__ == '__main__':\n"
         "    from pathlib import Path\n"
         "    from test_dataset import config_for, structures\n"
-        "    from ase_elf.dataset.build import build\n"
+        "    from ase_elf.dataset.builder import build\n"
         "    build(config_for(Path(sys.argv[3]), structures(4), options={'seconds': 0.2}))\n"
     )
     (tmp_path / "run.py").write_text(script)

@@ -28,7 +28,7 @@ def build(config: Path, workers: int | None, retry_failed: bool, progress: bool 
     from tqdm import tqdm
 
     from ase_elf.dataset import BuildConfig
-    from ase_elf.dataset.build import build as build_labels
+    from ase_elf.dataset.builder import build as build_labels
     from ase_elf.dataset.job import Failure
 
     settings = BuildConfig.read(config)
@@ -50,3 +50,93 @@ def build(config: Path, workers: int | None, retry_failed: bool, progress: bool 
     )
     if summary.failed:
         click.echo(f"Reasons are in {settings.output / 'failures.jsonl'}.", err=True)
+
+
+@command.command()
+@click.argument("stores", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable report.")
+def check(stores: tuple[Path, ...], as_json: bool) -> None:
+    """Look through label STORES: ranges, duplicates, leakage between splits, noise.
+
+    Several stores count as one set; structures that two of them label with different
+    recipes measure the noise. Exits with 1 where splits leak into each other.
+    """
+    import json
+
+    from ase_elf.dataset import LabelStore
+    from ase_elf.dataset.audit import check as check_labels
+
+    opened = [LabelStore(folder) for folder in stores]
+    for store in opened:
+        store.verify()
+    report = check_labels(*opened)
+    if as_json:
+        click.echo(json.dumps(report.as_dict(), indent=2))
+    else:
+        click.echo("\n".join(_as_text(report)))
+    if report.leaks:
+        raise SystemExit(1)
+
+
+def _as_text(report):
+    for name, split in report.splits.items():
+        yield f"{name or '(no split)'}: {split.labels} labels, {split.values:,} values"
+        for quantity in ("r_s_bohr", "shortest_distance", "elf"):
+            spread = getattr(split, quantity)
+            if spread is not None:
+                yield (
+                    f"  {quantity:18s}{spread.least:7.3f} to {spread.greatest:.3f}, median "
+                    f"{spread.median:.3f}, 90 % within {spread.low:.3f} to {spread.high:.3f}"
+                )
+    for title, pairs in (("duplicates", report.duplicates), ("leaks", report.leaks)):
+        yield f"{title}: {len(pairs)}"
+        for pair in pairs[:20]:
+            yield (
+                f"  {pair.first} ({pair.splits[0] or '-'}) and {pair.second} "
+                f"({pair.splits[1] or '-'}), distance {pair.distance:.4f}"
+            )
+    for noise in report.noise:
+        yield f"noise: {noise.first}: rms {noise.rms:.4f}, bias {noise.bias:+.4f}"
+    yield f"without a label: {report.failures}"
+
+
+@command.command()
+@click.argument("trajectory", type=click.Path(exists=True, path_type=Path))
+@click.option("-n", "--count", type=click.IntRange(1), required=True, help="Frames to pick.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="extxyz file.")
+@click.option("--index", default=":", show_default=True, help="Which frames, as ASE slices.")
+@click.option("--domain", help="Domain pack; default: the one that knows the elements.")
+@click.option("--labelled", multiple=True, type=click.Path(exists=True, path_type=Path),
+              help="Label stores whose structures need not be picked again.")  # fmt: skip
+def select(
+    trajectory: Path,
+    count: int,
+    output: Path,
+    index: str,
+    domain: str | None,
+    labelled: tuple[Path, ...],
+) -> None:
+    """Pick the frames of TRAJECTORY that the model is least sure of, and write them.
+
+    The first half of active learning; `dataset build` and `train` are the rest.
+    """
+    from ase.io import write
+
+    from ase_elf.dataset import LabelStore, select_frames
+    from ase_elf.dataset.config import StructureSource
+    from ase_elf.domains import domain_for, get_domain
+
+    named = StructureSource(trajectory, index=index).read()
+    frames = [atoms for _, atoms in named]
+    symbols = {symbol for atoms in frames for symbol in atoms.symbols}
+    pack = get_domain(domain) if domain else domain_for(symbols)
+    known = [label.atoms for folder in labelled for label in LabelStore(folder)]
+    chosen = select_frames(frames, pack.load(), count, labelled=known)
+    for one in chosen:
+        one.atoms.info["id"] = named[one.index][0]
+        one.atoms.info["elf_sigma"] = one.sigma
+        one.atoms.calc = None
+    write(output, [one.atoms for one in chosen], format="extxyz")
+    click.echo(f"{len(chosen)} of {len(frames)} frames written to {output}")
+    for one in chosen:
+        click.echo(f"  {named[one.index][0]}  sigma {one.sigma:.4f}")

@@ -11,8 +11,8 @@ _LAZY = {
     "BuildConfig": "ase_elf.dataset.config",
     "Label": "ase_elf.dataset.label",
     "LabelStore": "ase_elf.dataset.store",
-    "build": "ase_elf.dataset.build",
-    "check": "ase_elf.dataset.check",
+    "build": "ase_elf.dataset.builder",
+    "check": "ase_elf.dataset.audit",
     "select_frames": "ase_elf.dataset.selection",
 }
 

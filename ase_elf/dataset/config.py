@@ -29,11 +29,14 @@ class StructureSource:
         ASE's slice notation, such as ":" (all), "::10" or "5".
     split : str
         "train", "validation", "test", or "" to leave it open.
+    kind : str
+        What sort of structure it is, such as "fluid"; free to choose.
     """
 
     path: Path
     index: str = ":"
     split: str = ""
+    kind: str = ""
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:

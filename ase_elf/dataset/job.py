@@ -28,6 +28,7 @@ class Job:
     engine: str
     options: dict
     split: str = ""
+    kind: str = ""
     points: PointChoice | None = None
     density: bool = False
     attempts: int = 3
@@ -107,6 +108,7 @@ def _compute(job: Job, engine: ReferenceEngine, attempt: int) -> Label:
         energy=result.energy,
         forces=result.forces,
         split=job.split,
+        kind=job.kind,
     )
 
 

@@ -42,6 +42,8 @@ class Label:
     forces : ndarray, shape (n_atoms, 3), eV/Å, or None
     split : str
         "train", "validation", "test", or "" where it is not decided.
+    kind : str
+        What sort of structure it is, such as "fluid"; free to choose.
     """
 
     id: str
@@ -54,6 +56,7 @@ class Label:
     energy: float | None = None
     forces: np.ndarray | None = None
     split: str = ""
+    kind: str = ""
 
     @property
     def grid(self) -> ELFGrid:
@@ -134,6 +137,7 @@ def _arrays(label: Label) -> dict[str, np.ndarray]:
         "id": label.id,
         "name": label.name,
         "split": label.split,
+        "kind": label.kind,
         "energy": label.energy,
         "charge": label.atoms.info.get("charge", 0),
         "provenance": label.provenance.as_dict(),
@@ -159,6 +163,7 @@ def _label(arrays: dict[str, np.ndarray]) -> Label:
         id=text["id"],
         name=text["name"],
         split=text["split"],
+        kind=text.get("kind", ""),
         energy=text["energy"],
         provenance=Provenance.from_dict(text["provenance"]),
         atoms=Atoms(

@@ -73,6 +73,10 @@ class LabelStore:
                 labels = {label.id: label for label in self._read_shard(held)}
             yield labels[record["id"]]
 
+    def select(self, *splits: str) -> Iterator[Label]:
+        """Labels that belong to ``splits``, or all of them if none is named."""
+        return (label for label in self if not splits or label.split in splits)
+
     def __getitem__(self, label_id: str) -> Label:
         if label_id not in self.records:
             raise InputError(f"the store {self.folder} holds no label {label_id!r}.")
@@ -151,11 +155,12 @@ class LabelStore:
                 "id": label.id,
                 "name": label.name,
                 "split": label.split,
+                "kind": label.kind,
                 "shard": shard,
                 "sha256": digest,
                 "formula": label.atoms.get_chemical_formula(),
                 "n_values": int(label.values.size),
-                "kind": "grid" if label.points is None else "points",
+                "holds": "grid" if label.points is None else "points",
                 "energy": label.energy,
                 **_density(label),
                 "provenance": label.provenance.as_dict(),

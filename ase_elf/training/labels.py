@@ -1,6 +1,6 @@
 """Labelled structures as the training sees them: geometry, ELF grid, split.
 
-Reads folders of ``*.npz`` with a ``split.csv`` (``cell`` and ``pos`` in bohr, ``elf`` as
+Reads label stores, and folders of ``*.npz`` with a ``split.csv`` (``cell`` and ``pos`` in bohr, ``elf`` as
 uint16 with 65535 = 1). Owns no policy: which folder and split to use is the caller's.
 """
 
@@ -13,11 +13,12 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
+from ase.units import Bohr
 
+from ase_elf.dataset.label import FULL_SCALE, quantise
+from ase_elf.dataset.label import Label as StoredLabel
+from ase_elf.dataset.store import MANIFEST, LabelStore
 from ase_elf.errors import FormatError, InputError
-
-FULL_SCALE = 65535
-"""The uint16 that stands for ELF = 1."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,6 @@ class Label:
     def atoms(self):
         """The structure as :class:`ase.Atoms` (Å)."""
         from ase import Atoms
-        from ase.units import Bohr
 
         return Atoms(
             numbers=self.numbers, positions=self.positions * Bohr, cell=self.cell * Bohr, pbc=True
@@ -82,11 +82,15 @@ def read_label(path: Path, kind: str = "", split: str = "") -> Label:
 def read_labels(folder: Path, *splits: str) -> list[Label]:
     """All labels of a folder that belong to ``splits`` (all of them if none is named).
 
+    The folder is a label store made by ``ase-elf dataset build``, or holds a ``split.csv``.
+
     Raises
     ------
     InputError
         If the folder has no ``split.csv`` or it names a file that is not there.
     """
+    if (folder / MANIFEST).is_file():
+        return [_from_store(found) for found in LabelStore(folder).select(*splits)]
     table = folder / "split.csv"
     if not table.is_file():
         raise InputError(f"{folder} has no split.csv that says which label is for what.")
@@ -100,6 +104,18 @@ def read_labels(folder: Path, *splits: str) -> list[Label]:
                 raise InputError(f"{table} names {row['file']}, which is not in the folder.")
             labels.append(read_label(path, row["kind"], row["split"]))
     return labels
+
+
+def _from_store(label: StoredLabel) -> Label:
+    return Label(
+        label.name,
+        label.kind,
+        label.split,
+        label.atoms.cell.array / Bohr,
+        label.atoms.positions / Bohr,
+        label.atoms.numbers,
+        quantise(label.grid.values),
+    )
 
 
 def digest(labels: list[Label]) -> str:

@@ -101,6 +101,7 @@ def _jobs(config: BuildConfig, engine: ReferenceEngine) -> Iterator[Job]:
                 engine=config.engine,
                 options=config.options,
                 split=source.split,
+                kind=source.kind,
                 points=config.points,
                 density=config.density,
                 attempts=config.attempts,
