@@ -38,6 +38,9 @@ EXTRAS = ("elf", "bond_rulers")
 _KEPT = 4
 """Grids kept of one structure: the default shape and a few asked for."""
 
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+"""How torch words it: on CUDA, by the CPU allocator on Linux, on Windows."""
+
 # What the ELF depends on: not charges, moments or velocities.
 _IGNORED = ("initial_charges", "initial_magmoms")
 
@@ -534,11 +537,11 @@ def _predict_in_memory(model: Any, structures: list[Atoms], shapes: list[Shape])
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    """CUDA and the CPU allocator of torch raise RuntimeErrors that say so in words."""
+    """Whether an error means that a smaller batch may do; torch says so in words only."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     words = str(error).lower()
-    return "out of memory" in words or "can't allocate memory" in words
+    return any(phrase in words for phrase in _OUT_OF_MEMORY)
 
 
 def _release_device_memory() -> None:

@@ -92,6 +92,10 @@ def test_a_directory_of_something_else_is_not_written_to(tmp_path):
         ELFStore(tmp_path)
     with pytest.raises(OutputError, match="is a file"):
         ELFStore(tmp_path / "notes.txt")
+    with pytest.raises(FormatError, match="not an ELF store"):
+        read_elf(tmp_path)
+    with pytest.raises(FormatError, match="not an ELF store"):
+        read_elf(tmp_path / "notes.txt", format="store")
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(FormatError, match="no frames"):

@@ -68,6 +68,7 @@ class ELFStore:
 
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = Path(path)
+        self._next: int | None = None
         if self.path.exists() and not self.path.is_dir():
             raise OutputError(f"{self.path} is a file; a store is a directory. Choose a new name.")
         foreign = [p.name for p in self._listing() if not p.name.startswith("frame-")]
@@ -132,15 +133,24 @@ class ELFStore:
             If the frame exists and ``replace`` is false.
         """
         if frame is None:
-            existing = self.frames
-            frame = existing[-1] + 1 if existing else 0
+            frame = self._next_frame()
         file = self.file(frame)
         if file.exists() and not replace:
             raise OutputError(f"{file} exists already; pass replace=True or another frame number.")
         self.path.mkdir(parents=True, exist_ok=True)
         with replacing(file) as part:
             write_frame(part, grid, frame=int(frame))
+        if self._next is not None:
+            self._next = max(self._next, int(frame) + 1)
         return int(frame)
+
+    def _next_frame(self) -> int:
+        """One more than the largest; the directory is listed once, not at every append."""
+        if self._next is None:
+            self._next = max(self.frames, default=-1) + 1
+        while self._next in self:  # another process writes here too
+            self._next += 1
+        return self._next
 
     def _listing(self) -> list[Path]:
         return list(self.path.iterdir()) if self.path.is_dir() else []
@@ -200,7 +210,10 @@ def read_frame(path: Path) -> ELFGrid:
 
 def read_store(path: Path, frame: int | None) -> ELFGrid:
     """One grid of a store, the only one where ``frame`` is not given."""
-    frames = ELFStore(path).frames if path.is_dir() else []
+    try:
+        frames = ELFStore(path).frames
+    except OutputError as error:
+        raise FormatError(f"{path}: not an ELF store.") from error
     if not frames:
         raise FormatError(f"{path}: holds no frames of an ELF store.")
     if frame is None:
