@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ase_elf.errors import ElfWarning
 from ase_elf.topology.basins import Basins, Faces, find_basins, find_faces
 from ase_elf.topology.field import SplineField
 from ase_elf.topology.passes import Passes, raw_passes, refine_passes
 from ase_elf.topology.percolation import Sweep, Threshold, sweep
+from ase_elf.topology.provenance import scaling_evidence
+from ase_elf.topology.tree import BifurcationTree
 
 if TYPE_CHECKING:
+    import networkx as nx
     from ase import Atoms
 
     from ase_elf.grid import ELFGrid
@@ -141,6 +146,39 @@ class Networking:
         return self._sweep(self.passes)
 
     @cached_property
+    def tree(self) -> BifurcationTree:
+        """Which attractor joins which at which ELF, and the domains at an isovalue."""
+        return BifurcationTree(self.basins, self.passes, self.sweep.merges, self.of_atom)
+
+    def graph(self, isovalue: float, *, persistence: float = 1e-3) -> nx.MultiGraph:
+        """The network at ``isovalue``.
+
+        Parameters
+        ----------
+        isovalue : float
+            Nodes are attractors, edges the passes between them, of at least this ELF.
+        persistence : float
+            Attractors without a nucleus that rise less than this above the pass to a
+            higher one count as part of that one; lattice translations are kept.
+
+        Returns
+        -------
+        networkx.MultiGraph
+            Nodes (index of the attractor) with ``elf``, ``position`` (Å), ``atoms``
+            (nuclei in the basin) and ``symbols``. Edges with ``elf`` at the bond point,
+            ``length`` (Å) between the attractors, ``shift``: the image that the other
+            end is in when node ``start`` is in image 0, and ``position`` (Å) of the bond
+            point. An attractor joined to its own image has an edge to itself.
+
+        See Also
+        --------
+        ase_elf.topology.network_statistics, ase_elf.topology.write_graph
+        """
+        from ase_elf.topology.network import network_graph
+
+        return network_graph(self, isovalue, persistence)
+
+    @cached_property
     def nearest_atom(self) -> np.ndarray:
         """ndarray, shape (n_attractors,), int: nucleus closest to each attractor."""
         from ase.geometry import get_distances
@@ -203,6 +241,11 @@ def networking(grid: ELFGrid) -> Networking:
     -------
     Networking
 
+    Warns
+    -----
+    ElfWarning
+        If the values look mis-scaled (:func:`ase_elf.topology.provenance.scaling_evidence`).
+
     Raises
     ------
     InputError
@@ -221,6 +264,9 @@ def networking(grid: ELFGrid) -> Networking:
     >>> print(f"{net.phi1:.4f} {net.phi2:.4f} {net.phi:.4f} {net.phi_star:.4f}")
     0.7500 0.6667 0.5833 0.7500
     """
+    evidence = scaling_evidence(grid)
+    if evidence:
+        warnings.warn(evidence, ElfWarning, stacklevel=2)
     return networking_of(SplineField.of(grid), grid)
 
 
