@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -140,11 +141,14 @@ class PySCF(ReferenceEngine):
         if self.pseudopotential:
             settings["pseudo"] = self.pseudopotential
         try:
-            if not atoms.pbc.any():
-                return gto.M(**settings)
-            return periodic.M(
-                a=atoms.cell.array / Bohr, ke_cutoff=self.cutoff_ry / 2, **settings
-            )
+            with warnings.catch_warnings():
+                # Where a basis is missing PySCF advertises another package before it raises.
+                warnings.simplefilter("ignore", UserWarning)
+                if not atoms.pbc.any():
+                    return gto.M(**settings)
+                return periodic.M(
+                    a=atoms.cell.array / Bohr, ke_cutoff=self.cutoff_ry / 2, **settings
+                )
         except BasisNotFoundError as error:
             raise InputError(
                 f"PySCF has no basis {self.basis!r} or pseudopotential "
