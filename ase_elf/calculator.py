@@ -192,9 +192,7 @@ class ELFCalculator(BaseCalculator):
         """Whether any of ``properties`` would have to be calculated."""
         standard = [name for name in properties if name not in EXTRAS]
         known = all(
-            self._get_extra(name, atoms, False) is not None
-            for name in properties
-            if name in EXTRAS
+            self._get_extra(name, atoms, False) is not None for name in properties if name in EXTRAS
         )
         if not standard or self.calculator is None:
             return bool(standard) or not known

@@ -158,7 +158,7 @@ class ELFGrid:
         return self.derivatives(xyz)[2]
 
     def derivatives(self, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """ELF, gradient and Hessian at once, for one and a half times the price of the last.
+        """ELF, gradient and Hessian at once, at the price of the Hessian.
 
         Parameters
         ----------
@@ -232,9 +232,7 @@ class ELFGrid:
                 f"{self.cell.tolist()} Å; write a cube or XSF file instead (write_elf)."
             )
         # A copy: Grid keeps and works on the array it is given.
-        return Grid(
-            self.values.copy(), origin=np.zeros(3), delta=lengths / self.shape
-        )
+        return Grid(self.values.copy(), origin=np.zeros(3), delta=lengths / self.shape)
 
     @cached_property
     def _coefficients(self) -> np.ndarray:

@@ -71,7 +71,8 @@ class ELFObserver:
 
     Notes
     -----
-    ``.traj`` keeps ``info``; extended XYZ keeps ``info`` and ``arrays``.
+    ``.traj`` keeps ``info``; extended XYZ keeps ``info`` and ``arrays``. Two observers of the
+    same atoms should write different names: each removes its own where it is not due.
 
     Examples
     --------

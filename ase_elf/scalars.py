@@ -38,9 +38,7 @@ ARRAYS = ("elf_nearest",)
 :func:`nearest_neighbor_elf`."""
 
 
-def structure_scalars(
-    grid: ELFGrid, names: Iterable[str] = SCALARS
-) -> dict[str, float | bool]:
+def structure_scalars(grid: ELFGrid, names: Iterable[str] = SCALARS) -> dict[str, float | bool]:
     """Scalars of one structure.
 
     Parameters

@@ -369,9 +369,7 @@ def test_relaxation_and_elastic_band(domain):
 def test_every_nth_new_structure_fills_elf_results_unasked(domain):
     atoms = aluminium()
     properties = ["elf", "bond_rulers", "elf_mean"]
-    atoms.calc = ELFCalculator(
-        domain=domain, calculator=EMT(), every=2, properties=properties
-    )
+    atoms.calc = ELFCalculator(domain=domain, calculator=EMT(), every=2, properties=properties)
     numbers, due = [], []
     dyn = VelocityVerlet(atoms, 5 * units.fs)
 
@@ -428,9 +426,7 @@ def test_pickles_and_copies_work_and_leave_model_and_grids_behind(hydrogen):
         energy = calc.get_potential_energy(hydrogen)
         for twin in (pickle.loads(pickle.dumps(calc)), copy.deepcopy(calc), copy.copy(calc)):
             assert twin._models == {} and twin._grids == {}
-            np.testing.assert_array_equal(
-                twin.get_elf(hydrogen, shape=(8, 8, 8)).values, expected
-            )
+            np.testing.assert_array_equal(twin.get_elf(hydrogen, shape=(8, 8, 8)).values, expected)
             assert twin.get_potential_energy(hydrogen) == energy
     assert calc._grids
 
@@ -466,3 +462,24 @@ def test_nothing_is_printed(domain, hydrogen, capfd):
     hydrogen.calc = ELFCalculator(domain=domain, calculator=LennardJones(sigma=0.6), every=1)
     hydrogen.get_forces()
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_installed_pack_is_found_by_the_elements(hydrogen):
+    from ase_elf.domains import installed
+
+    if "dense-hydrogen" not in installed():
+        pytest.skip("the domain pack dense-hydrogen is not installed")
+    atoms = Atoms("H8", cell=[2.4, 2.4, 3.6], pbc=True)
+    sites = [(0, 0, 0), (0.5, 0.5, 0), (0.25, 0, 0.5), (0.75, 0.5, 0.5)]
+    atoms.set_scaled_positions([(x, y, z + d) for x, y, z in sites for d in (-0.1, 0.1)])
+    calc = ELFCalculator(device="cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ElfWarning)  # a toy crystal may be out of range
+        grid = calc.get_elf(atoms, shape=(12, 12, 18))
+        at_points = calc.get_elf(atoms, points=[[0, 0, 0], [0.6, 0.4, 1.0]])
+    assert grid.info["domain"] == "dense-hydrogen" and len(grid.info["weights"]) == 64
+    # The model's own coarse grid carries 1e-2 at most against its points
+    assert at_points[0] == pytest.approx(grid.values[0, 0, 0], abs=1e-2)
+    assert at_points[1] == pytest.approx(grid.values[3, 2, 5], abs=1e-2)
+    with pytest.raises(DomainError, match="covers"):
+        calc.get_elf(Atoms("Og", cell=[3, 3, 3], pbc=True))

@@ -25,8 +25,10 @@ def make_grid(seed=0, shape=(6, 5, 4), **kwargs):
 
 
 def test_a_frame_comes_back_within_half_a_step_of_the_scale(tmp_path):
-    grid = make_grid(sigma=np.random.default_rng(1).random((6, 5, 4)) * 0.05, info={
-        "domain": "test", "out_of_domain": [], "path": Path("x"), "n": np.int64(3)})
+    grid = make_grid(
+        sigma=np.random.default_rng(1).random((6, 5, 4)) * 0.05,
+        info={"domain": "test", "out_of_domain": [], "path": Path("x"), "n": np.int64(3)},
+    )
     store = ELFStore(tmp_path / "run.elfstore")
     assert store.append(grid) == 0
     back = store[0]

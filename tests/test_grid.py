@@ -245,10 +245,10 @@ def test_grids_survive_pickling_and_copying_without_their_cache():
 
 
 def test_griddata_gets_the_values_at_voxel_centres_and_refuses_skew_cells():
-    gridData = pytest.importorskip("gridData")
+    package = pytest.importorskip("gridData")
     grid = wave_grid((6, 8, 10), np.diag([3.0, 4.0, 5.0]))
     other = grid.to_gridData()
-    assert isinstance(other, gridData.Grid)
+    assert isinstance(other, package.Grid)
     np.testing.assert_array_equal(other.grid, grid.values)
     np.testing.assert_allclose(other.delta, [0.5, 0.5, 0.5])
     np.testing.assert_allclose(other.origin, 0)
@@ -261,8 +261,12 @@ def test_hydrogen_labels_are_upsampled_to_a_thousandth(shared_data):
     values = label["elf"] / 65535.0
     atoms = Atoms(f"H{len(label['pos'])}", cell=label["cell"], pbc=True)
     coarse = ELFGrid(values[::2, ::2, ::2], atoms)
-    for fine in (coarse.resample(values.shape).values, coarse.sample(
-        fractions(values.shape).reshape(-1, 3) @ atoms.cell.array).reshape(values.shape)):
+    for fine in (
+        coarse.resample(values.shape).values,
+        coarse.sample(fractions(values.shape).reshape(-1, 3) @ atoms.cell.array).reshape(
+            values.shape
+        ),
+    ):
         error = np.sqrt(np.mean((fine - values) ** 2))
         assert error < 0.0015
 

@@ -41,7 +41,13 @@ _SUFFIXES = {
 
 # What parsing raises on text that is not what it should be.
 _PARSE_ERRORS = (
-    ArithmeticError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError
+    ArithmeticError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    RuntimeError,
+    TypeError,
+    ValueError,
 )
 
 
