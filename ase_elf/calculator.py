@@ -20,6 +20,7 @@ from ase.calculators.calculator import (
 )
 from ase.outputs import all_outputs
 
+from ase_elf.batching import predict_in_memory
 from ase_elf.errors import ElfWarning, InputError
 from ase_elf.scalars import SCALARS, accepted_names, structure_scalars
 
@@ -37,9 +38,6 @@ EXTRAS = ("elf", "bond_rulers")
 
 _KEPT = 4
 """Grids kept of one structure: the default shape and a few asked for."""
-
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
-"""How torch words it: on CUDA, by the CPU allocator on Linux, on Windows."""
 
 # What the ELF depends on: not charges, moments or velocities.
 _IGNORED = ("initial_charges", "initial_magmoms")
@@ -323,7 +321,7 @@ class ELFCalculator(BaseCalculator):
         grids: list[ELFGrid | None] = [None] * len(structures)
         for name in dict.fromkeys(domain.name for domain in domains):
             chosen = [n for n, domain in enumerate(domains) if domain.name == name]
-            predictions = _predict_in_memory(
+            predictions = predict_in_memory(
                 self._model(domains[chosen[0]]),
                 [structures[n] for n in chosen],
                 [shapes[n] for n in chosen],
@@ -506,45 +504,3 @@ def _as_grid(prediction: Any, atoms: Atoms, domain: Domain, reasons: list[str]) 
         "out_of_domain": reasons,
     }
     return ELFGrid(prediction.values, atoms, info, prediction.sigma)
-
-
-def _predict_in_memory(model: Any, structures: list[Atoms], shapes: list[Shape]) -> list[Any]:
-    """``model.predict`` in batches that fit, starting with one of everything."""
-    done: list[Any] = []
-    batch = len(structures)
-    while len(done) < len(structures):
-        part = slice(len(done), len(done) + batch)
-        failure = None
-        try:
-            done += model.predict(structures[part], shapes[part])
-        except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
-                raise
-            # Kept as text: the exception holds on to the memory that ran out.
-            failure = str(error)
-        if failure is not None:
-            if batch == 1:
-                atoms, shape = structures[len(done)], shapes[len(done)]
-                raise MemoryError(
-                    f"one structure of {len(atoms)} atoms on a {shape} grid does not fit: "
-                    f"{failure}. Ask for a smaller shape, or another device."
-                )
-            batch = (batch + 1) // 2
-            _release_device_memory()
-    return done
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that a smaller batch may do; torch says so in words only."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    words = str(error).lower()
-    return any(phrase in words for phrase in _OUT_OF_MEMORY)
-
-
-def _release_device_memory() -> None:
-    import sys
-
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
