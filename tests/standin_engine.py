@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -44,6 +45,8 @@ class StandIn(ReferenceEngine):
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.trouble == "disk":
                 raise OutputError("the disk is full.")
+            if self.trouble == "write":
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if self.trouble == "refused":
                 raise InputError("not this structure.")
         if attempt < self.converges_at:

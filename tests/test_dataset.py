@@ -169,10 +169,13 @@ def test_a_missing_program_is_found_before_anything_is_computed(tmp_path):
     assert not (tmp_path / "labels").exists()
 
 
-def test_a_full_disk_stops_the_build_and_keeps_what_is_finished(tmp_path):
+@pytest.mark.parametrize(
+    ("trouble", "message"), [("disk", "disk is full"), ("write", "No space left on device")]
+)
+def test_a_full_disk_stops_the_build_and_keeps_what_is_finished(tmp_path, trouble, message):
     frames = structures(3)
-    options = {"trouble": "disk", "trouble_with": 4}
-    with pytest.raises(OutputError, match="disk is full"):
+    options = {"trouble": trouble, "trouble_with": 4}
+    with pytest.raises(OutputError, match=message):
         build(config_for(tmp_path, frames, options=options))
     store = LabelStore(tmp_path / "labels")
     assert len(store) == 2 and not store.failures

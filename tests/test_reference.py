@@ -148,7 +148,8 @@ def test_a_worker_ends_its_programs_when_its_parent_dies(tmp_path):
     import subprocess
 
     root = str(Path(__file__).parents[1])
-    process = subprocess.Popen([sys.executable, "-c", parent], env={**os.environ, "PYTHONPATH": root})
+    environment = {**os.environ, "PYTHONPATH": root}
+    process = subprocess.Popen([sys.executable, "-c", parent], env=environment)
     pid = _wait_for(tmp_path / "pid")
     process.kill()
     process.wait()

@@ -101,7 +101,9 @@ class ClusterChoice:
 
     def __post_init__(self) -> None:
         if self.kind not in ("local", "slurm", "scheduler"):
-            raise InputError(f"cluster kind {self.kind!r} is none of 'local', 'slurm', 'scheduler'.")
+            raise InputError(
+                f"cluster kind {self.kind!r} is none of 'local', 'slurm', 'scheduler'."
+            )
         if self.kind == "scheduler" and not self.address:
             raise InputError("cluster kind 'scheduler' needs its `address`, tcp://host:8786.")
 

@@ -12,7 +12,7 @@ from ase import Atoms
 from ase_elf.dataset.config import PointChoice
 from ase_elf.dataset.label import Label
 from ase_elf.dataset.points import points_near, subset_of_grid
-from ase_elf.errors import EngineError, FormatError, InputError
+from ase_elf.errors import EngineError, FormatError, InputError, OutputError
 from ase_elf.reference import ReferenceEngine, ReferenceResult, get_engine
 from ase_elf.reference.engine import bare
 
@@ -81,6 +81,13 @@ def run_job(job: Job) -> Label | Failure:
             break
         except (EngineError, FormatError) as error:
             problems.append(str(error))
+        except OutputError:
+            raise
+        except OSError as error:
+            raise OutputError(
+                f"cannot write the files of {job.name!r}: {error.strerror or error}. Everything "
+                "finished so far is kept; make room, or set TMPDIR to another disk."
+            ) from error
     return Failure(job.id, job.name, tuple(problems))
 
 

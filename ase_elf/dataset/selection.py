@@ -124,7 +124,9 @@ def _choices(
 ) -> Iterator[int]:
     sigma = np.array([one.sigma for one in scored])
     # Nothing known yet: the first choice is by uncertainty alone.
-    novelty = distances(prints, np.array(known)).min(axis=1) if known else np.full(len(sigma), np.inf)
+    novelty = np.full(len(sigma), np.inf)
+    if known:
+        novelty = distances(prints, np.array(known)).min(axis=1)
     while True:
         gain = sigma * novelty if np.isfinite(novelty).all() else sigma
         best = int(np.argmax(gain))

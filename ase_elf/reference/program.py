@@ -87,6 +87,7 @@ def run_program(
                 _end(process)
                 _running.discard(process)
     except OSError as error:
+        check_disk(directory)
         raise EngineError(f"cannot run {words[0]!r} in {directory}: {error}.") from error
     # First, because a program that cannot write stops in ways that hide the reason.
     check_disk(directory)

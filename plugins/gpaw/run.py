@@ -57,8 +57,8 @@ def read_run(
         )
         if not (folder / "out.npz").is_file():
             raise EngineError(
-                f"GPAW could not make an ELF of {path}; was it written with mode='all', by a finite-difference run? "
-                f"It wrote:\n{log.strip()[-1000:]}"
+                f"GPAW could not make an ELF of {path}; was it written with mode='all', by a "
+                f"finite-difference run? It wrote:\n{log.strip()[-1000:]}"
             )
         with np.load(folder / "out.npz") as archive:
             arrays = {key: archive[key] for key in archive.files}
