@@ -5,12 +5,16 @@ import json
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
+from ase.units import Bohr
 
+from ase_elf.dataset.label import Label, quantise
 from ase_elf.errors import FormatError, InputError
 from ase_elf.model import Architecture
+from ase_elf.reference import Provenance
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.fit import Fit, Recipe
-from ase_elf.training.labels import FULL_SCALE, Label, digest, read_label, read_labels
+from ase_elf.training.labels import digest, read_label, read_labels
 from ase_elf.training.run import finish, prepare
 from ase_elf.training.samples import Pool
 
@@ -30,8 +34,10 @@ def analytic_label(seed, split="train"):
     for shift in np.stack(np.meshgrid(*[[-1, 0, 1]] * 3), -1).reshape(-1, 3):
         for p in positions + shift @ cell:
             density += np.exp(-((grid - p) ** 2).sum(-1) / 2.0)
-    elf = np.round(FULL_SCALE / (1 + np.exp(1 - 2 * density))).astype(np.uint16)
-    return Label(f"s{seed}", "fluid", split, cell, positions, np.ones(6, int), elf)
+    atoms = Atoms("H6", positions * Bohr, cell=cell * Bohr, pbc=True)
+    origin = Provenance(code="closed form", version="1", functional="none")
+    values = 1 / (1 + np.exp(1 - 2 * density))
+    return Label(f"s{seed}", f"s{seed}", atoms, origin, values, split=split, kind="fluid")
 
 
 def pools(seeds):
@@ -51,7 +57,8 @@ def label_folder(tmp_path):
     lines = ["file,kind,split"]
     for seed, split in ((0, "train"), (1, "train"), (2, "validation"), (3, "test")):
         label = analytic_label(seed, split)
-        np.savez(folder / f"{label.name}.npz", cell=label.cell, pos=label.positions, elf=label.elf)
+        cell, positions = label.atoms.cell.array / Bohr, label.atoms.positions / Bohr
+        np.savez(folder / label.name, cell=cell, pos=positions, elf=quantise(label.values))
         lines.append(f"{label.name}.npz,fluid,{split}")
     (folder / "split.csv").write_text("\n".join(lines) + "\n")
     return folder
@@ -135,3 +142,25 @@ def test_broken_label_files_are_named(tmp_path, label_folder):
     (label_folder / "split.csv").unlink()
     with pytest.raises(InputError, match="no split.csv"):
         read_labels(label_folder)
+
+
+def test_labels_of_a_store_train_like_those_of_a_folder(tmp_path, label_folder):
+    from ase_elf.dataset import LabelStore
+
+    store = LabelStore(tmp_path / "store", create=True)
+    for label in read_labels(label_folder):
+        store.append([label])
+    a, b = read_labels(tmp_path / "store", "train"), read_labels(label_folder, "train")
+    assert digest(a) == digest(b)
+
+
+def test_labels_at_chosen_points_can_be_trained_on(tmp_path):
+    whole = analytic_label(0)
+    index = np.random.default_rng(1).integers(0, whole.values.shape, (500, 3))
+    points = (index / whole.values.shape) @ whole.atoms.cell.array
+    some = Label("p", "p", whole.atoms, whole.provenance, whole.values[tuple(index.T)], points=points)
+    pool = Pool.draw(some, ARCH, 600, np.random.default_rng(0))
+    assert len(pool.target) == 500
+    fit = Fit(tmp_path, recipe(10), ARCH, [pool], [])
+    fit.run()
+    assert fit.step == 10

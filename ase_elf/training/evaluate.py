@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ase_elf.dataset.label import Label
+from ase_elf.domains import describe
 from ase_elf.grid import ELFGrid
 from ase_elf.model import FieldModel
 from ase_elf.topology import networking
-from ase_elf.training.labels import Label
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Score:
 
 def score_label(model: FieldModel, label: Label) -> Score:
     """Predict one label on its own grid and compare."""
-    atoms, truth = label.atoms, label.values
+    atoms, truth = label.atoms, label.grid.values
     started = time.perf_counter()
     prediction = model.predict([atoms], [truth.shape])[0]
     seconds = time.perf_counter() - started
@@ -70,7 +71,7 @@ def score_label(model: FieldModel, label: Label) -> Score:
         name=label.name,
         kind=label.kind,
         split=label.split,
-        r_s=label.r_s,
+        r_s=describe(atoms)["r_s_bohr"],
         r2=1 - mean_square / float(truth.astype(float).var()),
         mae=float(np.abs(error).mean()),
         rmse=mean_square**0.5,

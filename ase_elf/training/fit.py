@@ -191,6 +191,7 @@ class Fit:
         """One optimiser step; returns its losses."""
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.rate_at(self.step)
+            group["weight_decay"] = self.recipe.weight_decay
         self.optimiser.zero_grad()
         batch = self.batch(self.step)
         squared, likelihood = 0.0, 0.0

@@ -1,121 +1,71 @@
-"""Labelled structures as the training sees them: geometry, ELF grid, split.
+"""Labels for fitting and evaluating: label stores, and plain folders of ``*.npz``.
 
-Reads label stores, and folders of ``*.npz`` with a ``split.csv`` (``cell`` and ``pos`` in bohr, ``elf`` as
-uint16 with 65535 = 1). Owns no policy: which folder and split to use is the caller's.
+A plain folder has a ``split.csv`` (columns file, kind, split) beside files with ``cell``
+and ``pos`` in bohr and ``elf`` as uint16. Owns no policy: which folder and which split to
+use is the caller's.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
-from ase.units import Bohr
+from ase import Atoms
+from ase.units import Bohr, Ry
 
-from ase_elf.dataset.label import FULL_SCALE, quantise
-from ase_elf.dataset.label import Label as StoredLabel
+from ase_elf.dataset.label import Label, quantise, restore
 from ase_elf.dataset.store import MANIFEST, LabelStore
 from ase_elf.errors import FormatError, InputError
+from ase_elf.reference import Provenance
 
-
-@dataclass(frozen=True)
-class Label:
-    """One structure with its reference ELF.
-
-    Parameters
-    ----------
-    name, kind, split : str
-        File stem, what sort of structure it is, and ``train``, ``validation`` or ``test``.
-    cell : ndarray, shape (3, 3), bohr
-    positions : ndarray, shape (n_atoms, 3), bohr
-    numbers : ndarray, shape (n_atoms,)
-        Atomic numbers.
-    elf : ndarray, shape (nx, ny, nz), uint16
-        ``elf / FULL_SCALE`` is the ELF at fractional (ix/nx, iy/ny, iz/nz).
-    """
-
-    name: str
-    kind: str
-    split: str
-    cell: np.ndarray
-    positions: np.ndarray
-    numbers: np.ndarray
-    elf: np.ndarray
-
-    @property
-    def values(self) -> np.ndarray:
-        """ELF as float32, shape (nx, ny, nz)."""
-        return self.elf.astype(np.float32) / FULL_SCALE
-
-    @property
-    def r_s(self) -> float:
-        """Wigner-Seitz radius per atom in bohr."""
-        volume = abs(np.linalg.det(self.cell))
-        return float((3 * volume / (4 * np.pi * len(self.positions))) ** (1 / 3))
-
-    @property
-    def atoms(self):
-        """The structure as :class:`ase.Atoms` (Å)."""
-        from ase import Atoms
-
-        return Atoms(
-            numbers=self.numbers, positions=self.positions * Bohr, cell=self.cell * Bohr, pbc=True
-        )
-
-
-def read_label(path: Path, kind: str = "", split: str = "") -> Label:
-    """One label file; :class:`FormatError` where it is not one."""
-    try:
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as data:
-            positions = data["pos"].astype(float)
-            numbers = data["numbers"] if "numbers" in data.files else np.ones(len(positions), int)
-            return Label(
-                path.stem, kind, split, data["cell"].astype(float), positions, numbers, data["elf"]
-            )
-    except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
-        raise FormatError(f"{path} is not an ELF label file ({error}).") from error
+SPLITS = "split.csv"
 
 
 def read_labels(folder: Path, *splits: str) -> list[Label]:
     """All labels of a folder that belong to ``splits`` (all of them if none is named).
 
-    The folder is a label store made by ``ase-elf dataset build``, or holds a ``split.csv``.
-
     Raises
     ------
     InputError
-        If the folder has no ``split.csv`` or it names a file that is not there.
+        The folder is neither a label store nor has a ``split.csv``, or that table names a
+        file that is not there.
+    FormatError
+        A label is damaged.
     """
+    folder = Path(folder)
     if (folder / MANIFEST).is_file():
-        return [_from_store(found) for found in LabelStore(folder).select(*splits)]
-    table = folder / "split.csv"
+        return list(LabelStore(folder).select(*splits))
+    table = folder / SPLITS
     if not table.is_file():
-        raise InputError(f"{folder} has no split.csv that says which label is for what.")
-    labels = []
+        raise InputError(f"{folder} is no label store and has no {SPLITS}.")
     with table.open(newline="") as handle:
-        for row in csv.DictReader(handle):
-            if splits and row["split"] not in splits:
-                continue
-            path = folder / row["file"]
-            if not path.is_file():
-                raise InputError(f"{table} names {row['file']}, which is not in the folder.")
-            labels.append(read_label(path, row["kind"], row["split"]))
-    return labels
+        rows = [row for row in csv.DictReader(handle) if not splits or row["split"] in splits]
+    missing = [row["file"] for row in rows if not (folder / row["file"]).is_file()]
+    if missing:
+        raise InputError(f"{table} names {missing[0]}, which is not in the folder.")
+    return [read_label(folder / row["file"], row["kind"], row["split"]) for row in rows]
 
 
-def _from_store(label: StoredLabel) -> Label:
+def read_label(path: Path, kind: str = "", split: str = "") -> Label:
+    """One file of a plain folder; :class:`FormatError` where it is not one."""
+    try:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as data:
+            positions = data["pos"].astype(float)
+            numbers = data["numbers"] if "numbers" in data.files else np.ones(len(positions), int)
+            atoms = Atoms(numbers, positions * Bohr, cell=data["cell"] * Bohr, pbc=True)
+            energy = float(data["energy_ry"]) * Ry if "energy_ry" in data.files else None
+            kpts = tuple(data["kpts"].tolist()) if "kpts" in data.files else (1, 1, 1)
+            values = restore(data["elf"])
+    except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
+        raise FormatError(f"{path} is not an ELF label file ({error}).") from error
+    origin = Provenance(code="unknown", version="unknown", functional="unknown", kpts=kpts)
     return Label(
-        label.name,
-        label.kind,
-        label.split,
-        label.atoms.cell.array / Bohr,
-        label.atoms.positions / Bohr,
-        label.atoms.numbers,
-        quantise(label.grid.values),
-    )
+        id=path.stem, name=path.stem, atoms=atoms, provenance=origin, values=values,
+        energy=energy, split=split, kind=kind,
+    )  # fmt: skip
 
 
 def digest(labels: list[Label]) -> str:
@@ -123,6 +73,7 @@ def digest(labels: list[Label]) -> str:
     sha = hashlib.sha256()
     for label in labels:
         sha.update(label.name.encode())
-        for array in (label.cell, label.positions, label.numbers, label.elf):
+        arrays = (label.atoms.cell.array, label.atoms.positions, label.atoms.numbers)
+        for array in (*arrays, quantise(label.values)):
             sha.update(np.ascontiguousarray(array).tobytes())
     return sha.hexdigest()

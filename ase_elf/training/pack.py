@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from ase_elf.dataset.label import Label
 from ase_elf.domains import describe
 from ase_elf.model import FieldNetwork, save_network
 from ase_elf.training.evaluate import Score
-from ase_elf.training.labels import Label, digest
+from ase_elf.training.labels import digest
 
 WEIGHTS = "weights.safetensors"
 

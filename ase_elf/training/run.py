@@ -6,12 +6,13 @@ from dataclasses import asdict
 
 import numpy as np
 
+from ase_elf.dataset.label import Label
 from ase_elf.errors import InputError
 from ase_elf.model import FieldModel
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.evaluate import score_label
 from ase_elf.training.fit import Fit
-from ase_elf.training.labels import Label, read_labels
+from ase_elf.training.labels import read_labels
 from ase_elf.training.pack import write_pack
 from ase_elf.training.samples import Pool
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from ase.units import Bohr
 
+from ase_elf.dataset.label import Label
 from ase_elf.model.neighbors import Surroundings
 from ase_elf.model.network import Architecture
-from ase_elf.training.labels import FULL_SCALE, Label
 
 
 @dataclass(frozen=True)
@@ -44,21 +45,26 @@ class Pool:
     def draw(
         cls, label: Label, arch: Architecture, n_points: int, rng: np.random.Generator
     ) -> Pool:
-        """``n_points`` random grid points of ``label`` (all of them if it has fewer)."""
-        surroundings = Surroundings.of(label.cell, label.positions, arch.cutoff)
-        n_points = min(n_points, label.elf.size)
-        chosen = rng.choice(label.elf.size, n_points, replace=False)
-        fractional = np.stack(np.unravel_index(chosen, label.elf.shape), -1) / label.elf.shape
-        index, vectors = surroundings.around(fractional @ label.cell)
-        atom_index, atom_vectors = surroundings.around(label.positions, skip_self=True)
+        """``n_points`` random points of ``label`` (all of them if it has fewer)."""
+        atoms = label.atoms
+        cell, positions = atoms.cell.array / Bohr, atoms.positions / Bohr
+        surroundings = Surroundings.of(cell, positions, arch.cutoff)
+        chosen = rng.choice(label.values.size, min(n_points, label.values.size), replace=False)
+        if label.points is None:
+            fractional = np.stack(np.unravel_index(chosen, label.values.shape), -1)
+            points = (fractional / label.values.shape) @ cell
+        else:
+            points = label.points[chosen] / Bohr
+        index, vectors = surroundings.around(points)
+        atom_index, atom_vectors = surroundings.around(positions, skip_self=True)
         return cls(
             label,
-            torch.tensor([arch.elements.index(z) for z in label.numbers]),
+            torch.tensor([arch.elements.index(z) for z in atoms.numbers]),
             torch.from_numpy(atom_index),
             torch.from_numpy(atom_vectors.astype(np.float32)),
             torch.from_numpy(index.astype(np.int32)),
             torch.from_numpy(vectors.astype(np.float32)),
-            torch.from_numpy((label.elf.ravel()[chosen] / FULL_SCALE).astype(np.float32)),
+            torch.from_numpy(label.values.ravel()[chosen].astype(np.float32)),
         )
 
     def rows(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
