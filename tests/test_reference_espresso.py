@@ -260,3 +260,27 @@ def test_an_scf_that_cannot_converge_is_an_error(nucleus):
     engine = engine_for("pw.x", nucleus, conv_thr=1e-30)
     with pytest.raises(EngineError, match="did not converge"):
         engine.compute(molecule(2.5))
+
+
+@pytest.mark.dft
+@needs_espresso
+def test_a_label_set_is_built_with_pw_x(tmp_path):
+    from ase.io import write
+
+    from ase_elf.dataset import BuildConfig, LabelStore
+    from ase_elf.dataset.builder import build
+
+    write(tmp_path / "frames.extxyz", [molecule(2.5), molecule(2.6)])
+    loaded = {
+        "structures": [{"path": "frames.extxyz", "split": "train", "kind": "molecule"}],
+        "engine": "espresso",
+        "options": {"ecutwfc": 25.0, "kpts": [1, 1, 1]},
+        "output": "labels",
+    }
+    assert build(BuildConfig.from_dict(loaded, folder=tmp_path)).built == 2
+    labels = list(LabelStore(tmp_path / "labels").select("train"))
+    assert [label.kind for label in labels] == ["molecule"] * 2
+    direct = get_engine("espresso", **loaded["options"]).compute(molecule(2.5))
+    # uint16 rounds to 8e-6; two runs of pw.x on one structure agree to more than that.
+    assert np.abs(labels[0].values - direct.grid.values).max() < 2e-5
+    assert labels[0].forces == pytest.approx(direct.forces, abs=1e-6)
