@@ -176,7 +176,7 @@ class Espresso(ReferenceEngine):
         provenance = Provenance(
             code="Quantum ESPRESSO",
             version=summary.version,
-            functional="PBE" if self.recipe else "as in the pseudopotentials",
+            functional=summary.functional,
             pseudopotentials={symbol: digest(path) for symbol, path in files.items()},
             cutoff_ry=self.ecutwfc,
             kpts=self.mesh(atoms),

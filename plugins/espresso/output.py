@@ -18,6 +18,7 @@ class SCFSummary:
     """The end of a pw.x run: ``energy`` eV, ``forces`` (n, 3) eV/Å, ``error_ry`` Ry."""
 
     version: str
+    functional: str
     energy: float
     forces: np.ndarray | None
     converged: bool
@@ -40,12 +41,14 @@ def read_summary(path: Path) -> SCFSummary:
         forces = output.find("forces")
         return SCFSummary(
             version=root.find("general_info/creator").attrib["VERSION"],
+            functional=output.findtext("dft/functional").strip(),
             energy=float(output.findtext("total_energy/etot")) * Hartree,
             forces=None
             if forces is None
             else np.array(forces.text.split(), float).reshape(-1, 3) * Hartree / Bohr,
             converged=scf.findtext("convergence_achieved", "true").strip() == "true",
             steps=int(scf.findtext("n_scf_steps")),
+            # The file counts in hartree, the log of the same run in Ry.
             error_ry=2 * float(scf.findtext("scf_error")),
         )
     except (OSError, ElementTree.ParseError, AttributeError, TypeError, ValueError) as error:
