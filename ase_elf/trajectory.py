@@ -241,8 +241,8 @@ class Trajectory:
 
         universe = self._universe()
         symbols = self.elements and self._symbols_of_types(universe.atoms.types)
-        symbols = symbols or _symbols(universe)
-        known = _states_time(universe.trajectory)
+        symbols = symbols or symbols_of(universe)
+        known = states_time(universe.trajectory)
         for step in universe.trajectory[self._slice()]:
             box = step.dimensions
             cell = None if box is None else step.triclinic_dimensions.astype(float)
@@ -303,7 +303,7 @@ def _split_xyz(stream: TextIO) -> Iterator[str]:
                 "atoms; the file is damaged there."
             ) from error
         lines = list(islice(stream, n_atoms + 1))
-        if len(lines) < n_atoms + 1 or _is_cut(lines):
+        if len(lines) < n_atoms + 1 or is_cut_short(lines):
             raise FormatError(
                 f"the file ends within frame {index} (of {n_atoms} atoms); "
                 f"frames 0 to {index - 1} are complete."
@@ -311,7 +311,7 @@ def _split_xyz(stream: TextIO) -> Iterator[str]:
         yield first + "".join(lines)
 
 
-def _is_cut(lines: list[str]) -> bool:
+def is_cut_short(lines: list[str]) -> bool:
     """Whether the last line of a frame was cut short, as by a writer that was killed."""
     if lines[-1].endswith("\n") or len(lines) < 3:
         return False
@@ -356,7 +356,7 @@ _SPLITTERS = {
 }
 
 
-def _symbols(universe: MDAnalysis.Universe) -> list[str]:
+def symbols_of(universe: MDAnalysis.Universe) -> list[str]:
     """Chemical symbols from the topology, guessed from names and types where it has none."""
     from ase.data import atomic_numbers
 
@@ -380,7 +380,7 @@ def _symbols(universe: MDAnalysis.Universe) -> list[str]:
     return symbols
 
 
-def _states_time(trajectory: MDAnalysis.coordinates.base.ReaderBase) -> bool:
+def states_time(trajectory: MDAnalysis.coordinates.base.ReaderBase) -> bool:
     """Whether times come from the file; MDAnalysis invents 1 ps per frame where not."""
     if "time" in trajectory.ts.data:
         return True
