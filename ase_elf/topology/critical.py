@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ase_elf.errors import InputError
+from ase_elf.topology.basins import Basins, find_basins
 from ase_elf.topology.exclusion import find_roots
 from ase_elf.topology.field import SplineField
 from ase_elf.topology.persistence import pair
@@ -163,8 +164,9 @@ def critical_points_of(
     *,
     persistence: float = PERSISTENCE,
     model: Callable[[np.ndarray], np.ndarray] | None = None,
+    basins: Basins | None = None,
 ) -> CriticalPoints:
-    """:func:`critical_points` for a spline that is already there."""
+    """:func:`critical_points` for a spline, and perhaps basins, that are already there."""
     roots = find_roots(field)
     values, gradient, hessian = field.hessian(roots.u)
     to_cartesian = field.to_cartesian
@@ -173,7 +175,9 @@ def critical_points_of(
     rank = 3 - (eigenvalues < 0).sum(axis=1)
     order = np.lexsort((-values, rank))
     u, values, rank = roots.u[order], values[order], rank[order]
-    lifetime, cancelled = pair(field, u, values, rank, persistence)
+    lifetime, cancelled = pair(
+        basins or find_basins(field), u, values, rank, persistence
+    )
     points = CriticalPoints(
         positions=field.position_of(u),
         values=values,

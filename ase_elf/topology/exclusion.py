@@ -29,6 +29,9 @@ SAME_ROOT = 1e-5
 
 _SMALLEST = 0.5**DEEPEST
 
+_CLOSE = 8 * _SMALLEST
+"""Voxels from a deepest box within which a zero explains it."""
+
 _EDGE = 1e-6
 """Voxels a root may lie outside its box: it may sit on the face between two."""
 
@@ -70,10 +73,15 @@ def find_roots(field: SplineField) -> Roots:
     isolated = [_isolate(field.coefficients, batch) for batch in batches]
     centre = np.concatenate([part[0] for part in isolated] or [np.empty((0, 3))])
     size = np.concatenate([part[1] for part in isolated] or [np.empty(0)])
-    u, inside, outside = _newton(field, centre, size)
-    # The way out of a box with at most one zero says that there is none in it; the
-    # deepest boxes come without that promise.
-    open_ends = ~inside & ~(outside & (size > _SMALLEST))
+    u, converged = _newton(field, centre)
+    gap = np.abs(u - centre).max(axis=1, initial=0)
+    inside = gap <= size / 2 + _EDGE
+    # The way out of a box with at most one zero says that there is none in it. The deepest
+    # boxes come without that promise: there any zero close by is taken for the one meant.
+    deepest = size <= _SMALLEST
+    inside = np.where(deepest, gap < _CLOSE, inside)
+    open_ends = np.where(deepest, ~(inside & converged), inside & ~converged)
+    inside &= converged
     roots = _merge(u[inside], field.shape, SAME_ROOT)
     unresolved = _merge(centre[open_ends], field.shape, 0.1)
     return Roots(roots, _away_from(unresolved, roots, field.shape), empty)
@@ -183,13 +191,10 @@ def _preconditioned(b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return hit, regular & (rows < 1).all(axis=1)
 
 
-def _newton(
-    field: SplineField, centre: np.ndarray, size: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Newton's method from box centres.
+def _newton(field: SplineField, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where Newton's method leads to from box centres, and whether it converged.
 
-    Returns end points, which of them converged inside their box, and which ended outside
-    of it, converged or not (beside a shoulder without a zero the steps go round in circles).
+    It does not beside a shoulder without a zero, where the steps go round in circles.
     """
     u = centre.copy()
     converged = np.zeros(len(u), bool)
@@ -202,11 +207,10 @@ def _newton(
         step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
         u[active] -= step
         length = np.abs(step).max(axis=1)
-        converged[active[length < 1e-10]] = True
+        converged[active[length < 1e-9]] = True
         lost = np.abs(u[active] - centre[active]).max(axis=1) > 2.0
-        active = active[(length >= 1e-10) & ~lost]
-    inside = np.abs(u - centre).max(axis=1, initial=0) <= size / 2 + _EDGE
-    return u, converged & inside, ~inside
+        active = active[(length >= 1e-9) & ~lost]
+    return u, converged
 
 
 def _halve(b: np.ndarray, corner: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
@@ -233,4 +237,4 @@ def _away_from(points: np.ndarray, known: np.ndarray, shape: np.ndarray) -> np.n
     """``points`` that have no ``known`` root beside them to explain them."""
     if not len(points) or not len(known):
         return points
-    return points[cKDTree(known, boxsize=shape).query(points)[0] > 2 * _SMALLEST]
+    return points[cKDTree(known, boxsize=shape).query(points)[0] > _CLOSE]

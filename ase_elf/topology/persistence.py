@@ -26,12 +26,13 @@ ATTRACTOR, BOND, RING, CAGE = range(4)
 
 
 def pair(
-    field: SplineField, u: np.ndarray, values: np.ndarray, kind: np.ndarray, threshold: float
+    basins: Basins, u: np.ndarray, values: np.ndarray, kind: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Persistence of every critical point, and which ones are cancelled.
 
     Parameters
     ----------
+    basins : Basins
     u : ndarray, shape (n, 3), voxels, within the cell
     values : ndarray, shape (n,)
     kind : ndarray, shape (n,), int
@@ -45,11 +46,13 @@ def pair(
         Infinite without a partner.
     cancelled : ndarray, shape (n,), bool
     """
+    field = basins.field
     lifetime = np.full(len(u), np.inf)
     upside_down = SplineField(-field.values, field.cell)
     upside_down.__dict__["coefficients"] = -field.coefficients
-    for side, sign, extreme, saddle in ((field, 1, ATTRACTOR, BOND), (upside_down, -1, CAGE, RING)):
-        for top, pass_, life in _elder(find_basins(side), u, sign * values, kind, extreme, saddle):
+    below = find_basins(upside_down)
+    for side, sign, extreme, saddle in ((basins, 1, ATTRACTOR, BOND), (below, -1, CAGE, RING)):
+        for top, pass_, life in _elder(side, u, sign * values, kind, extreme, saddle):
             lifetime[[top, pass_]] = life
     _pair_locally(field, u, values, kind, lifetime, threshold)
     return lifetime, lifetime < threshold

@@ -1,0 +1,129 @@
+"""Everything topology says about one grid, as plain values for JSON and for print."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ase_elf.topology.critical import PERSISTENCE, CriticalPoints, critical_points_of
+from ase_elf.topology.labels import label_attractors, label_domains
+from ase_elf.topology.network import network_statistics
+from ase_elf.topology.networking import HYDROGEN, Networking, networking
+from ase_elf.topology.tc import TcEstimate
+
+if TYPE_CHECKING:
+    from ase_elf.grid import ELFGrid
+
+
+def summarize(
+    grid: ELFGrid, *, isovalue: float | None = None, persistence: float = PERSISTENCE
+) -> tuple[dict, Networking, CriticalPoints]:
+    """Networking values, critical points, domains and network of ``grid``.
+
+    Parameters
+    ----------
+    grid : ELFGrid
+    isovalue : float, optional
+        Of the network and the domains; φ by default.
+    persistence : float
+        See :func:`~ase_elf.topology.critical_points`.
+
+    Returns
+    -------
+    record : dict
+        Plain values only.
+    net : Networking
+    points : CriticalPoints
+    """
+    net = networking(grid)
+    points = critical_points_of(net.basins.field, persistence=persistence, basins=net.basins)
+    level = net.phi if isovalue is None else isovalue
+    record = {
+        "formula": grid.atoms.get_chemical_formula(),
+        "shape": list(grid.shape),
+        "phi": net.phi,
+        "phi1": net.phi1,
+        "phi2": net.phi2,
+        "phi3": net.phi3,
+        "phi_star": _number(net.phi_star),
+        "uncertainty": {name: _number(x) for name, x in net.uncertainties.items()},
+        "with_hydrogen": {k: _number(x) for k, x in asdict(net.with_hydrogen).items()},
+        "hydrogen_only": {k: _number(x) for k, x in asdict(net.hydrogen_only).items()},
+        "hydrogen_fraction": float((grid.atoms.symbols == HYDROGEN).mean()),
+        "critical_points": dict(points.counts._asdict()),
+        "euler": points.euler,
+        "persistence": points.threshold,
+        "cancelled": dict(points.removed._asdict()),
+        "unresolved": points.unresolved.tolist(),
+        "empty": points.empty,
+        "attractors": dict(sorted(Counter(label_attractors(net).tolist()).items())),
+        "isovalue": float(level),
+        "domains": dict(Counter(name for _, name in label_domains(net, level)).most_common()),
+        "network": asdict(network_statistics(net.graph(level))),
+    }
+    return record, net, points
+
+
+def lines_of(record: dict) -> list[str]:
+    """``record`` of :func:`summarize` as lines of text."""
+    shape = " x ".join(map(str, record["shape"]))
+    error = record["uncertainty"]
+    counts = record["critical_points"]
+    lines = [
+        f"{record['formula']}, {shape} voxels",
+        "networking value (highest ELF of a component periodic in so many directions)",
+        *(
+            f"  phi{r} {record[f'phi{r}']:.4f} ± {error[f'phi{r}']:.4f}{note}"
+            for r, note in ((1, ""), (2, ""), (3, "   = phi"))
+        ),
+    ]
+    if record["phi_star"] is not None:
+        only = record["hydrogen_only"]["phi3"]
+        lines += [
+            f"  phi* {record['phi_star']:.4f} ± {error['phi_star']:.4f}   two hydrogens connect",
+            f"  phi  {record['with_hydrogen']['phi3']:.4f} of a network with hydrogen, "
+            f"{only:.4f} of hydrogen alone",
+        ]
+    lines.append(
+        "critical points: "
+        + ", ".join(f"{n} {kind}" for kind, n in counts.items())
+        + f"; Morse sum {record['euler']}"
+    )
+    cancelled = sum(record["cancelled"].values())
+    if cancelled:
+        lines.append(f"  {cancelled} more below persistence {record['persistence']:g} cancelled")
+    for x, y, z in record["unresolved"][:10]:
+        lines.append(f"  unresolved at {x:.3f} {y:.3f} {z:.3f} Å")
+    if len(record["unresolved"]) > 10:
+        lines.append(f"  and {len(record['unresolved']) - 10} more unresolved")
+    if record["empty"] > 0:
+        lines.append(f"  {100 * record['empty']:.1f} % of the cell is vacuum or flat")
+    lines.append("attractors: " + _listed(record["attractors"]))
+    statistics = record["network"]
+    along = "".join(a for a, p in zip("abc", statistics["percolates"], strict=True) if p)
+    lines += [
+        f"at ELF {record['isovalue']:.4f}: " + _listed(record["domains"]),
+        f"  degrees {_listed(statistics['degrees'])}; independent cycles "
+        f"{statistics['cycles']}; percolates along {along or 'no direction'}",
+    ]
+    return lines
+
+
+def tc_lines(estimates: list[TcEstimate]) -> list[str]:
+    """Estimates of the critical temperature as lines of text."""
+    lines = ["critical temperature (published regressions)"]
+    lines += [f"  {e.name:8s}{e.kelvin:7.1f} K   {e.spread}; {e.source}" for e in estimates]
+    lines += [f"  note: {remark}" for remark in estimates[0].remarks]
+    return lines
+
+
+def _listed(counts: dict) -> str:
+    return ", ".join(f"{n} x {name}" for name, n in counts.items()) or "none"
+
+
+def _number(value: float) -> float | None:
+    """JSON has no NaN."""
+    return float(value) if np.isfinite(value) else None
