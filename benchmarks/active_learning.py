@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from ase_elf.dataset import select_frames
+from ase_elf.domains import describe
 from ase_elf.model import Architecture, FieldModel
 from ase_elf.training.fit import Fit, Recipe, score
 from ase_elf.training.labels import read_labels
@@ -27,6 +28,10 @@ ARCHITECTURE = Architecture(
     (1,), cutoff=6.0, channels=(16, 12, 8, 6, 4), point_channels=(16, 12, 8, 6, 4),
     n_updates=1, hidden=64,
 )  # fmt: skip
+
+
+def r_s(label):
+    return describe(label.atoms)["r_s_bohr"]
 
 
 def fitted(labels, recipe):
@@ -59,12 +64,12 @@ def main():
         checkpoint_every=10**9,
     )  # fmt: skip
     fluids = [x for x in read_labels(arguments.labels, "train") if x.kind == "fluid"]
-    inside = [x for x in fluids if x.r_s > 1.45][:16]
-    outside = [x for x in fluids if x.r_s < 1.30]
+    inside = [x for x in fluids if r_s(x) > 1.45][:16]
+    outside = [x for x in fluids if r_s(x) < 1.30]
     held_out = [x for x in read_labels(arguments.labels, "test") if x.kind == "fluid"]
     rng = np.random.default_rng(1)
     tests = [
-        [Pool.draw(x, ARCHITECTURE, 2048, rng) for x in held_out if condition(x.r_s)]
+        [Pool.draw(x, ARCHITECTURE, 2048, rng) for x in held_out if condition(r_s(x))]
         for condition in (lambda r: r < 1.30, lambda r: r > 1.45)
     ]
     print(

@@ -35,12 +35,11 @@ def find_program(command: str, *, package: str) -> list[str]:
     words = shlex.split(command)
     if not words:
         raise EngineError(f"the command is empty; give a program, such as {package}.")
-    for word in {words[0], words[-1]}:
-        if shutil.which(word) is None:
-            raise EngineError(
-                f"program {word!r} was not found on the PATH. Install {package}, or say "
-                "where it is with the option `command`."
-            )
+    if shutil.which(words[0]) is None:
+        raise EngineError(
+            f"program {words[0]!r} was not found on the PATH. Install {package}, or say "
+            "where it is with the option `command`."
+        )
     return words
 
 
