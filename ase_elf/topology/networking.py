@@ -229,7 +229,7 @@ def networking(grid: ELFGrid) -> Networking:
     """Networking value φ, its kin, and the network they are read from.
 
     Basins come from one pass over the voxels; the passes between them are refined to the
-    bond points of the periodic cubic spline. Costs about twenty complex Fourier
+    bond points of the periodic cubic spline. Costs ten to twenty complex Fourier
     transforms of the grid.
 
     Parameters
