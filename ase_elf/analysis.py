@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ase_elf.batching import predict_in_memory
 from ase_elf.domains import Domain, describe
 from ase_elf.errors import FormatError, InputError
-from ase_elf.grid import ELFGrid
+from ase_elf.grid import ELFGrid, fast_shape
 from ase_elf.statistics.frame import FrameResult
 from ase_elf.statistics.run import StatisticsPlan
 
@@ -136,15 +137,6 @@ def settings_for(atoms: Atoms, domain: Domain, **chosen: object) -> AnalysisSett
     return AnalysisSettings(**(defaults | given))
 
 
-def grid_shape(cell: np.ndarray, spacing: float) -> tuple[int, int, int]:
-    """Smallest grid no coarser than ``spacing`` (Å) with fast Fourier lengths."""
-    from scipy.fft import next_fast_len
-
-    lengths = np.linalg.norm(cell, axis=1)
-    # A hair of tolerance, or round-off in the cell would switch between two sizes.
-    return tuple(next_fast_len(max(4, int(np.ceil(n - 1e-6))), real=True) for n in lengths / spacing)
-
-
 def geometry_digest(atoms: Atoms) -> int:
     """CRC-32 of elements, cell and positions, to tell frames apart."""
     arrays = (atoms.numbers.astype("<i8"), atoms.cell[:], atoms.positions)
@@ -187,10 +179,10 @@ def analyze(
         group, failure = _take(frames, batch, domain, settings)
         if group:
             structures = [frame.atoms for frame in group]
-            shapes = [settings.shape or grid_shape(a.cell[:], settings.spacing) for a in structures]
-            predictions = model.predict(structures, shapes)
+            shapes = [settings.shape or fast_shape(a.cell[:], settings.spacing) for a in structures]
+            predictions = predict_in_memory(model, structures, shapes)
             yield [
-                analyze_frame(frame, _grid(frame.atoms, found, domain), domain, settings)
+                analyze_frame(frame, _grid(frame.atoms, found, domain), settings)
                 for frame, found in zip(group, predictions, strict=True)
             ]
         if failure is not None:
@@ -227,7 +219,8 @@ def _check(frame: Frame, domain: Domain, settings: AnalysisSettings) -> None:
 
 
 def _grid(atoms: Atoms, prediction: object, domain: Domain) -> ELFGrid:
-    return ELFGrid(prediction.values, atoms, info={"domain": domain.name}, sigma=prediction.sigma)
+    info = {"domain": domain.name, "out_of_domain": domain.outside(atoms)}
+    return ELFGrid(prediction.values, atoms, info, prediction.sigma)
 
 
 SCALARS = (
@@ -253,7 +246,7 @@ SCALARS = (
     "elf_nematic_order",
     "elf_mean",
     "elf_sigma",
-    "elf_out_of_domain",
+    "elf_outside",
     "r_s_bohr",
     "shortest_distance",
 )
@@ -261,9 +254,16 @@ SCALARS = (
 
 
 def analyze_frame(
-    frame: Frame, grid: ELFGrid, domain: Domain, settings: AnalysisSettings
+    frame: Frame, grid: ELFGrid, settings: AnalysisSettings
 ) -> tuple[FrameResult, ELFGrid, Networking]:
     """Everything that is measured in one frame, whatever the ELF came from.
+
+    Parameters
+    ----------
+    frame : Frame
+    grid : ELFGrid
+        ``info["out_of_domain"]`` lists why a model extrapolates, where it does.
+    settings : AnalysisSettings
 
     Returns
     -------
@@ -282,7 +282,7 @@ def analyze_frame(
     ladder = [_cluster_sizes(network, elf_at_nuclei, t) for t in LADDER]
     sizes = _cluster_sizes(network, elf_at_nuclei, settings.isovalue)
     degrees = _degrees(network, elf_at_nuclei, settings.isovalue)
-    outside = tuple(domain.outside(atoms))
+    outside = tuple(grid.info.get("out_of_domain") or ())
     axes, centers = _molecules(atoms, bonds)
     scalars = {
         **_network_scalars(network, sizes, degrees, atoms, bonds, settings),
@@ -290,7 +290,7 @@ def analyze_frame(
         "elf_nematic_order": _nematic_order(axes),
         "elf_mean": float(grid.values.mean(dtype=float)),
         "elf_sigma": np.nan if grid.sigma is None else _rms(grid.sigma),
-        "elf_out_of_domain": float(bool(outside)),
+        "elf_outside": float(bool(outside)),
         **describe(atoms),
     }
     result = FrameResult(

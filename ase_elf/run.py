@@ -122,6 +122,7 @@ class AnalysisRun:
             "step": source.step,
             "timestep": source.timestep,
             "elements": list(source.elements or ()),
+            "formula": first.atoms.get_chemical_formula(mode="reduce"),
             "first_frame": f"{geometry_digest(first.atoms):08x}",
             "domain": self.domain.name,
             "weights": self.domain.card["weights"]["sha256"],
@@ -139,32 +140,17 @@ class AnalysisRun:
         """Claim the directory for this run, or find that it is this run's already."""
         path = self.directory / CONFIG
         if path.exists():
-            self._compare(path, identity)
+            self._compare(identity)
             return
         if any(self.directory.iterdir()):
             raise OutputError(
                 f"{self.directory} is not empty and holds no analysis; choose another output "
                 "directory (-o), or empty it."
             )
-        content = {
-            **self.options,
-            PROVENANCE: {
-                "identity": dict(identity),
-                "sources": dict(self.sources),
-                "versions": versions(),
-            },
-        }
-        with replacing(path) as part:
-            part.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+        write_config(self.directory, self.options, identity, sources=dict(self.sources))
 
-    def _compare(self, path: Path, identity: Mapping[str, Any]) -> None:
-        try:
-            stored = yaml.safe_load(path.read_text())[PROVENANCE]["identity"]
-        except (yaml.YAMLError, KeyError, TypeError) as error:
-            raise OutputError(
-                f"{path} is not the configuration of an analysis; choose another output "
-                "directory (-o)."
-            ) from error
+    def _compare(self, identity: Mapping[str, Any]) -> None:
+        stored = read_provenance(self.directory)["identity"]
         different = [key for key in identity if stored.get(key) != identity[key]]
         if different:
             details = ", ".join(f"{k} {stored.get(k)} there, {identity[k]} now" for k in different)
@@ -263,6 +249,10 @@ class AnalysisRun:
     ) -> None:
         from ase_elf.report.results import write_results
 
+        stride = stride_after(len(journal))
+        for path in (self.directory / SNAPSHOTS).glob("*.npz"):
+            if int(path.stem) % stride or int(path.stem) >= len(journal):
+                path.unlink()
         write_results(
             self.directory,
             journal,
@@ -296,3 +286,32 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def write_config(
+    directory: Path, options: Mapping[str, Any], identity: Mapping[str, Any], **more: Any
+) -> None:
+    """Write ``config.yaml``: options first, then where they and the numbers come from."""
+    provenance = {"identity": dict(identity), **more, "versions": versions()}
+    content = {**options, PROVENANCE: provenance}
+    with replacing(directory / CONFIG) as part:
+        part.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def read_provenance(directory: Path) -> dict[str, Any]:
+    """What ``config.yaml`` of a run says about where it came from.
+
+    Raises
+    ------
+    OutputError
+        When the directory holds no analysis.
+    """
+    path = Path(directory) / CONFIG
+    try:
+        provenance = yaml.safe_load(path.read_text())[PROVENANCE]
+        provenance["identity"]["start"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise OutputError(
+            f"{directory} is not the output directory of an analysis: it has no sound {CONFIG}."
+        ) from error
+    return provenance

@@ -142,10 +142,10 @@ def _averages(results: RunResults) -> str:
     for name, definition in DEFINITIONS.items():
         average = results.averages[name]
         time = "" if average.too_short else f"{average.correlation_frames:.1f}"
-        cells = [f"<code>{escape(name)}</code>", escape(definition), escape(str(average)), time]
+        cells = [escape(definition), escape(str(average)), time, f"<code>{escape(name)}</code>"]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    head = "<tr><th>name</th><th>definition</th><th>mean ± standard error</th>" \
-        "<th>correlation time / frames</th></tr>"  # fmt: skip
+    head = "<tr><th>quantity</th><th>mean ± standard error</th>" \
+        "<th>correlation time / frames</th><th>column of frames.csv</th></tr>"  # fmt: skip
     return f"<table>{head}{''.join(rows)}</table>"
 
 

@@ -45,7 +45,7 @@ def _traces(snapshot: Snapshot, frame: FrameResult | None, isovalue: float) -> l
         _atoms(snapshot),
         _passes(snapshot),
         _cell(snapshot),
-        _nothing(),
+        _legend_of_bonds(),
     ]
 
 
@@ -112,6 +112,8 @@ def _bonds(snapshot: Snapshot, frame: FrameResult | None) -> dict[str, Any]:
         "type": "scatter3d",
         "mode": "lines",
         "name": "bonds",
+        "legendgroup": "bonds",
+        "showlegend": False,
         **_points(line),
         "connectgaps": False,
         "line": {
@@ -163,6 +165,12 @@ def _cell(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
+def _legend_of_bonds() -> dict[str, Any]:
+    """An entry in the legend, which cannot show a line of many colors."""
+    look = {"mode": "lines", "name": "bonds", "legendgroup": "bonds", "showlegend": True}
+    return _nothing() | look | {"line": {"color": "#c8502d", "width": 7}}
+
+
 def _nothing() -> dict[str, Any]:
     return {"type": "scatter3d", "x": [None], "y": [None], "z": [None], "showlegend": False}
 
@@ -179,17 +187,24 @@ def _layout(snapshots: list[Snapshot]) -> dict[str, Any]:
     ]
     axis = {"showbackground": False, "gridcolor": "#e6e9ed", "zeroline": False}
     return {
-        "height": 640,
+        "height": 656,
         "margin": {"l": 0, "r": 0, "t": 10, "b": 10},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "system-ui, sans-serif", "color": "#2a3038"},
         "legend": {"x": 0.01, "y": 0.99, "bgcolor": "rgba(255,255,255,0.7)"},
         "scene": {
             "aspectmode": "data",
-            "camera": {"eye": {"x": 1.35, "y": 1.1, "z": 0.8}},
+            "camera": {"eye": {"x": 1.5, "y": 1.25, "z": 0.9}, "center": {"x": 0, "y": 0, "z": -0.08}},
             **{f"{name}axis": axis | {"title": {"text": f"{name} / Å"}} for name in "xyz"},
         },
-        "sliders": [{"active": 0, "steps": steps, "pad": {"t": 10}, "currentvalue": {"prefix": ""}}],
+        "sliders": [
+            {
+                "active": 0,
+                "steps": steps,
+                "pad": {"t": 10, "b": 24, "l": 50, "r": 50},
+                "currentvalue": {"prefix": "", "xanchor": "center"},
+            }
+        ],
     }
 
 

@@ -87,7 +87,7 @@ def plot_series(
         By the same labels; the band over the whole width is mean ± standard error.
     """
     with style():
-        ax = new_axis(ax, (7.5, 2.9))
+        ax = new_axis(ax, (10.5, 3.0))
         for color, (label, values) in zip(COLORS, series.items(), strict=False):
             average = averages[label]
             ax.plot(time, values, color=color, lw=0.6, alpha=0.45)

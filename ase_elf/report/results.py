@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from ase_elf import __version__
 from ase_elf.analysis import SCALARS
 from ase_elf.formats import replacing
 from ase_elf.report import plots
-from ase_elf.report.snapshots import Snapshot, stride_after
+from ase_elf.report.snapshots import Snapshot
 from ase_elf.report.tables import Tables, write_json
 from ase_elf.statistics import RunStatistics
 
@@ -45,6 +45,8 @@ class RunResults:
         What stopped the run before its end.
     n : int
         Frames.
+    shown : frozenset of int
+        Ordinals of the frames with a snapshot, whose bond tables are kept.
     """
 
     statistics: RunStatistics
@@ -53,6 +55,7 @@ class RunResults:
     symbols: Sequence[str]
     failure: str | None
     n: int
+    shown: frozenset[int] = frozenset()
     frames: list[int] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     series: dict[str, list[float]] = field(default_factory=lambda: {n: [] for n in SCALARS})
@@ -62,7 +65,6 @@ class RunResults:
 
     def __post_init__(self) -> None:
         self._stride = -(-self.n // MOST_POINTS)
-        self._shown = stride_after(self.n)
 
     def add(self, ordinal: int, frame: FrameResult) -> None:
         self.statistics.update(frame)
@@ -74,7 +76,7 @@ class RunResults:
             self.times.append(frame.time_fs)
             for name in SCALARS:
                 self.series[name].append(frame.scalars[name])
-        if ordinal % self._shown == 0:
+        if ordinal in self.shown:
             self.bonds[frame.frame] = frame
         if ordinal in (0, self.n - 1):
             self.ends.append(frame)
@@ -231,10 +233,13 @@ def read_results(
     domain: Domain,
     symbols: Sequence[str],
     failure: str | None = None,
+    shown: frozenset[int] = frozenset(),
     tables: Tables | None = None,
 ) -> RunResults:
     """Replay a journal, and write the tables on the way where they are given."""
-    results = RunResults(RunStatistics(plan), settings, domain, symbols, failure, len(journal))
+    results = RunResults(
+        RunStatistics(plan), settings, domain, symbols, failure, len(journal), shown
+    )
     for ordinal, frame in enumerate(journal):
         results.add(ordinal, frame)
         if tables:
@@ -252,6 +257,8 @@ def write_results(
     """Write tables, summary, plots and report into ``directory``, each at once or not at all."""
     from ase_elf.report.html import write_report
 
+    snapshots = sorted((directory / "snapshots").glob("*.npz"))
+    what["shown"] = frozenset(int(path.stem) for path in snapshots)
     frames, bonds = directory / "frames.csv", directory / "bonds.csv"
     with replacing(frames) as frames_part, replacing(bonds) as bonds_part:
         with Tables(frames_part, bonds_part, list(what["symbols"])) as tables:
@@ -263,22 +270,10 @@ def write_results(
         with plots.style():
             plots.save(figure, folder / name)
     with replacing(directory / "report.html") as part:
-        write_report(part, results, folder, _snapshots(directory, results))
+        write_report(part, results, folder, [Snapshot.read(path) for path in snapshots])
     with replacing(directory / "summary.json") as part:
         write_json(part, results.summary())
     return results
-
-
-def _snapshots(directory: Path, results: RunResults) -> list[Snapshot]:
-    stride = stride_after(results.n)
-    paths = sorted((directory / "snapshots").glob("*.npz"))
-    kept = [p for p in paths if int(p.stem) % stride == 0 and int(p.stem) < results.n]
-    return [Snapshot.read(path) for path in kept]
-
-
-def statistics_table(results: RunResults) -> Mapping[str, tuple[str, str]]:
-    """Name to definition and value, for the table of averages in the report."""
-    return {name: (DEFINITIONS[name], str(results.averages[name])) for name in DEFINITIONS}
 
 
 DEFINITIONS = {

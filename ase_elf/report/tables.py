@@ -16,7 +16,7 @@ from ase_elf.analysis import SCALARS
 if TYPE_CHECKING:
     from ase_elf.statistics import FrameResult
 
-FRAME_COLUMNS = ("frame", "time_fs", *SCALARS, "outside")
+FRAME_COLUMNS = ("frame", "time_fs", *SCALARS, "reasons_outside")
 """Columns of ``frames.csv``. Lengths in Å, times in fs; empty = undefined."""
 
 BOND_COLUMNS = ("frame", "time_fs", "i", "j", "pair", "length", "elf_mid", "elf_min", "mutual")

@@ -1,0 +1,76 @@
+"""`ase-elf info`: what is installed, and the card of a domain pack."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from ase_elf.cli import options
+
+
+@click.command(name="info", context_settings=options.CONTEXT)
+@click.argument("pack", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def command(pack: str | None, as_json: bool) -> None:
+    """Versions, devices, domain packs and reference engines; or the model card of PACK."""
+    if pack:
+        from ase_elf.domains import get_domain
+
+        click.echo(json.dumps(get_domain(pack).card, indent=1, ensure_ascii=False))
+        return
+    found = collect()
+    if as_json:
+        click.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        return
+    for title, content in found.items():
+        click.echo(f"{title}:")
+        for name, value in content.items():
+            text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+            click.echo(f"  {name:18s} {text}")
+        if not content:
+            click.echo("  none")
+
+
+def collect() -> dict[str, dict]:
+    """Everything the command prints, as plain values."""
+    from ase_elf.run import versions
+
+    return {
+        "versions": versions(),
+        "devices": _devices(),
+        "domain packs": _packs(),
+        "reference engines": _engines(),
+    }
+
+
+def _devices() -> dict[str, str]:
+    import torch
+
+    cuda = {f"cuda:{k}": torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())}
+    return {"cpu": f"{torch.get_num_threads()} threads", **cuda}
+
+
+def _packs() -> dict[str, dict | str]:
+    from ase_elf.domains import ENTRY_POINTS
+    from ase_elf.plugins import discover
+
+    packs: dict[str, dict | str] = {}
+    for name, point in discover(ENTRY_POINTS).items():
+        try:
+            card = point.load().card
+        except Exception as error:  # a broken pack of someone else must not hide the others
+            packs[name] = f"cannot be loaded: {error}"
+            continue
+        packs[name] = {
+            "elements": " ".join(card["elements"]),
+            "weights": card["weights"]["sha256"][:12],
+            "licence": card.get("licence", "not stated"),
+        }
+    return packs
+
+
+def _engines() -> dict[str, str]:
+    from ase_elf.plugins import discover
+
+    return {name: point.value for name, point in discover("ase_elf.references").items()}

@@ -1,0 +1,29 @@
+"""`ase-elf merge`: parts of one trajectory, analysed anywhere, to one result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ase_elf.cli import options
+
+
+@click.command(name="merge", context_settings=options.CONTEXT)
+@click.argument(
+    "parts", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+@click.option(
+    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path),
+    help="Output directory; new or empty.",
+)  # fmt: skip
+def command(parts: tuple[Path, ...], output: Path) -> None:
+    """Join PARTS, output directories of `analyze` with different --start and --stop.
+
+    The parts may come in any order, but must follow each other without a gap or an overlap
+    and share all other options. The result is that of one run over all frames.
+    """
+    from ase_elf.merging import merge_runs
+
+    n = merge_runs(parts, output)
+    click.echo(f"{n} frames of {len(parts)} parts in {output}: open {output / 'report.html'}")

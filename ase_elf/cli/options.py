@@ -1,0 +1,138 @@
+"""Options that several commands share, and where their values come from.
+
+Command line beats environment beats configuration file beats default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ase_elf.cli import ENVIRONMENT
+
+RESERVED = ("provenance",)
+"""Keys of a configuration file that are no options: what a finished run adds to its own."""
+
+CONTEXT = {"auto_envvar_prefix": ENVIRONMENT, "show_default": True}
+"""Context settings of every command."""
+
+
+def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
+    """Check the keys of a YAML file, and make its values the defaults."""
+    if path is None:
+        return None
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{path} is not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise click.UsageError(f"{path} must hold 'option: value' lines.")
+    known = [p.name for p in ctx.command.params if isinstance(p, click.Option) and p.expose_value]
+    values = {}
+    for key, value in content.items():
+        name = str(key).replace("-", "_")
+        if name in RESERVED:
+            continue
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}."
+            raise click.UsageError(f"{path}: unknown key {key!r}; {hint}")
+        if value is not None:
+            values[name] = value
+    ctx.default_map = {**(ctx.default_map or {}), **values}
+    return path
+
+
+config = click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=_read_config,
+    help="YAML file with options; keys are their long names.",
+)
+
+progress = click.option(
+    "--progress/--no-progress", default=None, help="Progress on stderr. [default: on a terminal]"
+)
+
+domain = click.option(
+    "--domain", help="Domain pack. [default: the one that knows the elements]", metavar="NAME"
+)
+
+device = click.option("--device", help="cpu or cuda[:N]. [default: cuda where there is one]")
+
+spacing = click.option(
+    "--spacing", type=float, help="Grid spacing in Å. [default: that of the domain pack]"
+)
+
+shape = click.option(
+    "--shape", type=int, nargs=3, help="Grid points along the cell vectors instead of --spacing."
+)
+
+frames = (
+    click.option("--start", type=click.IntRange(min=0), default=0, help="First frame, from 0."),
+    click.option("--stop", type=click.IntRange(min=0), help="Frame before which to stop."),
+    click.option("--step", type=click.IntRange(min=1), default=1, help="Every n-th frame."),
+    click.option(
+        "--topology",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Topology file for formats without elements, read with MDAnalysis.",
+    ),
+    click.option(
+        "--timestep",
+        type=float,
+        help="fs between stored frames. [default: the times the file states]",
+    ),
+    click.option(
+        "--elements", help="Elements of atom types 1, 2, ... where a file knows only types, as A,B."
+    ),
+)
+"""Options that choose frames of a trajectory."""
+
+
+def together(*options: Callable) -> Callable:
+    """One decorator for several options, in the order given."""
+
+    def decorate(function: Callable) -> Callable:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def split_elements(text: str | None) -> tuple[str, ...] | None:
+    """``"Si,O"`` as a tuple."""
+    if not text:
+        return None
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def sources(ctx: click.Context) -> dict[str, str]:
+    """Where the value of every option came from."""
+    words = {"COMMANDLINE": "command line", "ENVIRONMENT": "environment", "DEFAULT_MAP": "file"}
+    found = {}
+    for parameter in ctx.command.params:
+        source = ctx.get_parameter_source(parameter.name)
+        if parameter.expose_value and source is not None:
+            found[parameter.name] = words.get(source.name, "default")
+    return found
+
+
+def resolved(ctx: click.Context, *leave_out: str) -> dict[str, Any]:
+    """Values of all options as plain YAML types."""
+    options = {}
+    for parameter in ctx.command.params:
+        if isinstance(parameter, click.Option) and parameter.expose_value:
+            value = ctx.params[parameter.name]
+            if parameter.name not in leave_out:
+                value = str(value) if isinstance(value, Path) else value
+                options[parameter.name] = list(value) if isinstance(value, tuple) else value
+    return options

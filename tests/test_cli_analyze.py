@@ -1,0 +1,226 @@
+"""The main job from the command line: outputs, resuming, refusals, exit codes."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.io import read, write
+from click.testing import CliRunner
+
+from ase_elf.cli import main
+from ase_elf.testing import molecular_fluid
+from stand_in_cli import stand_in
+
+SCRIPT = Path(__file__).with_name("stand_in_cli.py")
+LEFT_OUT = {"run.log"}  # holds times of day
+
+
+@pytest.fixture(autouse=True)
+def pack(monkeypatch):
+    for module in ("ase_elf.domains", "ase_elf.merging"):
+        monkeypatch.setattr(f"{module}.get_domain", stand_in)
+    monkeypatch.setattr("ase_elf.domains.domain_for", stand_in)
+
+
+@pytest.fixture(scope="module")
+def trajectory(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run") / "fluid.extxyz"
+    write(path, molecular_fluid(8, 10, dt=2.0, length=3.6))
+    return path
+
+
+def call(*arguments, code=0, env=None):
+    result = CliRunner().invoke(main, [str(a) for a in arguments], env=env)
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result.output
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file() and path.name not in LEFT_OUT
+    }
+
+
+@pytest.fixture(scope="module")
+def done(trajectory, tmp_path_factory):
+    """One undisturbed run, in batches of 4."""
+    out = tmp_path_factory.mktemp("done") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ase_elf.domains.domain_for", stand_in)
+        call("analyze", trajectory, "-o", out, "--batch", 4)
+    return out
+
+
+def test_all_files_are_written_and_agree(done):
+    summary = json.loads((done / "summary.json").read_text())
+    rows = list(csv.DictReader((done / "frames.csv").open()))
+    assert summary["status"] == "complete" and summary["frames"] == len(rows) == 10
+    assert list(rows[0])[:6] == [
+        "frame", "time_fs", "elf_phi", "elf_phi1", "elf_phi2", "elf_phi_star",
+    ]  # fmt: skip
+    assert [row["time_fs"] for row in rows] == [f"{2 * k}" for k in range(10)]
+    for name in ("elf_phi", "elf_molecular_fraction_domain", "elf_bond_length_mean"):
+        mean = np.mean([float(row[name]) for row in rows])
+        assert summary["averages"][name]["mean"] == pytest.approx(mean, rel=1e-5)
+    bonds = list(csv.DictReader((done / "bonds.csv").open()))
+    assert {row["frame"] for row in bonds} == {str(k) for k in range(10)}
+    assert {row["pair"] for row in bonds} == {"H-H"}
+    assert (done / "report.html").stat().st_size < 20e6
+    assert len(list((done / "plots").glob("*.png"))) == len(list((done / "plots").glob("*.svg")))
+    assert summary["averages"]["elf_phi"]["too_short"]
+    assert summary["averages"]["elf_phi"]["error"] is None
+
+
+def test_a_run_that_is_complete_is_not_repeated(trajectory, done):
+    before = contents(done)
+    log = (done / "run.log").read_text()
+    call("analyze", trajectory, "-o", done, "--batch", 4)
+    assert contents(done) == before
+    assert "\n0 frames" in "\n" + (done / "run.log").read_text()[len(log) :].replace("Z ", "\n") or (
+        " 0 frames in" in (done / "run.log").read_text()[len(log) :]
+    )
+
+
+@pytest.mark.parametrize("keep", [0, 0.35, 0.62, 0.999])
+def test_a_journal_torn_anywhere_leads_to_the_same_bytes(trajectory, done, tmp_path, keep):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "config.yaml").write_bytes((done / "config.yaml").read_bytes())
+    journal = (done / "journal.jsonl").read_bytes()
+    (out / "journal.jsonl").write_bytes(journal[: int(keep * len(journal))])
+    (out / "snapshots").mkdir()
+    for path in (done / "snapshots").glob("*.npz"):
+        (out / "snapshots" / path.name).write_bytes(path.read_bytes())
+    call("analyze", trajectory, "-o", out, "--batch", 4)
+    assert contents(out) == contents(done)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.2])
+def test_sigkill_and_again_gives_the_same_bytes(trajectory, done, tmp_path, seconds):
+    out = tmp_path / "out"
+    command = [sys.executable, SCRIPT, "analyze", trajectory, "-o", out, "--batch", "4"]
+    env = {**os.environ, "STAND_IN_DELAY": "0.6", "PYTHONPATH": str(SCRIPT.parents[1])}
+    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
+    while not (out / "journal.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    call("analyze", trajectory, "-o", out, "--batch", 4)
+    assert contents(out) == contents(done)
+
+
+def test_a_trajectory_that_grew_is_continued(trajectory, done, tmp_path):
+    images = read(trajectory, ":")
+    path, out = tmp_path / "fluid.extxyz", tmp_path / "out"
+    write(path, images[:6])
+    call("analyze", path, "-o", out, "--batch", 4)
+    write(path, images)
+    call("analyze", path, "-o", out, "--batch", 4)
+    assert contents(out) == contents(done)
+
+
+def test_a_directory_of_another_run_is_refused(trajectory, done, tmp_path):
+    before = contents(done)
+    output = call("analyze", trajectory, "-o", done, "--isovalue", 0.7, "--batch", 4, code=1)
+    assert "isovalue 0.8 there, 0.7 now" in output and "-o" in output
+    other = tmp_path / "fluid.extxyz"
+    images = read(trajectory, ":")
+    images[9].positions[0] += 0.01  # same beginning, another end
+    write(other, images)
+    assert "was replaced" in call("analyze", other, "-o", done, "--batch", 4, code=1)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    assert "not empty" in call("analyze", trajectory, "-o", tmp_path / "mine", code=1)
+    assert contents(done) == before
+
+
+def test_a_truncated_trajectory_keeps_what_is_whole_and_fails(trajectory, tmp_path):
+    path, out = tmp_path / "cut.extxyz", tmp_path / "out"
+    path.write_bytes(trajectory.read_bytes()[:-400])
+    for _ in range(2):  # started again it says the same
+        output = call("analyze", path, "-o", out, "--batch", 4, code=1)
+        assert "ends within frame 9" in output
+        summary = json.loads((out / "summary.json").read_text())
+        assert summary["status"] == "stopped" and summary["frames"] == 9
+        assert "frame 9" in summary["warnings"][0]
+    assert "stopped early" in (out / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (lambda a: a.positions.__setitem__((0, 0), np.nan), "NaN"),
+        (lambda a: a.positions.__setitem__(1, a.positions[0] + 0.1), "atoms overlap"),
+        (lambda a: a.set_cell(None), "no three-dimensional cell"),
+        (lambda a: a.set_pbc([True, True, False]), "not periodic"),
+        (lambda a: a.symbols.__setitem__(0, "Xe"), "element Xe"),
+    ],
+)
+def test_structures_that_cannot_be_used(tmp_path, spoil, message):
+    images = molecular_fluid(8, 1, length=3.6)
+    spoil(images[0])
+    write(tmp_path / "bad.traj", images)
+    assert message in call("analyze", tmp_path / "bad.traj", "-o", tmp_path / "out", code=1)
+
+
+def test_empty_and_unknown_files(tmp_path):
+    (tmp_path / "a.extxyz").touch()
+    assert "empty" in call("analyze", tmp_path / "a.extxyz", code=1)
+    assert "does not exist" in call("analyze", tmp_path / "nowhere", code=2)
+
+
+def test_config_file_environment_and_command_line_in_this_order(trajectory, tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text("isovalue: 0.70\nr-max: 3.1\nstop: 2\nbatch: 2\n")
+    out = tmp_path / "out"
+    call(
+        "analyze", trajectory, "-o", out, "--config", config, "--batch", 1,
+        env={"ASE_ELF_ISOVALUE": "0.75"},
+    )  # fmt: skip
+    import yaml
+
+    resolved = yaml.safe_load((out / "config.yaml").read_text())
+    assert (resolved["isovalue"], resolved["r_max"], resolved["batch"]) == (0.75, 3.1, 1)
+    sources = resolved["provenance"]["sources"]
+    assert sources["isovalue"] == "environment" and sources["r_max"] == "file"
+    assert sources["batch"] == "command line" and sources["step"] == "default"
+    # What was written can be used again.
+    call("analyze", trajectory, "-o", out, "--config", out / "config.yaml")
+
+
+def test_unknown_keys_of_a_configuration_suggest_the_near_miss(trajectory, tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text("isovalu: 0.7\n")
+    output = call("analyze", trajectory, "--config", config, code=2)
+    assert "isovalu" in output and "did you mean 'isovalue'?" in output
+    config.write_text("[")
+    assert "not YAML" in call("analyze", trajectory, "--config", config, code=2)
+
+
+def test_merged_parts_are_one_run(trajectory, done, tmp_path):
+    call("analyze", trajectory, "-o", tmp_path / "b", "--start", 7, "--batch", 4)
+    call("analyze", trajectory, "-o", tmp_path / "a", "--stop", 7, "--batch", 4)
+    call("merge", tmp_path / "b", tmp_path / "a", "-o", tmp_path / "all")
+    for name in ("frames.csv", "bonds.csv", "journal.jsonl"):
+        assert (tmp_path / "all" / name).read_bytes() == (done / name).read_bytes()
+    one, merged = (
+        json.loads((folder / "summary.json").read_text()) for folder in (done, tmp_path / "all")
+    )
+    assert one == merged
+    output = call("merge", tmp_path / "b", tmp_path / "b", "-o", tmp_path / "x", code=1)
+    assert "overlap" in output
+    call("analyze", trajectory, "-o", tmp_path / "c", "--start", 8, "--batch", 4)
+    output = call("merge", tmp_path / "a", tmp_path / "c", "-o", tmp_path / "x", code=1)
+    assert "leave a gap" in output and "frame 7" in output
