@@ -8,6 +8,8 @@ falls steadily from one to the other.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -16,8 +18,8 @@ from ase_elf.topology.field import SplineField
 from ase_elf.topology.passes import bond_ends
 from ase_elf.topology.winding import WindingForest
 
-REACH = 6.0
-"""Voxels between the two points of a bond-ring pair, at most."""
+REACH = 0.5
+"""Å between the two points of a bond-ring pair, at most."""
 
 _SAME = 0.1
 """Voxels; an attractor found by exclusion and one found by climbing are one within this."""
@@ -69,6 +71,9 @@ def _elder(
     owned = cKDTree(wrap(basins.attractors, shape)[1], boxsize=shape)
     between = tops[owned.query(u[tops])[0] > _SAME]
     basins = basins.with_hidden(u[between], values[between])
+    if extreme == CAGE:
+        # Around cages the field is so flat that voxel basins are not to be trusted.
+        basins = replace(basins, direct=np.zeros_like(basins.direct), hidden=len(basins))
     gap, nearest = cKDTree(u[tops], boxsize=shape).query(wrap(basins.attractors, shape)[1])
     # The critical point a component is named by; a flat top may have none of its own.
     name = np.where(gap < _SAME, tops[nearest], -1).tolist()
@@ -102,7 +107,9 @@ def _pair_locally(
     free = np.flatnonzero(np.isinf(lifetime) & ((kind == BOND) | (kind == RING)))
     if len(free) < 2 or threshold <= 0:
         return
-    pairs = free[cKDTree(u[free], boxsize=field.shape).query_pairs(REACH, output_type="ndarray")]
+    # Voxel coordinates per Å: the largest singular value bounds every direction.
+    reach = REACH * np.linalg.norm(np.linalg.inv(field.voxel_vectors), 2)
+    pairs = free[cKDTree(u[free], boxsize=field.shape).query_pairs(reach, output_type="ndarray")]
     higher = np.where(kind[pairs[:, 0]] < kind[pairs[:, 1]], pairs[:, 0], pairs[:, 1])
     lower = pairs.sum(axis=1) - higher
     drop = values[higher] - values[lower]
@@ -125,13 +132,18 @@ def _falls_steadily(
     below: np.ndarray,
     threshold: float,
 ) -> np.ndarray:
-    """True where the spline stays between the two values, to half the threshold."""
+    """True where the points are close and the spline stays between the two values.
+
+    To half the threshold: the way down is not quite straight.
+    """
     if not len(start):
         return np.empty(0, bool)
     step = end - start
     step -= field.shape * np.round(step / field.shape)
+    short = np.linalg.norm(field.position_of(step), axis=1) <= REACH
     along = np.linspace(0, 1, 9)[1:-1]
     between = field.value((start[:, None] + along[:, None] * step[:, None]).reshape(-1, 3))
     between = between.reshape(len(start), -1)
     margin = 0.5 * threshold
-    return (between.max(axis=1) < above + margin) & (between.min(axis=1) > below - margin)
+    steady = (between.max(axis=1) < above + margin) & (between.min(axis=1) > below - margin)
+    return steady & short
