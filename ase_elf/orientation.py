@@ -1,10 +1,28 @@
-"""The one orientation of a cell that simulation programs agree on, and the turn into it."""
+"""Structures in the orientation and units that molecular dynamics programs agree on.
+
+ps, kJ/mol and one orientation per cell, where ASE has its own unit of time, eV and any
+orientation.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import numpy as np
+from ase import units
+from ase.geometry import cell_to_cellpar
 
 from ase_elf.errors import InputError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+VELOCITY = 1000 * units.fs
+"""Å/ps per Å/(ASE unit of time)."""
+
+FORCE = units.mol / units.kJ
+"""kJ/(mol Å) per eV/Å."""
 
 
 def oriented(cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -41,3 +59,54 @@ def oriented(cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rotation, upper = np.linalg.qr(np.sign(volume) * cell.T)
     signs = np.sign(np.diag(upper))
     return (signs[:, None] * upper).T, rotation * signs
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """One structure, turned with its cell; None where it has no such thing.
+
+    Parameters
+    ----------
+    positions : ndarray, shape (n, 3), float32, Å
+    cell : ndarray, shape (3, 3), float64, Å, or None
+        Lower triangular, rows are the cell vectors.
+    velocities : ndarray, shape (n, 3), float32, Å/ps, or None
+    forces : ndarray, shape (n, 3), float32, kJ/(mol Å), or None
+    """
+
+    positions: np.ndarray
+    cell: np.ndarray | None
+    velocities: np.ndarray | None
+    forces: np.ndarray | None
+
+    @property
+    def dimensions(self) -> np.ndarray | None:
+        """ndarray, shape (6,), float32, Å and degrees; None without a cell."""
+        return None if self.cell is None else cell_to_cellpar(self.cell).astype(np.float32)
+
+
+def arrays_of(atoms: Atoms, *, forces: np.ndarray | None = None) -> Arrays:
+    """Positions, cell, velocities and forces of ``atoms``.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Velocities are given where it has momenta.
+    forces : ndarray, shape (n, 3), eV/Å, optional
+        By default those which the calculator, or the file, left with the atoms.
+    """
+    cell, turn = oriented(atoms.cell.array) if atoms.cell.rank == 3 else (None, np.eye(3))
+    forces = _known_forces(atoms) if forces is None else forces
+    velocities = atoms.get_velocities() if atoms.has("momenta") else None
+    return Arrays(
+        positions=(atoms.positions @ turn).astype("f4"),
+        cell=cell,
+        velocities=None if velocities is None else (velocities * VELOCITY @ turn).astype("f4"),
+        forces=None if forces is None else (forces * FORCE @ turn).astype("f4"),
+    )
+
+
+def _known_forces(atoms: Atoms) -> np.ndarray | None:
+    if atoms.calc is not None:
+        return atoms.calc.results.get("forces")
+    return atoms.arrays.get("forces")

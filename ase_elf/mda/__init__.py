@@ -1,6 +1,38 @@
-"""MDAnalysis kit: importing it teaches MDAnalysis extended XYZ with cells and times."""
+"""MDAnalysis kit: readers, analyses, a transformation, and the way to ASE and back.
 
+Importing it teaches MDAnalysis extended XYZ with cells and times.
+"""
+
+from ase_elf.mda.analysis import (
+    BondAnalysis,
+    BondLifetimeAnalysis,
+    ClusterAnalysis,
+    MolecularFraction,
+    NetworkAnalysis,
+    NetworkingValue,
+    PairDistribution,
+    PercolationAnalysis,
+)
 from ase_elf.mda.bridge import to_atoms, to_universe
+from ase_elf.mda.cluster import DistributedBackend
 from ase_elf.mda.extxyz import EXTXYZParser, EXTXYZReader
+from ase_elf.mda.live import follow
+from ase_elf.mda.transformation import ELFTransformation
 
-__all__ = ["EXTXYZParser", "EXTXYZReader", "to_atoms", "to_universe"]
+__all__ = [
+    "BondAnalysis",
+    "BondLifetimeAnalysis",
+    "ClusterAnalysis",
+    "DistributedBackend",
+    "ELFTransformation",
+    "EXTXYZParser",
+    "EXTXYZReader",
+    "MolecularFraction",
+    "NetworkAnalysis",
+    "NetworkingValue",
+    "PairDistribution",
+    "PercolationAnalysis",
+    "follow",
+    "to_atoms",
+    "to_universe",
+]

@@ -1,36 +1,29 @@
 """ASE structures as an MDAnalysis Universe, and the frame of a Universe as ASE Atoms.
 
 MDAnalysis has ps, kJ/mol and one orientation per cell; ASE has its own time unit, eV and any
-orientation. The conversions are here and nowhere else.
+orientation. See :mod:`ase_elf.orientation`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import MDAnalysis as mda
 import numpy as np
-from ase import Atoms, units
+from ase import Atoms
 from ase.cell import Cell
 from MDAnalysis.coordinates.memory import MemoryReader
 from MDAnalysis.core import topologyattrs as attrs
 from MDAnalysis.core.topology import Topology
 
 from ase_elf.errors import InputError
-from ase_elf.orientation import oriented
+from ase_elf.orientation import VELOCITY, arrays_of
 from ase_elf.trajectory import Frame, states_time, symbols_of
 
 if TYPE_CHECKING:
     from MDAnalysis.coordinates.timestep import Timestep
     from MDAnalysis.core.groups import AtomGroup
-
-VELOCITY = 1000 * units.fs
-"""Å/ps per Å/(ASE unit of time)."""
-
-FORCE = units.mol / units.kJ
-"""kJ/(mol Å) per eV/Å."""
 
 
 def to_universe(images: Atoms | Sequence[Atoms], *, dt: float | None = None) -> mda.Universe:
@@ -146,41 +139,6 @@ def cell_of(dimensions: np.ndarray) -> Cell:
     return Cell.fromcellpar([float(str(x)) for x in np.asarray(dimensions, dtype=np.float32)])
 
 
-@dataclass(frozen=True, eq=False)
-class Arrays:
-    """One structure in MDAnalysis' units and orientation; None where it has no such thing.
-
-    Parameters
-    ----------
-    positions : ndarray, shape (n, 3), float32, Å
-    dimensions : ndarray, shape (6,), float32, Å and degrees, or None
-    velocities : ndarray, shape (n, 3), float32, Å/ps, or None
-    forces : ndarray, shape (n, 3), float32, kJ/(mol Å), or None
-    """
-
-    positions: np.ndarray
-    dimensions: np.ndarray | None
-    velocities: np.ndarray | None
-    forces: np.ndarray | None
-
-
-def arrays_of(atoms: Atoms) -> Arrays:
-    """Positions, cell, velocities and forces of ``atoms`` for MDAnalysis."""
-    if atoms.cell.rank == 3:
-        cell, turn = oriented(atoms.cell.array)
-        dimensions = Cell(cell).cellpar().astype(np.float32)
-    else:
-        turn, dimensions = np.eye(3), None
-    velocities = atoms.get_velocities() * VELOCITY @ turn if atoms.has("momenta") else None
-    forces = _known_forces(atoms)
-    return Arrays(
-        positions=(atoms.positions @ turn).astype(np.float32),
-        dimensions=dimensions,
-        velocities=None if velocities is None else velocities.astype(np.float32),
-        forces=None if forces is None else (forces * FORCE @ turn).astype(np.float32),
-    )
-
-
 def topology_of(atoms: Atoms) -> Topology:
     """Elements, names, types, masses and charges of ``atoms``, in one residue."""
     symbols = np.array(atoms.get_chemical_symbols(), dtype=object)
@@ -206,12 +164,6 @@ def stated_time(atoms: Atoms) -> float | None:
         if isinstance(value, int | float | np.number) and np.isfinite(value):
             return float(value)
     return None
-
-
-def _known_forces(atoms: Atoms) -> np.ndarray | None:
-    if atoms.calc is not None:
-        return atoms.calc.results.get("forces")
-    return atoms.arrays.get("forces")
 
 
 def _stack(parts: list[np.ndarray | None], missing: np.ndarray) -> np.ndarray | None:

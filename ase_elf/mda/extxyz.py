@@ -23,7 +23,8 @@ from MDAnalysis.lib.util import anyopen, store_init_arguments
 from MDAnalysis.topology.base import TopologyReaderBase
 
 from ase_elf.errors import ElfWarning, FormatError
-from ase_elf.mda.bridge import arrays_of, stated_time, topology_of
+from ase_elf.mda.bridge import stated_time, topology_of
+from ase_elf.orientation import arrays_of
 from ase_elf.trajectory import is_cut_short
 
 _TIMES = ("time", "time_fs", "dt", "time_offset")

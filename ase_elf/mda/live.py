@@ -1,0 +1,86 @@
+"""Network statistics of a simulation that is still running, over MDAnalysis' stream reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ase_elf.domains import Domain
+from ase_elf.errors import InputError
+from ase_elf.mda.bridge import frame_of
+from ase_elf.recorder import Recorder, positive
+from ase_elf.trajectory import states_time, symbols_of
+
+if TYPE_CHECKING:
+    import MDAnalysis as mda
+
+
+def follow(
+    universe: mda.Universe,
+    *,
+    domain: str | Domain | None = None,
+    device: str | None = None,
+    step: int = 1,
+    stop: int | None = None,
+    batch: int = 1,
+    max_lag: int = 200,
+    **chosen: object,
+) -> Iterator[Recorder]:
+    """Statistics so far, again after every batch of frames, until the stream ends.
+
+    Parameters
+    ----------
+    universe : Universe
+        ``MDAnalysis.Universe(topology, "imd://127.0.0.1:8888")``; a file does as well.
+    domain, device : optional
+        See :class:`ase_elf.mda.NetworkAnalysis`.
+    step : int
+        Analyse every ``step``-th frame that arrives.
+    stop : int, optional
+        End after so many analysed frames.
+    batch : int
+        Frames predicted together.
+    max_lag : int
+        Longest lag of the bond correlation functions, in frames.
+    **chosen : object
+        Of :class:`~ase_elf.analysis.AnalysisSettings`: ``isovalue``, ``spacing``, ...
+
+    Yields
+    ------
+    Recorder
+        The same object each time: ``recorder.statistics.result()``, ``recorder.series``.
+
+    Notes
+    -----
+    The connection is closed when the stream ends, when the loop is left, and on errors.
+    Where frames are lost on the way (a server that does not wait for its reader), times are
+    uneven, and no bond lifetime is given; averages are not affected.
+    """
+    step = positive(step, "step")
+    stop = None if stop is None else positive(stop, "stop")
+    trajectory = universe.trajectory
+    try:
+        symbols = symbols_of(universe)
+        known = states_time(trajectory)
+        recorder = None
+        for ts in trajectory if step == 1 else trajectory[::step]:
+            frame = frame_of(ts, symbols, known_time=known)
+            if recorder is None:
+                recorder = Recorder.starting_with(
+                    frame.atoms,
+                    domain=domain,
+                    device=device,
+                    batch=batch,
+                    max_lag=max_lag,
+                    **chosen,
+                )
+            if recorder.add(frame):
+                yield recorder
+            if len(recorder) == stop:
+                return
+        if recorder is None:
+            raise InputError("the stream ended before its first frame.")
+        if recorder.flush():
+            yield recorder
+    finally:
+        trajectory.close()
