@@ -164,3 +164,20 @@ def test_labels_at_chosen_points_can_be_trained_on(tmp_path):
     fit = Fit(tmp_path, recipe(10), ARCH, [pool], [])
     fit.run()
     assert fit.step == 10
+
+
+def test_calibrated_error_covers_what_it_should(tmp_path):
+    from ase_elf.training.calibration import ONE_SIGMA, calibrate
+
+    fit = Fit(tmp_path, recipe(30), ARCH, pools(range(3)), [])
+    fit.run()
+    network, unseen = fit.network, pools([50, 51])
+    calibrate(network, unseen)
+    below = []
+    for pool in unseen:
+        index, vectors, target = pool.rows(torch.arange(len(pool.target)))
+        with torch.no_grad():
+            c = network.coefficients(pool.species, pool.atom_index, pool.atom_vectors)
+            z, log_sigma = network(network.read(index, vectors, c))
+        below.append((torch.sigmoid(z) - target).abs() < log_sigma.exp())
+    assert torch.cat(below).float().mean().item() == pytest.approx(ONE_SIGMA, abs=0.002)

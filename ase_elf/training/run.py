@@ -9,6 +9,7 @@ import numpy as np
 from ase_elf.dataset.label import Label
 from ase_elf.errors import InputError
 from ase_elf.model import FieldModel
+from ase_elf.training.calibration import calibrate
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.evaluate import score_label
 from ase_elf.training.fit import Fit
@@ -45,6 +46,7 @@ def finish(settings: TrainConfig, fit: Fit) -> dict | None:
     if settings.pack is None:
         return None
     network = fit.network.requires_grad_(False).eval()
+    factor = calibrate(network, fit.validation) if fit.validation else 1.0
     model = FieldModel(network)
     held_out = [
         label
@@ -55,6 +57,10 @@ def finish(settings: TrainConfig, fit: Fit) -> dict | None:
         settings.pack,
         network,
         train=training_labels(settings),
-        recipe={"recipe": asdict(fit.recipe), "architecture": network.arch.to_dict()},
+        recipe={
+            "recipe": asdict(fit.recipe),
+            "architecture": network.arch.to_dict(),
+            "sigma_factor": round(factor, 4),
+        },
         scores=[score_label(model, label) for label in held_out],
     )
