@@ -180,7 +180,9 @@ class NetworkObserver:
 
     def __init__(self, dynamics: Dynamics, recorder: Recorder | None = None) -> None:
         self.dynamics = dynamics
-        self.recorder = recorder or Recorder.starting_with(dynamics.atoms, batch=1)
+        if recorder is None:  # an empty one is false, too
+            recorder = Recorder.starting_with(dynamics.atoms, batch=1)
+        self.recorder = recorder
 
     def __call__(self) -> None:
         """Record the current structure."""

@@ -55,7 +55,7 @@ def to_universe(images: Atoms | Sequence[Atoms], *, dt: float | None = None) -> 
     >>> from ase.build import bulk
     >>> from ase_elf.mda import to_atoms, to_universe
     >>> universe = to_universe([bulk("Al", a=a, cubic=True) for a in (4.0, 4.1)], dt=0.01)
-    >>> [ts.dimensions[0].round(2).item() for ts in universe.trajectory]
+    >>> [round(float(ts.dimensions[0]), 2) for ts in universe.trajectory]
     [4.0, 4.1]
     >>> to_atoms(universe.select_atoms("index 0:1")).get_chemical_formula()
     'Al2'
