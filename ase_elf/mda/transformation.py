@@ -67,12 +67,12 @@ class ELFTransformation(TransformationBase):
     >>> from ase_elf.mda import ELFTransformation
     >>> from ase_elf.testing import GaussianDomain, molecular_fluid  # for real: no domain=
     >>> path = getfixture("tmp_path") / "run.extxyz"
-    >>> write(path, molecular_fluid(8, 2))
+    >>> write(path, molecular_fluid(8, 2, length=3.5))
     >>> universe = MDAnalysis.Universe(path)
     >>> elf = ELFTransformation(universe, domain=GaussianDomain(), scalars=["elf_mean"])
     >>> universe.trajectory.add_transformations(elf)
     >>> [round(ts.data["elf_mean"], 3) for ts in universe.trajectory]
-    [0.17, 0.17]
+    [0.282, 0.282]
     """
 
     def __init__(
