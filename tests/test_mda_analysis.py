@@ -171,7 +171,7 @@ def test_an_analysis_runs_again_from_the_start(path, serial):
     assert_identical(analysis.run(), serial)
 
 
-def test_a_dask_cluster_computes_it_in_its_own_processes(path, serial):
+def test_a_dask_cluster_computes_it_in_its_own_processes(path, serial, tmp_path):
     distributed = pytest.importorskip("distributed")
     with (
         distributed.LocalCluster(
@@ -188,10 +188,21 @@ def test_a_dask_cluster_computes_it_in_its_own_processes(path, serial):
         assert pids <= set(client.run(os.getpid).values()) and os.getpid() not in pids
         with pytest.raises(ZeroDivisionError):
             backend.apply(_fail, [1])
+        # A worker that is lost with its part is replaced, and the part computed again.
+        assert backend.apply(_die_once, [tmp_path / "died", None]) == [True, False]
 
 
 def _pid(_):
     return os.getpid()
+
+
+def _die_once(mark):
+    if mark is None:
+        return False
+    if not mark.exists():
+        mark.touch()
+        os._exit(1)
+    return True
 
 
 def _fail(x):
@@ -291,6 +302,8 @@ def test_following_a_file_shows_statistics_growing(path, one_pass):
     universe = mda.Universe(path)
     seen = [len(recorder) for recorder in follow(universe, **COARSE, batch=2)]
     assert seen == [2, 4, 5]
+    cut = follow(mda.Universe(path), **COARSE, batch=2, stop=3)
+    assert [len(recorder) for recorder in cut] == [2, 3]
     *_, recorder = follow(mda.Universe(path), **COARSE, step=2, stop=2)
     np.testing.assert_allclose(recorder.series["elf_phi"], one_pass.series["elf_phi"][[0, 2]])
     assert recorder.frames == [0, 2]

@@ -63,7 +63,7 @@ def follow(
         symbols = symbols_of(universe)
         known = states_time(trajectory)
         recorder = None
-        for ts in trajectory if step == 1 else trajectory[::step]:
+        for count, ts in enumerate(trajectory if step == 1 else trajectory[::step], start=1):
             frame = frame_of(ts, symbols, known_time=known)
             if recorder is None:
                 recorder = Recorder.starting_with(
@@ -76,8 +76,8 @@ def follow(
                 )
             if recorder.add(frame):
                 yield recorder
-            if len(recorder) == stop:
-                return
+            if count == stop:
+                break
         if recorder is None:
             raise InputError("the stream ended before its first frame.")
         if recorder.flush():
