@@ -1,0 +1,31 @@
+"""The examples run as they are, and draw what they promise."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "says"),
+    [
+        ("mdanalysis_network.py", [], "networking value"),
+        ("live_network.py", ["4"], "4 frames analysed"),
+    ],
+)
+def test_example(script, arguments, says, tmp_path):
+    picture = tmp_path / "picture.png"
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / script, picture, *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    assert says in done.stdout
+    assert picture.read_bytes().startswith(b"\x89PNG")
