@@ -54,7 +54,7 @@ def write_pack(
         **recipe,
     }
     card["accuracy"] = [_row(score) for score in scores]
-    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    (folder / "card.json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     return card
 
 

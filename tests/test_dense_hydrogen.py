@@ -1,0 +1,115 @@
+"""The shipped hydrogen pack: symmetries, accuracy on our own labels, honest limits."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import make_supercell
+from ase.io import read
+from scipy.spatial.transform import Rotation
+
+from ase_elf import ELFGrid
+from ase_elf.domains import domain_for, get_domain
+from ase_elf.errors import DomainError, InputError
+from ase_elf.topology import networking
+from ase_elf.training.labels import digest, read_labels
+
+ROOT = Path(__file__).resolve().parents[1]
+LABELS = ROOT / "plugins" / "dense_hydrogen" / "labels"
+OWN = [label for store in sorted(LABELS.iterdir()) for label in read_labels(store, "test")]
+
+
+@pytest.fixture(scope="module")
+def domain():
+    return get_domain("dense-hydrogen")
+
+
+@pytest.fixture(scope="module")
+def fluid():
+    return read(ROOT / "examples" / "dense-hydrogen.extxyz", index=0)
+
+
+@pytest.fixture(scope="module")
+def double(domain):
+    return domain.load(device="cpu", dtype="float64")
+
+
+POINTS = np.random.default_rng(2).normal(scale=3, size=(30, 3))
+
+
+def test_hydrogen_is_found_from_the_elements(domain):
+    assert domain_for(["H", "H"]).name == domain.name
+    with pytest.raises(DomainError, match="Xe"):
+        domain_for(["H", "Xe"])
+
+
+@pytest.mark.parametrize("move", ["translate", "rotate", "permute", "repeat"])
+def test_prediction_does_not_depend_on_how_a_structure_is_written_down(double, fluid, move):
+    expected = double.predict_points(fluid, POINTS).values
+    other, points = fluid.copy(), POINTS
+    if move == "translate":
+        other.positions += [0.7, -3.1, 12.9]
+        points = POINTS + [0.7, -3.1, 12.9]
+    elif move == "rotate":
+        turn = Rotation.from_euler("xyz", [1.0, 0.2, -2.5]).as_matrix()
+        other.set_cell(fluid.cell.array @ turn.T)
+        other.positions = fluid.positions @ turn.T
+        points = POINTS @ turn.T
+    elif move == "permute":
+        other = fluid[np.random.default_rng(0).permutation(len(fluid))]
+    else:
+        other = make_supercell(fluid, [[1, 1, 0], [0, 1, 0], [0, 0, 1]])
+    found = double.predict_points(other, points).values
+    np.testing.assert_allclose(found, expected, atol=3e-6)  # single precision of the answer
+
+
+def test_grid_agrees_with_direct_evaluation(domain, fluid):
+    model = domain.load(device="cpu")
+    shape = (48, 48, 48)
+    index = np.random.default_rng(3).integers(0, 48, (400, 3))
+    on_grid = model.predict([fluid], [shape])[0].values[tuple(index.T)]
+    direct = model.predict_points(fluid, index / 48 @ fluid.cell.array).values
+    assert np.sqrt(np.mean((on_grid - direct) ** 2)) < 0.003
+
+
+@pytest.mark.parametrize("label", OWN, ids=lambda label: label.name)
+def test_accuracy_on_structures_of_our_own_that_were_not_trained_on(domain, label):
+    truth = label.grid.values
+    found = domain.load(device="cpu").predict([label.atoms], [truth.shape])[0]
+    error = found.values - truth
+    r2 = 1 - (error**2).mean() / truth.var()
+    assert r2 > 0.98 or np.sqrt((error**2).mean()) < 0.02
+    phi, reference = (networking(ELFGrid(v, label.atoms)).phi for v in (found.values, truth))
+    # φ moves no more than the worst error of the ELF, and in practice far less.
+    assert abs(phi - reference) <= np.abs(error).max()
+    assert abs(phi - reference) < 0.05
+
+
+def test_own_test_labels_are_not_among_those_trained_on(domain):
+    assert len(OWN) >= 6
+    assert domain.card["training"]["label_digest"] != digest(OWN)
+
+
+def test_density_outside_the_trained_range_is_said(domain, fluid):
+    assert domain.outside(fluid) == []
+    squeezed = fluid.copy()
+    squeezed.set_cell(fluid.cell * 0.7, scale_atoms=True)
+    assert any("r_s_bohr" in reason for reason in domain.outside(squeezed))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda a: a.set_cell(None), "no three-dimensional cell"),
+        (lambda a: a.set_pbc([True, True, False]), "not periodic"),
+        (lambda a: a.positions.__setitem__((3, 1), np.nan), r"NaN or infinity \(atoms \[3\]\)"),
+        (lambda a: a.positions.__setitem__(1, a.positions[0] + 0.1), "apart, less than 0.3"),
+        (lambda a: a.symbols.__setitem__(5, "He"), "element He is not known"),
+        (lambda a: a.__delitem__(range(len(a))), "holds no atoms"),
+    ],
+)
+def test_unusable_structures_are_refused_with_the_reason(domain, fluid, spoil, message):
+    broken = fluid.copy()
+    spoil(broken)
+    with pytest.raises(InputError, match=message):
+        domain.check(broken)
