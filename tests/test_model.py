@@ -114,6 +114,13 @@ def test_single_precision_agrees_with_double():
     np.testing.assert_allclose(a, b, atol=2e-5)
 
 
+def test_predicted_error_stays_within_what_an_elf_can_deviate_by():
+    network = small_network()
+    network.log_error[-1].bias.fill_(200.0)
+    found = FieldModel(network).predict([triclinic()], [(8, 8, 8)])[0]
+    assert (found.sigma == 0.5).all()
+
+
 def test_unknown_element_is_named(model):
     with pytest.raises(InputError, match=r"\[79\]"):
         model.predict_points(Atoms("Au", cell=[4, 4, 4], pbc=True), POINTS)

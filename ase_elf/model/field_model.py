@@ -176,9 +176,10 @@ def _prediction(z: torch.Tensor, log_error: torch.Tensor | None) -> Prediction:
     def array(tensor):
         return tensor.to(torch.float32).cpu().numpy()
 
-    return Prediction(
-        array(torch.sigmoid(z)), None if log_error is None else array(torch.exp(log_error))
-    )
+    if log_error is None:
+        return Prediction(array(torch.sigmoid(z)))
+    # Nothing in [0, 1] can deviate by more than 1/2; far from what it knows, the head says so.
+    return Prediction(array(torch.sigmoid(z)), array(torch.exp(log_error).clamp(max=0.5)))
 
 
 def native_shape(cell: np.ndarray, spacing: float) -> tuple[int, int, int]:
