@@ -80,34 +80,36 @@ def random_run(n, *, n_atoms=20, stay=0.8, seed=1, step=1, start=0):
     return frames
 
 
-def ar1(n, phi, seed):
+def ar1(n, phi, seed, size=1):
+    """Independent autoregressive series, shape (n, size), started in equilibrium."""
     rng = np.random.default_rng(seed)
-    x = np.zeros(n)
-    x[0] = rng.normal() / np.sqrt(1 - phi**2)
+    x = rng.normal(size=(n, size))
+    x[0] /= np.sqrt(1 - phi**2)
     for k in range(1, n):
-        x[k] = phi * x[k - 1] + rng.normal()
+        x[k] += phi * x[k - 1]
     return x
 
 
 def blocked(x, first=0):
-    blocks = Blocking(1)
-    for k, value in enumerate(x):
-        blocks.update(first + k, np.array([value]))
+    x = np.asarray(x).reshape(len(x), -1 if len(x) else 1)
+    blocks = Blocking(x.shape[1])
+    for k, values in enumerate(x):
+        blocks.update(first + k, values)
     return blocks
 
 
 def test_blocking_finds_the_correlation_time_of_an_autoregressive_series():
     phi = 0.9
     exact = 0.5 * (1 + phi) / (1 - phi)  # 1/2 + sum of phi^k
-    times = [blocked(ar1(4096, phi, s)).result().correlation_time[0] for s in range(12)]
-    # The mean over 12 series of one noisy estimate each; blocks of finite size lose a little.
+    times = blocked(ar1(4096, phi, 0, size=50)).result().correlation_time
+    # The mean over 50 noisy estimates; blocks of finite size lose a little.
     assert np.mean(times) == pytest.approx(exact, rel=0.2)
 
 
 def test_blocked_error_covers_the_true_mean():
-    results = [blocked(ar1(2048, 0.9, s)).result() for s in range(200)]
-    hits = np.mean([abs(r.mean[0]) < 2 * r.error[0] for r in results])
-    assert not any(r.too_short[0] for r in results)
+    result = blocked(ar1(2048, 0.9, 1, size=500)).result()
+    hits = np.mean(np.abs(result.mean) < 2 * result.error)
+    assert not result.too_short.any()
     assert hits > 0.9  # 0.954 for a perfect error; the plain one would give 0.35
 
 
@@ -242,6 +244,13 @@ def test_lifetime_is_refused_for_uneven_times():
     for k, time in enumerate([0.0, 1.0, 2.0, 2.5]):
         lifetime.update(frame_with(k, [(0, 1)], time_fs=time))
     assert "evenly" in lifetime.result().refused
+
+
+def test_lifetime_is_refused_for_frames_that_do_not_follow_each_other():
+    lifetime = BondLifetime(MASSES)
+    for k in range(10):
+        lifetime.update(frame_with(k, [(k, k + 1), (18 - k, 19)]))
+    assert "do not follow each other" in lifetime.result().refused
 
 
 def test_bonds_that_never_break_give_a_bound_and_say_too_short():

@@ -9,6 +9,10 @@ import click
 from ase_elf.cli import options
 
 
+NOT_IN_CONFIG = ("output", "progress", "device", "report")
+"""Options that do not change a number: a run may be continued with others."""
+
+
 @click.command(name="analyze", context_settings=options.CONTEXT)
 @click.argument("trajectory", type=click.Path(exists=True, path_type=Path))
 @click.option(
@@ -69,8 +73,8 @@ def command(ctx: click.Context, trajectory: Path, output: Path | None, **given) 
         max_lag=given["max_lag"],
         device=given["device"],
         report=given["report"],
-        options=options.resolved(ctx, "output", "progress", "device", "report"),
-        sources=options.sources(ctx),
+        options=options.resolved(ctx, *NOT_IN_CONFIG),
+        sources=options.sources(ctx, *NOT_IN_CONFIG),
     )
     _execute(run, given["progress"])
     click.echo(f"results in {directory / ('report.html' if given['report'] else 'summary.json')}")

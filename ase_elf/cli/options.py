@@ -115,13 +115,13 @@ def split_elements(text: str | None) -> tuple[str, ...] | None:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def sources(ctx: click.Context) -> dict[str, str]:
+def sources(ctx: click.Context, *leave_out: str) -> dict[str, str]:
     """Where the value of every option came from."""
     words = {"COMMANDLINE": "command line", "ENVIRONMENT": "environment", "DEFAULT_MAP": "file"}
     found = {}
     for parameter in ctx.command.params:
         source = ctx.get_parameter_source(parameter.name)
-        if parameter.expose_value and source is not None:
+        if parameter.expose_value and source is not None and parameter.name not in leave_out:
             found[parameter.name] = words.get(source.name, "default")
     return found
 

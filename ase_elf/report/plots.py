@@ -63,6 +63,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     """Write PNG and SVG; the same figure gives the same bytes."""
     png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
     figure.savefig(png, metadata={"Software": None})
+    figure.set_layout_engine("none")  # laid out by now; once more would take as long again
     figure.savefig(svg, metadata={"Date": None})
     return [png, svg]
 
@@ -90,7 +91,8 @@ def plot_series(
         ax = new_axis(ax, (10.5, 3.0))
         for color, (label, values) in zip(COLORS, series.items(), strict=False):
             average = averages[label]
-            ax.plot(time, values, color=color, lw=0.6, alpha=0.45)
+            few = len(time) < 50
+            ax.plot(time, values, color=color, lw=1.2 if few else 0.6, alpha=0.45)
             centers, means, errors = _blocks(time, values)
             ax.plot(centers, means, color=color, label=f"{label}  {average}")
             ax.fill_between(centers, means - errors, means + errors, color=color, alpha=0.18, lw=0)

@@ -96,8 +96,8 @@ class BondLifetime(Accumulator):
 
     Frames must resolve the vibration: a pair that leaves the bond length for half a period
     would count as broken or, seen too seldom, as never broken. Where there are fewer than
-    three frames per shortest period, or times are unknown or uneven, :meth:`result` says so
-    instead of giving a number.
+    three frames per shortest period, times are unknown or uneven, or bonds hardly outlive a
+    frame, :meth:`result` says so instead of giving a number.
 
     Parameters
     ----------
@@ -266,6 +266,11 @@ class BondLifetime(Accumulator):
                 f"frames {high:.3g} fs apart do not resolve the bond vibration (shortest "
                 f"period {self.period:.1f} fs); store a frame every "
                 f"{self.period / SAMPLES_PER_PERIOD:.1f} fs or more often."
+            )
+        if self.breaks > 0.5 * self.exposure:
+            return (
+                f"more than half of all bonds are gone after one frame ({high:.3g} fs): the "
+                "frames do not follow each other, or bonds do not last as long as a frame."
             )
         return ""
 

@@ -111,15 +111,14 @@ def first_minimum(r: np.ndarray, g: np.ndarray, *, width: float = 0.06) -> float
     histogram has a minimum in every noisy bin; None where there is none.
     """
     from scipy.ndimage import gaussian_filter1d
-    from scipy.signal import argrelextrema
 
     if not np.isfinite(g).all() or not (g > 0).any():
         return None
     smooth = gaussian_filter1d(g, width / (r[1] - r[0]), mode="nearest")
-    peaks = argrelextrema(smooth, np.greater)[0]
+    falling = np.diff(smooth) < 0
+    peaks = np.flatnonzero(~falling[:-1] & falling[1:]) + 1
     peaks = peaks[smooth[peaks] > 0.1 * smooth.max()]
     if not len(peaks):
         return None
-    minima = argrelextrema(smooth[peaks[0] :], np.less_equal, order=2)[0]
-    minima = minima[(minima > 0) & (minima < len(smooth) - peaks[0] - 1)]
-    return float(r[peaks[0] + minima[0]]) if len(minima) else None
+    rises = np.flatnonzero(np.diff(smooth)[peaks[0] :] > 0)
+    return float(r[peaks[0] + rises[0]]) if len(rises) else None
