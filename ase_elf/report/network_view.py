@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 SCALE = [[0.0, "#d9dee4"], [0.4, "#86a8cc"], [0.7, "#c98a3d"], [1.0, "#c8502d"]]
 """ELF from 0 to 1."""
 
+MOST_VERTICES = 2**15
+"""Of a surface; more are thinned, which keeps eight frames below some 10 MB."""
+
 PER_FRAME = 6
 """Traces of one frame: what the slider switches."""
 
@@ -59,6 +62,8 @@ def _surface(snapshot: Snapshot, isovalue: float) -> dict[str, Any]:
     if not values.min() < level < values.max():
         return _nothing() | {"name": f"ELF = {isovalue:g} (empty)"}
     voxels, faces, _, _ = marching_cubes(values, level)
+    if len(voxels) > MOST_VERTICES:
+        voxels, faces, _, _ = marching_cubes(values, level, step_size=2)
     xyz = voxels / np.array(snapshot.values.shape) @ snapshot.cell
     return name | {
         **dict(zip("xyz", map(_f4, xyz.T), strict=True)),
@@ -227,4 +232,6 @@ def _f4(values: np.ndarray) -> dict[str, str]:
 
 
 def _index(values: np.ndarray) -> dict[str, str]:
-    return {"dtype": "i4", "bdata": base64.b64encode(values.astype("<i4").tobytes()).decode()}
+    dtype = "u2" if values.max(initial=0) < 2**16 else "u4"
+    data = np.ascontiguousarray(values, dtype=f"<{dtype}").tobytes()
+    return {"dtype": dtype, "bdata": base64.b64encode(data).decode()}
