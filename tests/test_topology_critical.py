@@ -146,6 +146,54 @@ def test_refinement_on_the_model_removes_the_interpolation_error():
     assert errors(refined) < 0.1 * errors(spline)
 
 
+def test_refinement_on_the_hydrogen_pack_finds_the_zeros_of_its_gradient():
+    from ase_elf import ELFCalculator
+    from ase_elf.errors import DomainError
+
+    atoms = Atoms("H2", [(0, 0, 0), (0.1, 0.2, 0.75)], cell=[1.45, 1.5, 1.9], pbc=True)
+    try:
+        calc = ELFCalculator(domain="dense-hydrogen")
+        grid = calc.get_elf(atoms, shape=(16, 16, 20))
+    except (DomainError, FileNotFoundError) as error:
+        pytest.skip(f"no weights of dense-hydrogen: {error}")
+
+    def model(xyz):
+        return calc.get_elf(atoms, points=xyz)
+
+    spline, refined = critical_points(grid), critical_points(grid, model=model)
+    assert refined.counts == spline.counts
+    assert refined.euler == 0
+
+    def slope(positions):
+        sides = np.eye(3) * 0.01
+        return np.linalg.norm(
+            [(model(positions + s) - model(positions - s)) / 0.02 for s in sides], axis=0
+        )
+
+    # 1e-3: single precision, 1e-7 over 0.02 Å, and the differences' own error.
+    left = slope(refined.positions)
+    assert ((left < 1e-3) | (left > slope(spline.positions) - 1e-3)).all()
+    assert (left < 1e-3).sum() > 2 * (slope(spline.positions) < 1e-3).sum()
+    # A point that could not be refined says so.
+    assert np.array_equal(refined.gradient < 1e-3, left < 1e-3)
+
+
+def test_a_model_that_saturates_leaves_the_points_where_they_are():
+    grid = NAMED["aniscos"].grid(16)
+    points = critical_points(grid, model=lambda xyz: np.ones(len(xyz), np.float32))
+    assert np.array_equal(points.positions, critical_points(grid).positions)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [5, lambda xyz: xyz, lambda xyz: np.full(len(xyz), np.nan), lambda xyz: object()],
+    ids=["a number", "wrong shape", "nan", "no array"],
+)
+def test_a_model_that_is_none_is_refused(model):
+    with pytest.raises(InputError, match="model"):
+        critical_points(NAMED["aniscos"].grid(16), model=model)
+
+
 @pytest.mark.parametrize("persistence", [-1, float("nan")])
 def test_persistence_must_make_sense(persistence):
     with pytest.raises(InputError, match="persistence"):

@@ -1,5 +1,6 @@
 """Bad input, reference files with published values, and the command."""
 
+import csv
 import json
 import warnings
 from types import SimpleNamespace
@@ -11,9 +12,11 @@ from click.testing import CliRunner
 from fields import NAMED
 
 from ase_elf import ELFGrid, read_elf, write_elf
+from ase_elf.cli import main
 from ase_elf.cli.topology import command
-from ase_elf.errors import ElfWarning, InputError
-from ase_elf.topology import critical_points, networking, rescaled
+from ase_elf.errors import ElfWarning, FormatError, InputError
+from ase_elf.topology import critical_points, networking, read_density, rescaled
+from ase_elf.topology.summary import basin_rows
 
 H = Atoms("H", cell=[3, 3, 3], pbc=True)
 
@@ -58,6 +61,15 @@ def test_vacuum_is_reported_and_does_not_stop_the_search():
     assert points.empty > 0.5
     assert points.counts.attractor == 1
     assert networking(grid).phi == 0
+
+
+def test_vacuum_cut_off_sharply_does_not_send_the_networking_value_below_the_field(tmp_path):
+    values = NAMED["aniscos"].grid(12).values.copy()
+    values[6:] = 0
+    write_elf(tmp_path / "slab.cube", ELFGrid(values, H))
+    assert networking(ELFGrid(values, H)).phi == 0
+    result = CliRunner().invoke(main, ["topology", str(tmp_path / "slab.cube")])
+    assert result.exit_code == 0, result.output
 
 
 TABLE = {
@@ -135,6 +147,84 @@ def test_the_command_writes_json_graph_and_points(elf_file, tmp_path):
     assert set(record["tc_kelvin"]) == {"leastsq", "SR2", "SR4", "SR5"}
     assert len(json.loads(graph.read_text())["edges"]) == 2
     assert points.read_text().count("\n") == 9
+
+
+@pytest.fixture
+def density_file(elf_file, tmp_path):
+    """A cube of two electrons spread evenly over twice the points of the ELF."""
+    from ase.io.cube import write_cube
+    from ase.units import Bohr
+
+    grid = read_elf(elf_file)
+    even = np.full([2 * n for n in grid.shape], 2 / grid.atoms.get_volume() * Bohr**3)
+    path = tmp_path / "density.cube"
+    with path.open("w") as file:
+        write_cube(file, grid.atoms, even)
+    return path
+
+
+def test_the_command_writes_basins_with_populations(elf_file, density_file, tmp_path):
+    table = tmp_path / "basins.csv"
+    arguments = [str(elf_file), "--basins", str(table), "--density", str(density_file)]
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    with table.open() as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["population"]) == pytest.approx(2, rel=1e-4)
+    assert float(row["volume"]) == pytest.approx(read_elf(elf_file).atoms.get_volume(), rel=1e-6)
+    assert (row["label"], row["joins"]) == ("hydrogen", "")
+
+
+def test_a_basin_names_the_one_it_joins():
+    net = networking(NAMED["index2"].grid(16))
+    first, second = basin_rows(net)
+    assert first["joins"] == "" and second["joins"] == 0
+    assert second["joins_at"] == net.tree.merges[0].value
+
+
+def test_basins_of_slight_attractors_count_with_the_one_above():
+    net = networking(NAMED["index2"].grid(16))
+    (row,) = basin_rows(net, np.ones(net.basins.labels.shape), persistence=1.0)
+    volume = net.basins.volumes.sum()
+    assert (row["volume"], row["population"]) == pytest.approx((volume, volume))
+
+
+def test_a_chgcar_is_a_density(tmp_path):
+    from ase.calculators.vasp import VaspChargeDensity
+
+    charge = VaspChargeDensity(None)
+    charge.atoms, charge.chg = [H], [np.full((4, 6, 8), 1 / 27)]
+    charge.write(str(tmp_path / "CHGCAR"))
+    density = read_density(tmp_path / "CHGCAR", H.cell.array)
+    assert density.shape == (4, 6, 8)
+    assert density.mean() * H.get_volume() == pytest.approx(1)
+
+
+def test_densities_that_do_not_belong_are_refused(elf_file, density_file, tmp_path):
+    cell = read_elf(elf_file).cell
+    with pytest.raises(InputError, match="same run"):
+        read_density(density_file, cell * 1.1)
+    with pytest.raises(InputError, match="does not exist"):
+        read_density(tmp_path / "no.cube", cell)
+    text = density_file.read_text()
+    density_file.write_text(text[: len(text) // 2])
+    with pytest.raises(FormatError):
+        read_density(density_file, cell)
+
+
+def test_the_command_says_what_it_cannot_do(elf_file, density_file, tmp_path):
+    def run(*arguments):
+        return CliRunner().invoke(main, ["topology", str(elf_file), *map(str, arguments)])
+
+    persistence = run("--persistence", "nan")
+    assert persistence.exit_code == 1 and "persistence = nan" in persistence.output
+    usage = run("--density", density_file)
+    assert usage.exit_code == 2 and "--basins" in usage.output
+    spin = run("--spin", "up")
+    assert spin.exit_code == 1 and "spin" in spin.output
+    nowhere = run("--points", tmp_path / "no" / "points.csv")
+    assert nowhere.exit_code == 1 and "cannot write" in nowhere.output
+    assert "should not happen" not in usage.output + spin.output + nowhere.output
 
 
 def test_the_command_takes_several_files_and_stores(elf_file, tmp_path):

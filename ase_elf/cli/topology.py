@@ -34,6 +34,15 @@ from ase_elf.cli import options
 @click.option(
     "--points", type=click.Path(path_type=Path), help="Write the critical points as CSV."
 )
+@click.option(
+    "--basins", type=click.Path(path_type=Path),
+    help="Write attractors, basin volumes and what joins what as CSV.",
+)  # fmt: skip
+@click.option(
+    "--density", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Electron density (cube, CHGCAR): adds populations to --basins.",
+)  # fmt: skip
+@click.option("--spin", type=click.Choice(["up", "down"]), help="Block of a spin-polarised ELFCAR.")
 def command(files: tuple[Path, ...], **given) -> None:
     """Critical points, networking value and network of ELF FILES (ELFCAR, cube, XSF, store).
 
@@ -41,30 +50,52 @@ def command(files: tuple[Path, ...], **given) -> None:
     """
     from ase_elf.topology.summary import lines_of, summarize, tc_lines
 
+    if given["density"] and not given["basins"]:
+        raise click.UsageError("--density is for populations, which --basins FILE.csv writes.")
     several = len(files) > 1
-    for number, (name, grid) in enumerate(_grids(files)):
+    for number, (name, grid) in enumerate(_grids(files, given["spin"])):
         if given["rescale"]:
             grid = _rescaled(grid)
         record, net, points = summarize(
             grid, isovalue=given["isovalue"], persistence=given["persistence"]
         )
-        estimates = _temperatures(record, grid, given)
-        if given["graph"]:
-            from ase_elf.topology import write_graph
-
-            write_graph(net.graph(record["isovalue"]), _numbered(given["graph"], number))
-        if given["points"]:
-            _write_points(points, _numbered(given["points"], number))
+        _write(net, points, record["isovalue"], number, given)
         if given["as_json"]:
+            estimates = _temperatures(record, grid, given)
             record = {"file": name, **record, "tc_kelvin": {e.name: e.kelvin for e in estimates}}
             click.echo(json.dumps(record, allow_nan=False))
             continue
         if several or number:
             click.echo(f"{name}:")
-        click.echo("\n".join(lines_of(record) + (tc_lines(estimates) if estimates else [])))
+        click.echo("\n".join(lines_of(record)))
+        # Last, since it may be refused.
+        estimates = _temperatures(record, grid, given)
+        if estimates:
+            click.echo("\n".join(tc_lines(estimates)))
 
 
-def _grids(files: tuple[Path, ...]):
+def _write(net, points, isovalue: float, number: int, given: dict) -> None:
+    from ase_elf.errors import OutputError
+    from ase_elf.topology import read_density, write_graph
+    from ase_elf.topology.summary import basin_rows, point_rows
+
+    density = None
+    if given["density"]:
+        density = read_density(given["density"], net.basins.field.cell)
+    try:
+        if given["graph"]:
+            write_graph(net.graph(isovalue), _numbered(given["graph"], number))
+        if given["points"]:
+            _write_table(point_rows(points), _numbered(given["points"], number))
+        if given["basins"]:
+            rows = basin_rows(net, density, persistence=given["persistence"])
+            _write_table(rows, _numbered(given["basins"], number))
+    except OSError as error:
+        where = error.filename or "what --graph, --points or --basins name"
+        raise OutputError(f"cannot write {where}: {error.strerror or error}.") from error
+
+
+def _grids(files: tuple[Path, ...], spin: str | None):
     """(name, grid) of every file, and of every frame of a store."""
     from ase_elf import read_elf
     from ase_elf.formats import detect
@@ -77,7 +108,7 @@ def _grids(files: tuple[Path, ...]):
             for frame in store.frames:
                 yield f"{path}[{frame}]", store[frame]
         else:
-            yield str(path), read_elf(path)
+            yield str(path), read_elf(path, spin=spin)
 
 
 def _rescaled(grid):
@@ -102,21 +133,16 @@ def _temperatures(record: dict, grid, given: dict) -> list:
     return estimate_tc(record["phi"], record["phi_star"], record["hydrogen_fraction"], share)
 
 
-def _write_points(points, path: Path) -> None:
+def _write_table(rows: list[dict], path: Path) -> None:
     import csv
 
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(
-            ["kind", "x", "y", "z", "elf", "gradient", "curvature_1", "curvature_2",
-             "curvature_3", "persistence"]
-        )  # fmt: skip
-        for i in range(len(points)):
-            numbers = [
-                *points.positions[i], points.values[i], points.gradient[i],
-                *points.eigenvalues[i], points.persistence[i],
-            ]  # fmt: skip
-            writer.writerow([points.kind[i], *(f"{x:.8g}" for x in numbers)])
+    from ase_elf.formats import replacing
+
+    with replacing(path) as part, part.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0] if rows else ())
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({k: f"{v:.8g}" if isinstance(v, float) else v for k, v in row.items()})
 
 
 def _numbered(path: Path, number: int) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ase_elf.topology.critical import CriticalPoints, critical_points
+from ase_elf.topology.density import read_density
 from ase_elf.topology.dos import hydrogen_share
 from ase_elf.topology.frames import networking_frames
 from ase_elf.topology.labels import label_attractors, label_domains
@@ -24,6 +25,7 @@ __all__ = [
     "network_statistics",
     "networking",
     "networking_frames",
+    "read_density",
     "rescaled",
     "scaling_evidence",
     "write_graph",

@@ -25,6 +25,10 @@ PERSISTENCE = 1e-3
 are good to 0.003, models to 0.01 and more; ask for that where noise matters."""
 
 
+NEWTON_STEPS = 8
+"""On a model; the spline is close, so two or three do for all but nearly degenerate points."""
+
+
 class Counts(NamedTuple):
     """How many critical points of each kind; also reads ``counts["ring"]``."""
 
@@ -128,7 +132,11 @@ def critical_points(
         pairs, which leaves ``euler`` as it is. 0 keeps everything.
     model : callable, optional
         ``model(xyz) -> ELF``, (n, 3) in Å to (n,): the field the grid was sampled from.
-        Positions, values and Hessians are then refined on it instead of the spline.
+        Positions, values and Hessians are then refined on it instead of the spline; a
+        point that would change its kind or lose its way stays where it was, which shows in
+        ``gradient``: then the grid is too coarse there. For an
+        :class:`~ase_elf.ELFCalculator`:
+        ``lambda xyz: calc.get_elf(atoms, points=xyz)``. Takes 19 values a step for each point.
 
     Returns
     -------
@@ -138,7 +146,8 @@ def critical_points(
     ------
     InputError
         For a constant field, NaN, values outside [0, 1], fewer than four voxels in a
-        direction, or a cell without volume.
+        direction, a cell without volume, or a ``model`` that does not return (n,) finite
+        numbers.
 
     Examples
     --------
@@ -154,8 +163,11 @@ def critical_points(
     >>> cps.euler
     0
     """
-    if not persistence >= 0:
-        raise InputError(f"persistence = {persistence!r} must be 0 or positive.")
+    if model is not None and not callable(model):
+        raise InputError(
+            f"model is a {type(model).__name__}; give a function of points (n, 3) in Å, such as "
+            "lambda xyz: calc.get_elf(atoms, points=xyz)."
+        )
     return critical_points_of(SplineField.of(grid), persistence=persistence, model=model)
 
 
@@ -167,6 +179,8 @@ def critical_points_of(
     basins: Basins | None = None,
 ) -> CriticalPoints:
     """:func:`critical_points` for a spline, and perhaps basins, that are already there."""
+    if not persistence >= 0:
+        raise InputError(f"persistence = {persistence!r} must be 0 or positive.")
     roots = find_roots(field)
     values, gradient, hessian = field.hessian(roots.u)
     to_cartesian = field.to_cartesian
@@ -191,7 +205,7 @@ def critical_points_of(
         removed=_count(np.array(KINDS)[rank[cancelled]]),
     )
     points = points.select(~cancelled)
-    return points if model is None else _refine_on(points, model, field)
+    return points if model is None or not len(points) else _refine_on(points, model, field)
 
 
 def _count(kind: np.ndarray) -> Counts:
@@ -203,27 +217,37 @@ def _refine_on(
 ) -> CriticalPoints:
     """Newton's method on the model itself, derivatives by central differences.
 
-    A point that would leave its surroundings, or change its kind, stays on the spline.
+    A point that would leave its surroundings, or change its kind, stays where it is on the
+    spline; the model's gradient there tells that it did.
     """
     step = 0.1 * abs(np.linalg.det(field.voxel_vectors)) ** (1 / 3)
     xyz = points.positions.copy()
-    for _ in range(3):
-        _, gradient, hessian = _finite_differences(model, xyz, step)
+    active = np.arange(len(xyz))
+    for _ in range(NEWTON_STEPS):
+        _, gradient, hessian = _finite_differences(model, xyz[active], step)
+        # Where the model saturates its differences vanish altogether.
+        hessian[np.abs(np.linalg.det(hessian)) < 1e-300] += np.eye(3)
         move = np.linalg.solve(hessian, gradient[..., None])[..., 0]
         length = np.linalg.norm(move, axis=1, keepdims=True)
-        xyz -= move * np.minimum(1, 2 * step / np.maximum(length, 1e-300))
+        xyz[active] -= move * np.minimum(1, 2 * step / np.maximum(length, 1e-300))
+        active = active[length[:, 0] > 1e-3 * step]
+        if not len(active):
+            break
     values, gradient, hessian = _finite_differences(model, xyz, step)
     eigenvalues = np.linalg.eigvalsh(hessian)
-    gradient = np.linalg.norm(gradient, axis=1)
+    left = np.linalg.norm(gradient, axis=1)
     moved = np.linalg.norm(xyz - points.positions, axis=1)
     same = ((eigenvalues < 0) == (points.eigenvalues < 0)).all(axis=1)
-    good = same & (moved < 10 * step) & (gradient <= np.maximum(points.gradient, 1e-3))
+    good = same & (moved < 10 * step) & (left <= np.maximum(points.gradient, 1e-3))
+    if not good.all():
+        there = _finite_differences(model, points.positions[~good], step)
+        values[~good], left[~good] = there[0], np.linalg.norm(there[1], axis=1)
     inside = np.linalg.solve(field.cell.T, xyz.T).T % 1.0 @ field.cell
     return replace(
         points,
         positions=np.where(good[:, None], inside, points.positions),
-        values=np.where(good, values, points.values),
-        gradient=np.where(good, gradient, points.gradient),
+        values=values,
+        gradient=left,
         eigenvalues=np.where(good[:, None], eigenvalues, points.eigenvalues),
     )
 
@@ -238,7 +262,13 @@ def _finite_differences(
     for i, j in pairs:
         moves += [one[i] + one[j], -one[i] - one[j], one[i] - one[j], one[j] - one[i]]
     at = (xyz[:, None] + step * np.array(moves)).reshape(-1, 3)
-    f = np.asarray(model(at), float).reshape(len(xyz), len(moves))
+    f = np.asarray(model(at))
+    if f.shape != (len(at),) or f.dtype.kind != "f" or not np.isfinite(f).all():
+        raise InputError(
+            f"model returned {f.dtype} of shape {f.shape} for {len(at)} points; one finite ELF "
+            "value for each is needed."
+        )
+    f = f.astype(float).reshape(len(xyz), len(moves))
     gradient = (f[:, 1:4] - f[:, 4:7]) / (2 * step)
     hessian = np.empty((len(xyz), 3, 3))
     for i in range(3):

@@ -13,6 +13,7 @@ import networkx as nx
 import numpy as np
 
 from ase_elf.errors import InputError
+from ase_elf.formats import replacing
 from ase_elf.topology.winding import WindingForest
 
 if TYPE_CHECKING:
@@ -220,15 +221,18 @@ def write_graph(graph: nx.MultiGraph, path: str | os.PathLike) -> None:
     ------
     InputError
         If the name ends in neither ``.graphml`` nor ``.json``.
+    OSError
+        If the file cannot be written; one that was there before is kept.
     """
     path = Path(path)
-    if path.suffix == ".json":
-        data = nx.node_link_data(graph, edges="edges")
-        path.write_text(json.dumps(data, indent=1) + "\n")
-    elif path.suffix == ".graphml":
-        nx.write_graphml(_plain(graph), path)
-    else:
+    if path.suffix not in (".json", ".graphml"):
         raise InputError(f"{path.name!r} is neither a .graphml nor a .json file name.")
+    with replacing(path) as part:
+        if path.suffix == ".json":
+            data = nx.node_link_data(graph, edges="edges")
+            part.write_text(json.dumps(data, indent=1) + "\n")
+        else:
+            nx.write_graphml(_plain(graph), part)
 
 
 def _plain(graph: nx.MultiGraph) -> nx.MultiGraph:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -264,10 +264,11 @@ def networking(grid: ELFGrid) -> Networking:
     >>> print(f"{net.phi1:.4f} {net.phi2:.4f} {net.phi:.4f} {net.phi_star:.4f}")
     0.7500 0.6667 0.5833 0.7500
     """
+    field = SplineField.of(grid)
     evidence = scaling_evidence(grid)
     if evidence:
         warnings.warn(evidence, ElfWarning, stacklevel=2)
-    return networking_of(SplineField.of(grid), grid)
+    return networking_of(field, grid)
 
 
 def networking_of(field: SplineField, grid: ELFGrid) -> Networking:
@@ -275,11 +276,14 @@ def networking_of(field: SplineField, grid: ELFGrid) -> Networking:
     basins = find_basins(field)
     faces = find_faces(basins)
     of_atom, _ = basins.locate(field.voxel_of(grid.atoms.positions))
+    passes = refine_passes(basins, faces)
+    # Beside a sharp edge, as of vacuum cut off at 0, the spline rings below the field.
+    passes = replace(passes, values=np.maximum(passes.values, float(field.values.min())))
     return Networking(
         grid.atoms,
         basins,
         faces,
-        refine_passes(basins, faces),
+        passes,
         of_atom,
         getattr(grid, "sigma", None),
     )

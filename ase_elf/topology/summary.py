@@ -40,6 +40,7 @@ def summarize(
     """
     net = networking(grid)
     points = critical_points_of(net.basins.field, persistence=persistence, basins=net.basins)
+    labels, lasting = label_attractors(net), net.tree.persistence >= persistence
     level = net.phi if isovalue is None else isovalue
     record = {
         "formula": grid.atoms.get_chemical_formula(),
@@ -59,12 +60,79 @@ def summarize(
         "cancelled": dict(points.removed._asdict()),
         "unresolved": points.unresolved.tolist(),
         "empty": points.empty,
-        "attractors": dict(sorted(Counter(label_attractors(net).tolist()).items())),
+        "attractors": dict(sorted(Counter(labels[lasting].tolist()).items())),
         "isovalue": float(level),
         "domains": dict(Counter(name for _, name in label_domains(net, level)).most_common()),
         "network": asdict(network_statistics(net.graph(level))),
     }
     return record, net, points
+
+
+def basin_rows(
+    net: Networking, density: np.ndarray | None = None, *, persistence: float = PERSISTENCE
+) -> list[dict]:
+    """One row per attractor: its basin, and where it joins another.
+
+    Attractors of lower persistence count as part of the one that takes them over.
+
+    Parameters
+    ----------
+    net : Networking
+    density : ndarray, electrons per Å^3, optional
+        See :meth:`~ase_elf.topology.basins.Basins.populations`.
+
+    Returns
+    -------
+    list of dict
+        ``attractor`` (index), ``label``, ``x``, ``y``, ``z`` (Å), ``elf``, ``volume``
+        (Å^3), ``population`` (electrons; "" without a density), ``atoms`` (indices, with
+        spaces), and the merge tree: ``joins`` (the attractor it is taken over by, "" for
+        the highest of all) at ELF ``joins_at``.
+    """
+    basins = net.basins
+    owner = np.arange(len(basins))
+    joins = {merge.absorbed: merge for merge in net.tree.merges}
+    slight = net.tree.persistence < persistence
+    for merge in reversed(net.tree.merges):  # the owner of a survivor is known before
+        if slight[merge.absorbed]:
+            owner[merge.absorbed] = owner[merge.survivor]
+    volumes = np.bincount(owner, basins.volumes, len(basins))
+    populations = density
+    if density is not None:
+        populations = np.bincount(owner, basins.populations(density), len(basins))
+    owner_of_atom = np.where(net.of_atom < 0, -1, owner[net.of_atom])
+    labels, positions = label_attractors(net), basins.positions
+    rows = []
+    for i in np.flatnonzero(owner == np.arange(len(basins))).tolist():
+        merge = joins.get(i)
+        x, y, z = positions[i].tolist()
+        rows.append(
+            {
+                "attractor": i, "label": str(labels[i]), "x": x, "y": y, "z": z,
+                "elf": float(basins.values[i]),
+                "volume": float(volumes[i]),
+                "population": "" if populations is None else float(populations[i]),
+                "atoms": " ".join(map(str, np.flatnonzero(owner_of_atom == i))),
+                "joins": "" if merge is None else int(owner[merge.survivor]),
+                "joins_at": "" if merge is None else float(merge.value),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def point_rows(points: CriticalPoints) -> list[dict]:
+    """One row per critical point: position (Å), ELF, gradient (1/Å), Hessian (1/Å^2)."""
+    return [
+        {
+            "kind": str(points.kind[i]),
+            **dict(zip("xyz", points.positions[i].tolist(), strict=True)),
+            "elf": float(points.values[i]),
+            "gradient": float(points.gradient[i]),
+            **{f"curvature_{n + 1}": float(points.eigenvalues[i, n]) for n in range(3)},
+            "persistence": float(points.persistence[i]),
+        }
+        for i in range(len(points))
+    ]
 
 
 def lines_of(record: dict) -> list[str]:
@@ -91,6 +159,7 @@ def lines_of(record: dict) -> list[str]:
         "critical points: "
         + ", ".join(f"{n} {kind}" for kind, n in counts.items())
         + f"; Morse sum {record['euler']}"
+        + (" (the list is incomplete)" if record["euler"] and not record["empty"] else "")
     )
     cancelled = sum(record["cancelled"].values())
     if cancelled:
