@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from ase.io import write
 
 from ase_elf.dataset import BuildConfig, Label, LabelStore
 from ase_elf.dataset.builder import build
-from ase_elf.dataset.config import PointChoice
+from ase_elf.dataset.config import ClusterChoice, PointChoice
 from ase_elf.dataset.job import Failure, job_id
 from ase_elf.dataset.label import decode, encode, pack, quantise, restore, unpack
 from ase_elf.dataset.points import points_near
@@ -314,6 +315,9 @@ def test_points_near_a_molecule_are_uniform_over_the_union_of_balls():
         ({"structures": [{"path": "x", "split": "trian"}]}, "'train', 'validation', 'test'"),
         ({"points": {"seed": 1}}, "count"),
         ({"points": {"count": 0}}, "at least one"),
+        ({"points": {"count": 1, "seed": -1}}, "seed is -1"),
+        ({"points": {"count": 1, "within": 0}}, "must be positive"),
+        ({"cluster": {"kind": "local", "workers": 0}}, "at least one"),
         ({"cluster": {"kind": "pbs"}}, "'slurm'"),
         ({"cluster": {"kind": "scheduler"}}, "address"),
     ],
@@ -322,6 +326,16 @@ def test_a_configuration_with_an_error_says_which(tmp_path, changes, message):
     loaded = {"structures": ["frames.extxyz"], "engine": ENGINE, "output": "labels", **changes}
     with pytest.raises(InputError, match=message):
         BuildConfig.from_dict(loaded, folder=tmp_path)
+
+
+def test_paths_in_options_start_at_the_configuration(tmp_path):
+    path = tmp_path / "build.yaml"
+    path.write_text(
+        "structures: [frames.extxyz]\nengine: espresso\noutput: labels\n"
+        "options: {recipe: hydrogen-fluid, pseudopotentials: {H: upf/H.UPF, O: /x/O.UPF}}\n"
+    )
+    found = BuildConfig.read(path).options["pseudopotentials"]
+    assert found == {"H": str(tmp_path / "upf" / "H.UPF"), "O": "/x/O.UPF"}
 
 
 def test_a_configuration_file_that_is_no_mapping_is_refused(tmp_path):
@@ -340,6 +354,22 @@ def test_a_missing_or_broken_structure_file_is_named(tmp_path):
     (tmp_path / "frames.extxyz").unlink()
     with pytest.raises(InputError, match="does not exist"):
         build(config)
+
+
+def test_an_index_that_selects_nothing_is_refused(tmp_path):
+    config = config_for(tmp_path, structures(2))
+    source = replace(config.structures[0], index="7")
+    with pytest.raises(InputError, match="index '7' selects no structure"):
+        build(replace(config, structures=(source,)))
+
+
+# dask-jobqueue's cluster cannot be finalised before it is complete.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_options_a_cluster_does_not_take_are_named(tmp_path):
+    pytest.importorskip("dask_jobqueue")
+    choice = ClusterChoice("slurm", options={"cores": 1, "memory": "1GB", "foo": 1})
+    with pytest.raises(InputError, match="foo"):
+        build(replace(config_for(tmp_path, structures(1)), cluster=choice))
 
 
 def test_a_folder_that_is_no_store_is_refused(tmp_path):

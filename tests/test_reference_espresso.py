@@ -11,6 +11,7 @@ from ase.md.verlet import VelocityVerlet
 from ase_elf.errors import EngineError, FormatError, InputError
 from ase_elf.plugins import discover
 from ase_elf.reference import EngineCalculator, get_engine
+from ase_elf.topology import rescaled
 
 discover("ase_elf.references")
 
@@ -18,7 +19,6 @@ from ase_elf_espresso.output import (  # noqa: E402 - found through discover
     known_scaling,
     parse_version,
     read_plot,
-    rescale,
 )
 from ase_elf_espresso.pseudopotential import (  # noqa: E402
     HYDROGEN_DIGEST,
@@ -98,11 +98,19 @@ def test_denser_fluids_get_a_finer_mesh(r_s, divisions):
         ({"recipe": "hydrogen-fluid", "smearing": "warm"}, "cold"),
         ({"recipe": "hydrogen-fluid", "elf_scaling": "yes"}, "misscaled"),
         ({"recipe": "hydrogen-fluid", "ecut": 3}, "did you mean 'ecutwfc'"),
+        ({"ecutwfc": "80", "kpts": (1, 1, 1)}, "ecutwfc is '80'"),
+        ({"ecutwfc": 80, "kpts": 2}, "three positive whole numbers"),
+        ({"ecutwfc": 80, "kpts": [2, 2, 0]}, "three positive whole numbers"),
+        ({"recipe": "hydrogen-fluid", "pseudopotentials": "H.UPF"}, "pseudopotentials is"),
     ],
 )
 def test_options_that_make_no_recipe_are_refused(options, message):
     with pytest.raises(InputError, match=message):
         get_engine("espresso", **options)
+
+
+def test_yaml_without_a_decimal_point_is_a_number():
+    assert get_engine("espresso", recipe="hydrogen-fluid", conv_thr="1e-8").conv_thr == 1e-8
 
 
 def test_versions_and_their_scale():
@@ -116,7 +124,7 @@ def test_versions_and_their_scale():
 def test_the_uniform_gas_tells_the_scale():
     assert is_misscaled(0.497) is False
     assert is_misscaled(MISSCALED_ELF) is True
-    assert rescale(np.array([MISSCALED_ELF])) == pytest.approx(0.5)
+    assert rescaled(np.array([MISSCALED_ELF])) == pytest.approx(0.5)
     with pytest.raises(EngineError, match="0.600"):
         is_misscaled(0.6)
 
@@ -127,7 +135,7 @@ def test_rescaling_agrees_with_a_published_pair(shared_data):
     wrong = read_elf(shared_data / "tcestime" / "CaYH18-qe-unscaled.cube")
     right = read_elf(shared_data / "tcestime" / "CaYH18-qe.cube")
     # The pair follows a factor of 2.519 where 2^(4/3) = 2.5198, worth up to 8e-5 in ELF.
-    assert np.abs(rescale(wrong.values.astype(float)) - right.values).max() < 1e-4
+    assert np.abs(rescaled(wrong.values.astype(float)) - right.values).max() < 1e-4
 
 
 def test_missing_programs_and_pseudopotentials_are_named(nucleus, program):

@@ -125,6 +125,7 @@ def select(
     from ase_elf.dataset import LabelStore, select_frames
     from ase_elf.dataset.config import StructureSource
     from ase_elf.domains import domain_for, get_domain
+    from ase_elf.errors import OutputError
 
     named = StructureSource(trajectory, index=index).read()
     frames = [atoms for _, atoms in named]
@@ -136,7 +137,10 @@ def select(
         one.atoms.info["id"] = named[one.index][0]
         one.atoms.info["elf_sigma"] = one.sigma
         one.atoms.calc = None
-    write(output, [one.atoms for one in chosen], format="extxyz")
+    try:
+        write(output, [one.atoms for one in chosen], format="extxyz")
+    except OSError as error:
+        raise OutputError(f"cannot write {output}: {error.strerror or error}.") from error
     click.echo(f"{len(chosen)} of {len(frames)} frames written to {output}")
     for one in chosen:
         click.echo(f"  {named[one.index][0]}  sigma {one.sigma:.4f}")

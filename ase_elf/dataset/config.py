@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ase import Atoms
 from ase.io import iread
 from ase.io.formats import UnknownFileTypeError
 
 from ase_elf.errors import FormatError, InputError
+from ase_elf.reference.engine import locate_files
+from ase_elf.settings import checked, read_mapping
 
 SPLITS = ("", "train", "validation", "test")
 
@@ -52,6 +52,8 @@ class StructureSource:
                 named.append((str(atoms.info.get("id", f"{self.path.name}[{number}]")), atoms))
         except (OSError, ValueError, IndexError, KeyError, UnknownFileTypeError) as error:
             raise FormatError(f"cannot read structures from {self.path}: {error}.") from error
+        if not named:
+            raise InputError(f"index {self.index!r} selects no structure of {self.path}.")
         return named
 
 
@@ -76,6 +78,10 @@ class PointChoice:
     def __post_init__(self) -> None:
         if self.count < 1:
             raise InputError(f"points: count is {self.count}; at least one point is needed.")
+        if self.seed < 0:
+            raise InputError(f"points: seed is {self.seed}; it must not be negative.")
+        if self.within is not None and not self.within > 0:
+            raise InputError(f"points: within is {self.within} Å; it must be positive.")
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,8 @@ class ClusterChoice:
             raise InputError(
                 f"cluster kind {self.kind!r} is none of 'local', 'slurm', 'scheduler'."
             )
+        if self.workers < 1:
+            raise InputError(f"cluster: workers is {self.workers}; at least one is needed.")
         if self.kind == "scheduler" and not self.address:
             raise InputError("cluster kind 'scheduler' needs its `address`, tcp://host:8786.")
 
@@ -171,21 +179,11 @@ class BuildConfig:
             raise InputError("structures: a list of files is needed, each with its `path`.")
         values["structures"] = tuple(_source(source, folder) for source in sources)
         values["output"] = folder / str(values["output"])
+        values["options"] = locate_files(values["engine"], values.get("options", {}), folder)
         for key, kind in (("points", PointChoice), ("cluster", ClusterChoice)):
             if values.get(key) is not None:
                 values[key] = kind(**checked(kind, values[key], f"{key}."))
         return cls(**values)
-
-
-def read_mapping(path: str | Path) -> dict[str, Any]:
-    """The mapping in a YAML file; :class:`FormatError` where there is none."""
-    try:
-        loaded = yaml.safe_load(Path(path).read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise FormatError(f"cannot read {path}: {error}.") from error
-    if not isinstance(loaded, dict):
-        raise FormatError(f"{path} holds no mapping of keys to values.")
-    return loaded
 
 
 def _source(source: object, folder: Path) -> StructureSource:
@@ -195,36 +193,3 @@ def _source(source: object, folder: Path) -> StructureSource:
     values["path"] = folder / str(values["path"])
     values["index"] = str(values.get("index", ":"))
     return StructureSource(**values)
-
-
-_KINDS = {"int": int, "str": str, "bool": bool, "float": (int, float), "dict": dict}
-
-
-def checked(kind: type, loaded: object, where: str) -> dict[str, Any]:
-    """``loaded`` if its keys, and the types of plain values, are those of the dataclass."""
-    if not isinstance(loaded, dict):
-        raise InputError(f"{where.rstrip('.')}: a mapping is needed, not {loaded!r}.")
-    known = {f.name: f for f in fields(kind)}
-    for key, value in loaded.items():
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise InputError(f"unknown key {where}{key}; {hint}known are {', '.join(known)}.")
-        wanted = _KINDS.get(str(known[key].type).removesuffix(" | None"))
-        optional = str(known[key].type).endswith("None") and value is None
-        if wanted and not optional and (not isinstance(value, wanted) or _is_bool(value, wanted)):
-            raise InputError(f"{where}{key} is {value!r}; a value of type "
-                             f"{known[key].type} is needed.")  # fmt: skip
-    required = [
-        name
-        for name, f in known.items()
-        if f.default is MISSING and f.default_factory is MISSING and name not in loaded
-    ]
-    if required:
-        raise InputError(f"missing key {where}{required[0]}.")
-    return loaded
-
-
-def _is_bool(value: object, wanted: object) -> bool:
-    """YAML's true is an int to Python, but not a number to anybody else."""
-    return isinstance(value, bool) and wanted is not bool

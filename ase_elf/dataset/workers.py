@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
 from ase_elf.dataset.config import ClusterChoice
-from ase_elf.errors import EngineError
+from ase_elf.errors import EngineError, InputError
 from ase_elf.reference.program import end_with_parent
 
 
@@ -89,16 +89,25 @@ def _dask_client(cluster: ClusterChoice) -> Iterator:
             yield client
         return
     if cluster.kind == "slurm":
-        from dask_jobqueue import SLURMCluster
+        try:
+            from dask_jobqueue import SLURMCluster
+        except ImportError as error:
+            raise EngineError(
+                "a Slurm cluster is asked for, but dask-jobqueue is not installed: "
+                "pip install 'ase-elf[cluster]'."
+            ) from error
 
-        made = SLURMCluster(**cluster.options)
-        made.scale(jobs=cluster.workers)
+        kind, settings = SLURMCluster, cluster.options
     else:
-        made = LocalCluster(
-            n_workers=cluster.workers,
-            threads_per_worker=1,
-            dashboard_address=None,
-            **cluster.options,
-        )
+        fixed = {"threads_per_worker": 1, "dashboard_address": None}
+        kind, settings = LocalCluster, {"n_workers": cluster.workers, **fixed, **cluster.options}
+    try:
+        made = kind(**settings)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"cluster: {kind.__name__} does not take the options {cluster.options}: {error}."
+        ) from error
+    if cluster.kind == "slurm":
+        made.scale(jobs=cluster.workers)
     with made, Client(made) as client:
         yield client

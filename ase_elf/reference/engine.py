@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
+import operator
 import os
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib.metadata import EntryPoint
-from typing import TYPE_CHECKING, ClassVar
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from ase import Atoms
@@ -18,9 +19,7 @@ from ase_elf.errors import EngineError, InputError
 from ase_elf.grid import ELFGrid
 from ase_elf.plugins import discover
 from ase_elf.reference.result import Provenance, ReferenceResult
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from ase_elf.settings import checked
 
 ENTRY_POINTS = "ase_elf.references"
 READERS = "ase_elf.reference_readers"
@@ -32,12 +31,15 @@ class ReferenceEngine(ABC):
 
     Two engines with equal fields make equal labels, so :meth:`options` identifies the
     recipe. Fields that only say how to run (command, time limit) are listed in
-    ``running``, and are no part of the recipe. ``gives_grid`` says whether the engine has a
-    grid of its own, or computes the ELF only where it is asked to.
+    ``running``, and are no part of the recipe; those that map elements to
+    paths in ``files``, so that a configuration may give paths relative to itself.
+    ``gives_grid`` says whether the engine has a grid of its own, or computes the ELF only
+    where it is asked to.
     """
 
     name: ClassVar[str] = ""
     running: ClassVar[tuple[str, ...]] = ()
+    files: ClassVar[tuple[str, ...]] = ()
     gives_grid: ClassVar[bool] = True
 
     @abstractmethod
@@ -180,7 +182,8 @@ def get_engine(name: str, **options: object) -> ReferenceEngine:
     EngineError
         No such plugin or class.
     InputError
-        An option the engine does not have; the message suggests the nearest one.
+        An option the engine does not have, the message suggests the nearest one; or a value
+        of the wrong type.
 
     Examples
     --------
@@ -188,15 +191,38 @@ def get_engine(name: str, **options: object) -> ReferenceEngine:
     'espresso'
     """
     engine = _engine_class(name)
-    known = [f.name for f in fields(engine)]
-    for option in options:
-        if option not in known:
-            near = difflib.get_close_matches(option, known, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise InputError(
-                f"engine {name!r} has no option {option!r}; {hint}It takes: {', '.join(known)}."
-            )
+    try:
+        options = checked(engine, options, "")
+    except InputError as error:
+        raise InputError(f"options of engine {name!r}: {error}") from error
     return engine(**options)
+
+
+def locate_files(name: str, options: dict, folder: Path) -> dict:
+    """``options`` of the engine called ``name``, paths in them taken from ``folder``.
+
+    What is not a mapping of paths is left for the engine to refuse.
+    """
+    located = dict(options)
+    for option in _engine_class(name).files:
+        if isinstance(given := options.get(option), dict):
+            located[option] = {
+                key: str(folder / Path(str(path)).expanduser()) for key, path in given.items()
+            }
+    return located
+
+
+def check_mesh(kpts: object) -> tuple[int, int, int]:
+    """Divisions of a k-mesh as three integers; :class:`InputError` for anything else."""
+    try:
+        divisions = tuple(operator.index(n) for n in kpts)
+    except TypeError:
+        divisions = ()
+    if len(divisions) != 3 or min(divisions) < 1:
+        raise InputError(
+            f"kpts = {kpts!r}; three positive whole numbers are needed, such as [2, 2, 2]."
+        )
+    return divisions
 
 
 def _engine_class(name: str) -> type[ReferenceEngine]:

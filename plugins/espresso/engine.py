@@ -18,15 +18,10 @@ from ase_elf.domains import check_structure
 from ase_elf.errors import EngineError, InputError
 from ase_elf.grid import ELFGrid
 from ase_elf.reference import Provenance, ReferenceEngine, ReferenceResult
-from ase_elf.reference.engine import bare, check_points
+from ase_elf.reference.engine import bare, check_mesh, check_points
 from ase_elf.reference.program import find_program, run_program, working_directory
-from ase_elf_espresso.output import (
-    known_scaling,
-    parse_version,
-    read_plot,
-    read_summary,
-    rescale,
-)
+from ase_elf.topology.provenance import rescaled
+from ase_elf_espresso.output import known_scaling, parse_version, read_plot, read_summary
 from ase_elf_espresso.pseudopotential import digest, find_pseudopotentials
 from ase_elf_espresso.recipes import divisions, get_recipe, spacing_for
 
@@ -69,7 +64,8 @@ class Espresso(ReferenceEngine):
     conv_thr : float
         Ry, the energy error at which the SCF stops.
     pseudopotentials : dict of str to str
-        UPF file per element. Hydrogen's is made by ld1.x where none is given.
+        UPF file per element. Hydrogen's is made by ld1.x where none is given. Relative
+        paths start at the working directory, in a `dataset build` file at its folder.
     elf_scaling : str
         "auto" knows which versions have to be corrected, and measures it for those it does
         not know, on the uniform gas; "right" and "misscaled" overrule.
@@ -85,6 +81,8 @@ class Espresso(ReferenceEngine):
     running: ClassVar[tuple[str, ...]] = (
         "command", "post_command", "ld1_command", "threads", "timeout"
     )  # fmt: skip
+
+    files: ClassVar[tuple[str, ...]] = ("pseudopotentials",)
 
     recipe: str | None = None
     ecutwfc: float | None = None
@@ -122,7 +120,7 @@ class Espresso(ReferenceEngine):
                 f"elf_scaling {self.elf_scaling!r} is none of 'auto', 'right', 'misscaled'."
             )
         if self.kpts is not None:
-            object.__setattr__(self, "kpts", tuple(int(n) for n in self.kpts))
+            object.__setattr__(self, "kpts", check_mesh(self.kpts))
 
     def version(self) -> str:
         """Version of pw.x, such as "6.7MaX"."""
@@ -172,7 +170,7 @@ class Espresso(ReferenceEngine):
             if directory is None:
                 shutil.rmtree(folder / "scratch", ignore_errors=True)
         if misscaled:
-            elf = rescale(elf)
+            elf = rescaled(elf)
         provenance = Provenance(
             code="Quantum ESPRESSO",
             version=summary.version,

@@ -109,17 +109,3 @@ def known_scaling(version: tuple[int, int]) -> bool | None:
     if RIGHT[0] <= version <= RIGHT[1]:
         return False
     return True if MISSCALED[0] <= version <= MISSCALED[1] else None
-
-
-def rescale(elf: np.ndarray) -> np.ndarray:
-    """Correct the ELF of Quantum ESPRESSO 6.8 to 7.5 (not spin-polarised).
-
-    There χ² is too small by 2^(4/3), so ELF' = 1/(1 + 2^(4/3) (1/ELF − 1)).
-
-    Examples
-    --------
-    >>> float(rescale(np.array([1 / (1 + 2 ** (-4 / 3))]))[0].round(12))
-    0.5
-    """
-    chi_squared = 1 / np.maximum(elf, 1e-12) - 1
-    return 1 / (1 + 2 ** (4 / 3) * chi_squared)

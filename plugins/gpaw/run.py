@@ -45,11 +45,11 @@ def read_run(
     path = Path(path).resolve()
     if not path.is_file():
         raise InputError(f"the GPAW file {path} does not exist.")
-    words = find_program(command.split()[0], package="GPAW (Debian: gpaw gpaw-data)")
+    words = find_program(command, package="GPAW (Debian: gpaw gpaw-data)")
     with working_directory(None) as folder:
         script = Path(__file__).with_name("extract.py").resolve()
         log = run_program(
-            [*words, *command.split()[1:], str(script), str(path), "out.npz"],
+            [*words, str(script), str(path), "out.npz"],
             directory=folder,
             output="log",
             timeout=timeout,

@@ -16,7 +16,7 @@ from ase.units import Bohr, Hartree
 
 from ase_elf.errors import EngineError, InputError
 from ase_elf.reference import Provenance, ReferenceEngine, ReferenceResult
-from ase_elf.reference.engine import check_atoms, check_points, finish, grid_points
+from ase_elf.reference.engine import check_atoms, check_mesh, check_points, finish, grid_points
 from ase_elf_pyscf.evaluate import elf_at_points
 
 
@@ -73,7 +73,7 @@ class PySCF(ReferenceEngine):
     threads: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kpts", tuple(int(n) for n in self.kpts))
+        object.__setattr__(self, "kpts", check_mesh(self.kpts))
 
     def version(self) -> str:
         """Version of the installed PySCF."""

@@ -55,7 +55,9 @@ def _read_summary(
         energy = float(step.find("energy/i[@name='e_fr_energy']").text)
         rows = step.findall("varray[@name='forces']/v")
         limit = int(_parameter(root, "NELM"))
-    except (OSError, ElementTree.ParseError, AttributeError, IndexError, ValueError) as error:
+    except (
+        OSError, ElementTree.ParseError, AttributeError, IndexError, TypeError, ValueError
+    ) as error:  # fmt: skip
         raise FormatError(f"{path} is malformed or was cut off ({error}).") from error
     steps = len(step.findall("scstep"))
     if steps >= limit:
