@@ -3,6 +3,7 @@
 import warnings
 
 import pytest
+from ase import Atoms
 from test_dataset import config_for, structures
 
 from ase_elf.dataset import LabelStore
@@ -34,3 +35,23 @@ def test_a_scheduler_that_does_not_answer_is_an_error(tmp_path):
         warnings.simplefilter("ignore")
         with pytest.raises(EngineError, match="no Dask scheduler answers"):
             build(config_for(tmp_path, structures(1), cluster=cluster))
+
+
+def test_a_job_that_kills_its_dask_worker_is_a_failure_of_that_job(tmp_path):
+    from concurrent.futures import Future
+    from types import SimpleNamespace
+
+    from distributed import KilledWorker
+
+    from ase_elf.dataset.builder import _outcomes
+    from ase_elf.dataset.job import Job
+
+    class Pool:
+        def submit(self, function, job):
+            future = Future()
+            future.set_exception(KilledWorker("job", SimpleNamespace(address="tcp://worker"), 3))
+            return future
+
+    job = Job(id="a1", name="one", atoms=Atoms("H"), engine="none", options={})
+    (outcome,) = _outcomes(Pool(), [job])
+    assert outcome.name == "one" and "killed" in outcome.problems[0]

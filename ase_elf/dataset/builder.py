@@ -14,7 +14,7 @@ from ase_elf.dataset.config import BuildConfig
 from ase_elf.dataset.job import Failure, Job, job_id, run_job
 from ase_elf.dataset.label import Label
 from ase_elf.dataset.store import LabelStore
-from ase_elf.dataset.workers import executor
+from ase_elf.dataset.workers import died_with_worker, executor
 from ase_elf.errors import EngineError, OutputError
 from ase_elf.reference import ReferenceEngine, get_engine
 
@@ -117,6 +117,10 @@ def _outcomes(pool, jobs: Iterable[Job]) -> Iterator[Label | Failure]:
             yield future.result()
         except EngineError as error:
             yield Failure(job.id, job.name, (str(error),))
+        except Exception as error:
+            if not died_with_worker(error):
+                raise
+            yield Failure(job.id, job.name, (f"the Dask worker was killed by this job: {error}.",))
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -46,6 +47,12 @@ def _in_process(function: Callable, *args: object) -> object:
             raise EngineError(
                 "the process of this job was killed (out of memory, or by hand)."
             ) from error
+
+
+def died_with_worker(error: Exception) -> bool:
+    """Whether this is how Dask says that a job took its workers along."""
+    distributed = sys.modules.get("distributed")
+    return distributed is not None and isinstance(error, distributed.KilledWorker)
 
 
 @contextmanager
