@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -40,7 +41,9 @@ class JobProcesses(Executor):
 def _in_process(function: Callable, *args: object) -> object:
     # "spawn": forking a process that runs threads, as ours does, can deadlock.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent) as pool:
+    with ProcessPoolExecutor(
+        1, mp_context=context, initializer=end_with_parent, initargs=(os.getpid(),)
+    ) as pool:
         try:
             return pool.submit(function, *args).result()
         except BrokenProcessPool as error:

@@ -121,13 +121,14 @@ def working_directory(directory: Path | None) -> Iterator[Path]:
         yield Path(temporary)
 
 
-def end_with_parent(*, interval: float = 2.0) -> None:
+def end_with_parent(parent: int | None = None, *, interval: float = 2.0) -> None:
     """Watch, from a worker process, for the death of its parent; then end our programs.
 
     A build that is killed with SIGKILL cannot clean up. Its workers notice here, so that
-    no orphaned DFT run goes on eating the machine.
+    no orphaned DFT run goes on eating the machine. ``parent`` is the id of the process to
+    watch: one that died before this is called can no longer be asked for it.
     """
-    parent = os.getppid()
+    parent = os.getppid() if parent is None else parent
 
     def watch() -> None:
         while os.getppid() == parent:
