@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ase_elf.dataset.config import checked, read_mapping
 from ase_elf.errors import InputError
 from ase_elf.model import Architecture
+from ase_elf.settings import checked, read_mapping
 from ase_elf.training.fit import Recipe
 
 
