@@ -181,3 +181,22 @@ def test_calibrated_error_covers_what_it_should(tmp_path):
             z, log_sigma = network(network.read(index, vectors, c))
         below.append((torch.sigmoid(z) - target).abs() < log_sigma.exp())
     assert torch.cat(below).float().mean().item() == pytest.approx(ONE_SIGMA, abs=0.002)
+
+
+def test_values_kept_without_their_geometry_come_back_with_it(tmp_path):
+    from ase.io import write
+
+    from ase_elf.training.borrowed import read_values, write_values
+
+    label = analytic_label(4)
+    write_values(tmp_path, label, 300, np.random.default_rng(0))
+    owner = label.atoms.copy()
+    owner.info["id"] = label.name
+    write(tmp_path / "owner.extxyz", [analytic_label(5).atoms, owner])
+    (joined,) = read_values(tmp_path, [tmp_path / "owner.extxyz"])
+    index = np.rint(joined.points @ np.linalg.inv(owner.cell.array) * label.values.shape)
+    expected = label.values[tuple(index.astype(int).T)]
+    np.testing.assert_allclose(joined.values, expected, atol=1e-5)
+    write(tmp_path / "other.extxyz", analytic_label(5).atoms)
+    with pytest.raises(InputError, match="no geometry called 's4'"):
+        read_values(tmp_path, [tmp_path / "other.extxyz"])

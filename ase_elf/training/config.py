@@ -19,6 +19,9 @@ class TrainConfig:
     ----------
     labels : tuple of Path
         Folders of labels, each with a ``split.csv``.
+    borrowed : dict of Path to list of Path
+        Folders of values whose geometries are in other files (see
+        :mod:`ase_elf.training.borrowed`); all of them are trained on.
     output : Path
         Folder of the run: checkpoint and log. A run found there is continued.
     pack : Path, optional
@@ -30,6 +33,7 @@ class TrainConfig:
     """
 
     labels: tuple[Path, ...]
+    borrowed: dict[Path, list[Path]]
     output: Path
     pack: Path | None
     kinds: tuple[str, ...]
@@ -53,6 +57,10 @@ class TrainConfig:
             raise InputError("labels: name at least one folder of labels.")
         return cls(
             labels=tuple(folder / str(item) for item in raw.labels),
+            borrowed={
+                folder / str(values): [folder / str(item) for item in geometries]
+                for values, geometries in raw.borrowed.items()
+            },
             output=folder / raw.output,
             pack=folder / raw.pack if raw.pack else None,
             kinds=tuple(raw.kinds),
@@ -72,4 +80,5 @@ class RawConfig:
     architecture: dict
     pack: str | None = None
     kinds: list = field(default_factory=list)
+    borrowed: dict = field(default_factory=dict)
     recipe: dict = field(default_factory=dict)

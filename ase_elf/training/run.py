@@ -9,6 +9,7 @@ import numpy as np
 from ase_elf.dataset.label import Label
 from ase_elf.errors import InputError
 from ase_elf.model import FieldModel
+from ase_elf.training.borrowed import read_values
 from ase_elf.training.calibration import calibrate
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.evaluate import score_label
@@ -21,6 +22,8 @@ from ase_elf.training.samples import Pool
 def training_labels(settings: TrainConfig) -> list[Label]:
     """What the fit may see: split ``train``, and of the chosen kinds."""
     found = [label for folder in settings.labels for label in read_labels(folder, "train")]
+    for folder, geometries in settings.borrowed.items():
+        found += read_values(folder, geometries)
     chosen = [label for label in found if not settings.kinds or label.kind in settings.kinds]
     if not chosen:
         kinds = sorted({label.kind for label in found})
