@@ -173,7 +173,12 @@ class FieldNetwork(nn.Module):
         self.log_error = _head(self.read.n_invariants, 32, 1)
 
     def coefficients(
-        self, species: torch.Tensor, index: torch.Tensor, vectors: torch.Tensor
+        self,
+        species: torch.Tensor,
+        index: torch.Tensor,
+        vectors: torch.Tensor,
+        *,
+        n_updates: int | None = None,
     ) -> torch.Tensor:
         """What each atom puts into the fields that points read.
 
@@ -183,13 +188,15 @@ class FieldNetwork(nn.Module):
             Positions in ``arch.elements``.
         index, vectors : Tensor
             Neighbours of the atoms, themselves excluded (:class:`Surroundings`).
+        n_updates : int, optional
+            Stop after this many updates.
 
         Returns
         -------
         Tensor, shape (n_atoms, channels[0])
         """
         c = self.species[species]
-        for reading, update in zip(self.readings, self.updates, strict=True):
+        for reading, update in list(zip(self.readings, self.updates, strict=True))[:n_updates]:
             c = c + update(reading(index, vectors, c))
         return c
 

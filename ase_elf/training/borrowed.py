@@ -90,7 +90,7 @@ def _joined(path: Path, atoms, split: str) -> Label:
         raise FormatError(f"{path} is not a file of ELF values ({error}).") from error
     atoms = atoms.copy()
     atoms.info = {}
-    origin = Provenance(code="Quantum ESPRESSO", version="6.7MaX", functional="PBE", kpts=kpts)
+    origin = Provenance(code="unknown", version="unknown", functional="unknown", kpts=kpts)
     return Label(
         id=path.stem, name=path.stem, atoms=atoms, provenance=origin, values=values,
         points=fractional @ atoms.cell.array, split=split, kind="fluid",

@@ -11,6 +11,7 @@ import math
 import torch
 
 from ase_elf.model import FieldNetwork
+from ase_elf.training.fit import predict_pool
 from ase_elf.training.samples import Pool
 
 ONE_SIGMA = math.erf(1 / math.sqrt(2))
@@ -35,11 +36,8 @@ def calibrate(network: FieldNetwork, pools: list[Pool]) -> float:
     """
     ratios = []
     for pool in pools:
-        c = network.coefficients(pool.species, pool.atom_index, pool.atom_vectors)
-        for rows in torch.arange(len(pool.target)).split(1024):
-            index, vectors, target = pool.rows(rows)
-            z, log_sigma = network(network.read(index, vectors, c))
-            ratios.append((torch.sigmoid(z) - target).abs() / log_sigma.exp())
+        elf, sigma = predict_pool(network, pool)
+        ratios.append((elf - pool.target).abs() / sigma)
     factor = float(torch.cat(ratios).quantile(ONE_SIGMA))
     network.log_error[-1].bias += math.log(factor)
     return factor

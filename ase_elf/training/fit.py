@@ -12,7 +12,7 @@ import logging
 import math
 import os
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +50,6 @@ class Recipe:
     pool: int = 16_384
     seed: int = 0
     checkpoint_every: int = 1000
-    architecture: dict = field(default_factory=dict)
 
     def rate_at(self, step: int) -> float:
         """Warm-up, plateau, then a linear decay to zero."""
@@ -65,7 +64,9 @@ def standardise(network: FieldNetwork, pools: list[Pool]) -> None:
         for depth, reading in enumerate([*network.readings, network.read]):
             seen = []
             for pool in pools:
-                c = _coefficients(network, pool, depth)
+                c = network.coefficients(
+                    pool.species, pool.atom_index, pool.atom_vectors, n_updates=depth
+                )
                 if depth < len(network.readings):
                     index, vectors = pool.atom_index, pool.atom_vectors
                 else:
@@ -74,13 +75,6 @@ def standardise(network: FieldNetwork, pools: list[Pool]) -> None:
             everything = torch.cat(seen)
             reading.shift.copy_(everything.mean(0))
             reading.scale.copy_(1 / (everything.std(0) + 1e-6))
-
-
-def _coefficients(network: FieldNetwork, pool: Pool, depth: int) -> torch.Tensor:
-    c = network.species[pool.species]
-    for reading, update in list(zip(network.readings, network.updates, strict=True))[:depth]:
-        c = c + update(reading(pool.atom_index, pool.atom_vectors, c))
-    return c
 
 
 def loss_of(network: FieldNetwork, pool: Pool, rows: torch.Tensor) -> tuple:
@@ -99,18 +93,28 @@ def loss_of(network: FieldNetwork, pool: Pool, rows: torch.Tensor) -> tuple:
 
 
 @torch.no_grad()
+def predict_pool(
+    network: FieldNetwork, pool: Pool, points: int | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """ELF and σ at the first ``points`` of a pool (all of them by default), each (n,)."""
+    c = network.coefficients(pool.species, pool.atom_index, pool.atom_vectors)
+    elf, sigma = [], []
+    for rows in torch.arange(len(pool.target))[:points].split(1024):
+        index, vectors, _ = pool.rows(rows)
+        z, log_sigma = network(network.read(index, vectors, c))
+        elf.append(torch.sigmoid(z))
+        sigma.append(log_sigma.exp())
+    return torch.cat(elf), torch.cat(sigma)
+
+
 def score(network: FieldNetwork, pools: list[Pool], points: int = 4096) -> dict[str, dict]:
     """R², MAE and rmse per structure on (up to) ``points`` of its pool."""
     result = {}
     for pool in pools:
-        c = network.coefficients(pool.species, pool.atom_index, pool.atom_vectors)
-        guesses = []
-        n = min(points, len(pool.target))
-        for rows in torch.arange(n).split(1024):
-            index, vectors, _ = pool.rows(rows)
-            guesses.append(torch.sigmoid(network.value(network.read(index, vectors, c))[:, 0]))
-        error = (torch.cat(guesses) - pool.target[:n]).double()
-        spread = pool.target[:n].double().var(unbiased=False)
+        elf, _ = predict_pool(network, pool, points)
+        target = pool.target[:points]
+        error = (elf - target).double()
+        spread = target.double().var(unbiased=False)
         result[pool.label.name] = {
             "r2": float(1 - (error**2).mean() / spread),
             "mae": float(error.abs().mean()),
@@ -229,6 +233,3 @@ class Fit:
         }
         with (self.folder / "log.jsonl").open("a") as handle:
             handle.write(json.dumps(entry) + "\n")
-
-    def summary(self) -> dict:
-        return {"recipe": asdict(self.recipe), "architecture": self.network.arch.to_dict()}

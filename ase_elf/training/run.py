@@ -59,7 +59,7 @@ def finish(settings: TrainConfig, fit: Fit) -> dict | None:
     return write_pack(
         settings.pack,
         network,
-        train=training_labels(settings),
+        train=[pool.label for pool in fit.train],
         recipe={
             "recipe": asdict(fit.recipe),
             "architecture": network.arch.to_dict(),
