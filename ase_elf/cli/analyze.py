@@ -42,17 +42,8 @@ def command(ctx: click.Context, trajectory: Path, output: Path | None, **given) 
     """
     from ase_elf.domains import domain_for, get_domain
     from ase_elf.run import AnalysisRun
-    from ase_elf.trajectory import Trajectory
 
-    source = Trajectory(
-        trajectory,
-        start=given["start"],
-        stop=given["stop"],
-        step=given["step"],
-        topology=given["topology"],
-        timestep=given["timestep"],
-        elements=options.split_elements(given["elements"]),
-    )
+    source = options.open_trajectory(trajectory, given)
     if given["domain"]:
         domain = get_domain(given["domain"])
     else:

@@ -108,6 +108,21 @@ def together(*options: Callable) -> Callable:
     return decorate
 
 
+def open_trajectory(path: Path, given: dict[str, Any]):
+    """The :class:`~ase_elf.trajectory.Trajectory` that the shared reading options describe."""
+    from ase_elf.trajectory import Trajectory
+
+    return Trajectory(
+        path,
+        start=given["start"],
+        stop=given["stop"],
+        step=given["step"],
+        topology=given["topology"],
+        timestep=given["timestep"],
+        elements=split_elements(given["elements"]),
+    )
+
+
 def split_elements(text: str | None) -> tuple[str, ...] | None:
     """``"Si,O"`` as a tuple."""
     if not text:

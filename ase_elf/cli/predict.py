@@ -28,17 +28,7 @@ def command(structures: Path, output: Path, **given) -> None:
 
     from tqdm import tqdm
 
-    from ase_elf.trajectory import Trajectory
-
-    source = Trajectory(
-        structures,
-        start=given["start"],
-        stop=given["stop"],
-        step=given["step"],
-        topology=given["topology"],
-        timestep=given["timestep"],
-        elements=options.split_elements(given["elements"]),
-    )
+    source = options.open_trajectory(structures, given)
     show = sys.stderr.isatty() if given["progress"] is None else given["progress"]
     first = None
     written = 0
