@@ -1,0 +1,35 @@
+"""Examples that stand on an outside program run as they are, and draw what they promise."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(script, picture, *arguments):
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / script, picture, *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    return done.stdout
+
+
+@pytest.mark.dft
+@pytest.mark.skipif(not shutil.which("projwfc.x"), reason="Quantum ESPRESSO is not installed")
+def test_h3s_from_structure_to_critical_temperature(tmp_path):
+    said = run("h3s_tc.py", tmp_path / "h3s.png")
+    phi = float(re.search(r"phi = ([\d.]+)", said)[1])
+    assert phi == pytest.approx(0.71, abs=0.05)  # published, with another pseudopotential
+    share = float(re.search(r"Fermi level ([\d.]+)", said)[1])
+    assert share == pytest.approx(0.489, abs=0.05)
