@@ -120,12 +120,12 @@ def describe(atoms: Atoms) -> dict[str, float]:
 
 def shortest_distance(atoms: Atoms) -> float:
     """Closest pair of nuclei in Å, images of one atom included."""
-    from ase.neighborlist import neighbor_list
+    import vesin
 
     # A sphere of twice the Wigner-Seitz radius always holds a second atom somewhere.
     cutoff = (atoms.get_volume() / len(atoms)) ** (1 / 3)
     while True:
-        lengths = neighbor_list("d", atoms, cutoff)
+        _, lengths = vesin.ase_neighbor_list("id", atoms, cutoff)
         if len(lengths):
             return float(lengths.min())
         cutoff *= 1.5

@@ -11,19 +11,21 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ase_elf.errors import OutputError
 from ase_elf.statistics.frame import FrameResult
 
 
 class Journal:
-    """Append-only list of :class:`~ase_elf.statistics.FrameResult` in a file.
+    """Append-only list of records in a file.
 
     Parameters
     ----------
     path : Path
         Created where it does not exist.
+    kind : type
+        Of the records: something with ``to_json`` and ``from_json``.
 
     Notes
     -----
@@ -31,21 +33,22 @@ class Journal:
     to one run; the lock ends with the process, however it ends.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kind: type = FrameResult) -> None:
         self.path = Path(path)
+        self.kind = kind
         self._file: BinaryIO | None = None
 
-    def __iter__(self) -> Iterator[FrameResult]:
+    def __iter__(self) -> Iterator[Any]:
         """Records in order; only one is in memory at a time."""
         for line, _ in self._lines():
-            yield FrameResult.from_json(line)
+            yield self.kind.from_json(line)
 
-    def last(self) -> FrameResult | None:
+    def last(self) -> Any:
         """The last record, None in an empty journal."""
         line = None
         for line, _ in self._lines():  # noqa: B007 - the last one is wanted
             pass
-        return None if line is None else FrameResult.from_json(line)
+        return None if line is None else self.kind.from_json(line)
 
     def __len__(self) -> int:
         return sum(1 for _ in self._lines())
@@ -88,10 +91,10 @@ class Journal:
         self._file.truncate(ends[-1])
         self._file.seek(0, os.SEEK_END)
 
-    def append(self, frames: Iterable[FrameResult]) -> None:
+    def append(self, records: Iterable[Any]) -> None:
         """Write the records of one batch in one go, and hand them to the system."""
-        records = [frame.to_json().encode() for frame in frames]
-        self._file.write(b"".join(_checksum(r) + b" " + r + b"\n" for r in records))
+        lines = [record.to_json().encode() for record in records]
+        self._file.write(b"".join(_checksum(line) + b" " + line + b"\n" for line in lines))
         self._file.flush()
 
 

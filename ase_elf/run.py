@@ -101,7 +101,7 @@ class AnalysisRun:
         self.directory.mkdir(parents=True, exist_ok=True)
         batch = self.batch or max(1, min(8, 1024 // len(first.atoms)))
         identity = self._identity(first, settings, batch)
-        self._own(identity)
+        claim(self.directory, identity, self.options, self.sources)
         with Journal(self.directory / JOURNAL) as journal:
             failure = self._analyze(journal, settings, batch, progress)
             self._conclude(journal, settings, first, failure)
@@ -138,29 +138,6 @@ class AnalysisRun:
             "batch": batch,
             "ase_elf": __version__,
         }
-
-    def _own(self, identity: Mapping[str, Any]) -> None:
-        """Claim the directory for this run, or find that it is this run's already."""
-        path = self.directory / CONFIG
-        if path.exists():
-            self._compare(identity)
-            return
-        if any(self.directory.iterdir()):
-            raise OutputError(
-                f"{self.directory} is not empty and holds no analysis; choose another output "
-                "directory (-o), or empty it."
-            )
-        write_config(self.directory, self.options, identity, sources=dict(self.sources))
-
-    def _compare(self, identity: Mapping[str, Any]) -> None:
-        stored = read_provenance(self.directory)["identity"]
-        different = [key for key in identity if stored.get(key) != identity[key]]
-        if different:
-            details = ", ".join(f"{k} {stored.get(k)} there, {identity[k]} now" for k in different)
-            raise OutputError(
-                f"{self.directory} belongs to another run ({details}). Choose another output "
-                "directory (-o), or delete that one to start over."
-            )
 
     def _analyze(
         self,
@@ -272,6 +249,37 @@ class AnalysisRun:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         with (self.directory / LOG).open("a", encoding="utf-8") as log:
             log.write(f"{stamp} {line}\n")
+
+
+def claim(
+    directory: Path,
+    identity: Mapping[str, Any],
+    options: Mapping[str, Any],
+    sources: Mapping[str, str],
+) -> None:
+    """Take an empty directory for a run by writing its ``config.yaml``, or find it taken.
+
+    Raises
+    ------
+    OutputError
+        The directory holds something else, or a run of another identity.
+    """
+    if (directory / CONFIG).exists():
+        stored = read_provenance(directory)["identity"]
+        different = [key for key in identity if stored.get(key) != identity[key]]
+        if different:
+            details = ", ".join(f"{k} {stored.get(k)} there, {identity[k]} now" for k in different)
+            raise OutputError(
+                f"{directory} belongs to another run ({details}). Choose another output "
+                "directory (-o), or delete that one to start over."
+            )
+        return
+    if any(directory.iterdir()):
+        raise OutputError(
+            f"{directory} is not empty and holds no analysis; choose another output "
+            "directory (-o), or empty it."
+        )
+    write_config(directory, options, identity, sources=dict(sources))
 
 
 def snapshot_path(folder: Path, ordinal: int) -> Path:
