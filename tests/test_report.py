@@ -11,7 +11,7 @@ import pytest
 from ase_elf.analysis import analyze, settings_for
 from ase_elf.journal import Journal
 from ase_elf.report import plots
-from ase_elf.report.html import _script_json
+from ase_elf.report.html import script_json
 from ase_elf.report.results import write_results
 from ase_elf.report.snapshots import CAPACITY, Snapshot, stride_after
 from ase_elf.statistics import RunStatistics
@@ -57,7 +57,7 @@ def test_warnings_come_before_any_number(run):
 
 
 def test_json_in_the_page_cannot_end_its_element():
-    text = _script_json({"a": "</script><!--"})
+    text = script_json({"a": "</script><!--"})
     assert "<" not in text and ">" not in text
 
 

@@ -1,4 +1,4 @@
-"""`ase-elf analyze`: a trajectory to tables, plots and a report."""
+"""`ase-elf analyze`: a trajectory, or a collection of structures, to tables and a report."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from ase_elf.cli import options
 
 NOT_IN_CONFIG = ("output", "progress", "device", "report")
 """Options that do not change a number: a run may be continued with others."""
+
+OF_TRAJECTORIES = ("topology", "timestep", "elements", "isovalue", "bond", "r_max", "max_lag")
+"""Options that mean nothing for structures that do not follow each other."""
 
 
 @click.command(name="analyze", context_settings=options.CONTEXT)
@@ -31,15 +34,35 @@ NOT_IN_CONFIG = ("output", "progress", "device", "report")
 @options.together(options.domain, options.device, options.spacing, options.shape)
 @click.option("--batch", type=click.IntRange(min=1), help="Frames predicted together.")
 @click.option("--report/--no-report", default=True, help="Also plots and report.html.")
+@click.option(
+    "--screen/--trajectory", default=None,
+    help="Rank unrelated structures, or follow one substance in time. [default: rank folders, "
+    "databases, and files in which the atoms differ from frame to frame]",
+)  # fmt: skip
 @options.progress
 @options.config
 @click.pass_context
 def command(ctx: click.Context, trajectory: Path, output: Path | None, **given) -> None:
     """Analyse the ELF network along TRAJECTORY, any format of ASE or MDAnalysis.
 
-    Writes summary.json, frames.csv, bonds.csv, plots, report.html and config.yaml. Can be
-    killed at any moment: the same command goes on where it was.
+    Writes summary.json, frames.csv, bonds.csv, plots, report.html and config.yaml.
+
+    A folder of structure files, an ASE database or a file of mixed structures is ranked by the
+    networking value instead: screening.csv, screening.json, report.html and config.yaml.
+
+    Can be killed at any moment: the same command goes on where it was.
     """
+    from ase_elf.candidates import is_collection
+
+    screen = given.pop("screen")
+    if is_collection(trajectory) if screen is None else screen:
+        _screen(ctx, trajectory, output, given)
+    else:
+        _follow(ctx, trajectory, output, given)
+
+
+def _follow(ctx: click.Context, trajectory: Path, output: Path | None, given: dict) -> None:
+    """One substance in time."""
     from ase_elf.domains import domain_for, get_domain
     from ase_elf.run import AnalysisRun
 
@@ -48,7 +71,7 @@ def command(ctx: click.Context, trajectory: Path, output: Path | None, **given) 
         domain = get_domain(given["domain"])
     else:
         domain = domain_for(next(iter(source)).atoms.get_chemical_symbols())
-    directory = output or Path(f"{trajectory.name.split('.')[0]}-elf")
+    directory = _directory(trajectory, output)
     run = AnalysisRun(
         source,
         domain,
@@ -67,26 +90,64 @@ def command(ctx: click.Context, trajectory: Path, output: Path | None, **given) 
         options=options.resolved(ctx, *NOT_IN_CONFIG),
         sources=options.sources(ctx, *NOT_IN_CONFIG),
     )
-    _execute(run, given["progress"])
+    _execute(run, run.trajectory, given["progress"], "frame")
     click.echo(f"results in {directory / ('report.html' if given['report'] else 'summary.json')}")
 
 
-def _execute(run, shown: bool | None) -> None:
+def _screen(ctx: click.Context, path: Path, output: Path | None, given: dict) -> None:
+    """Structures of any kind, ranked."""
+    from ase_elf.candidates import Collection
+    from ase_elf.screening import Screener, ScreeningRun
+
+    chosen = options.sources(ctx)
+    useless = [name for name in OF_TRAJECTORIES if chosen.get(name, "default") != "default"]
+    if useless:
+        named = ", ".join("--" + name.replace("_", "-") for name in useless)
+        raise click.UsageError(
+            f"{named}: of no use for structures that are ranked one by one. Is {path} a "
+            "trajectory? Then add --trajectory."
+        )
+    directory = _directory(path, output)
+    leave_out = (*NOT_IN_CONFIG, *OF_TRAJECTORIES)
+    how = {name: given[name] for name in ("domain", "device", "spacing", "shape")}
+    run = ScreeningRun(
+        Collection(path, given["start"], given["stop"], given["step"]),
+        directory,
+        Screener(**how),
+        batch=given["batch"],
+        report=given["report"],
+        options=options.resolved(ctx, *leave_out),
+        sources=options.sources(ctx, *leave_out),
+    )
+    ranked = _execute(run, run.collection, given["progress"], "structure")
+    failed = sum(row.error is not None for row in ranked)
+    if failed:
+        click.echo(f"warning: {failed} of {len(ranked)} structures could not be analysed", err=True)
+    click.echo(f"ranking in {directory / ('report.html' if given['report'] else 'screening.csv')}")
+    if failed == len(ranked):
+        raise SystemExit(1)
+
+
+def _directory(path: Path, output: Path | None) -> Path:
+    return output or Path(f"{path.resolve().name.split('.')[0]}-elf")
+
+
+def _execute(run, source, shown: bool | None, unit: str):
     """Run with a progress bar on stderr: on a terminal, or when asked for."""
     import sys
 
     from tqdm import tqdm
 
     show = sys.stderr.isatty() if shown is None else shown
-    total = run.trajectory.count() if show else None
-    with tqdm(total=total, unit="frame", disable=not show, file=sys.stderr) as bar:
+    total = source.count() if show else None
+    with tqdm(total=total, unit=unit, disable=not show, file=sys.stderr) as bar:
 
         def advance(done: int) -> None:
             if show and bar.n == 0 and bar.last_print_n == 0 and done:
                 bar.initial = done
             bar.update(done - bar.n)
 
-        run.execute(advance)
+        return run.execute(advance)
 
 
 def _bonds(texts: tuple[str, ...]) -> dict[tuple[str, str], float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +19,7 @@ from ase_elf.report.results import DEFINITIONS
 from ase_elf.report.tables import bond_rows
 
 if TYPE_CHECKING:
+    from ase_elf.domains import Domain
     from ase_elf.report.results import RunResults
     from ase_elf.report.snapshots import Snapshot
 
@@ -89,6 +91,7 @@ def write_report(
     page = Template(files("ase_elf.report").joinpath("page.html").read_text(encoding="utf-8"))
     text = page.substitute(
         title=escape(_title(results)),
+        style=style(),
         facts=_facts(results),
         warnings=_warnings(results),
         averages=_averages(results),
@@ -96,11 +99,15 @@ def write_report(
         figures="".join(_figure(plots, *figure) for figure in FIGURES),
         view=_view(results, snapshots),
         bonds=_bond_tables(results),
-        cite=_cite(results),
+        cite=cite([results.domain]),
         version=escape(__version__),
-        plotly=_plotly() if snapshots else "",
-        network=_script_json(
-            network_view.figure(snapshots, results.bonds, results.settings.isovalue)
+        plotly=plotly_js() if snapshots else "",
+        network=script_json(
+            network_view.figure(
+                snapshots,
+                {number: frame.bonds for number, frame in results.bonds.items()},
+                [results.settings.isovalue] * len(snapshots),
+            )
         ),
     )
     path.write_text(text, encoding="utf-8")
@@ -109,6 +116,27 @@ def write_report(
 def _title(results: RunResults) -> str:
     formula = "".join(f"{symbol}{n}" for symbol, n in results.composition.items())
     return f"ELF network of {formula}, {results.n} frames"
+
+
+def style() -> str:
+    """The style sheet of every page."""
+    return files("ase_elf.report").joinpath("style.css").read_text(encoding="utf-8")
+
+
+def facts_of(facts: Mapping[str, str]) -> str:
+    """The boxes under the title."""
+    return "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        for name, value in facts.items()
+    )
+
+
+def warnings_of(lines: Sequence[str], fine: str) -> str:
+    """The box that is read first, or a line that says all is well."""
+    if not lines:
+        return f'<p class="fine">{escape(fine)}</p>'
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f'<section class="warnings"><h2>Read this first</h2><ul>{items}</ul></section>'
 
 
 def _facts(results: RunResults) -> str:
@@ -123,18 +151,12 @@ def _facts(results: RunResults) -> str:
     )
     facts["domain pack"] = results.domain.name
     facts["φ"] = str(results.averages["elf_phi"])
-    return "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
-        for name, value in facts.items()
-    )
+    return facts_of(facts)
 
 
 def _warnings(results: RunResults) -> str:
-    lines = results.warnings()
-    if not lines:
-        return '<p class="fine">All frames lie within the trained range of the domain pack.</p>'
-    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    return f'<section class="warnings"><h2>Read this first</h2><ul>{items}</ul></section>'
+    fine = "All frames lie within the trained range of the domain pack."
+    return warnings_of(results.warnings(), fine)
 
 
 def _averages(results: RunResults) -> str:
@@ -169,10 +191,15 @@ def _lifetime(results: RunResults) -> str:
 
 
 def _figure(folder: Path, name: str, title: str, text: str) -> str:
-    svg = base64.b64encode((folder / f"{name}.svg").read_bytes()).decode()
+    return embedded(name, (folder / f"{name}.svg").read_bytes(), title, text)
+
+
+def embedded(name: str, svg: bytes, title: str, text: str) -> str:
+    """A figure that is part of the page, with its explanation."""
+    data = base64.b64encode(svg).decode()
     return (
         f'<figure id="{name}"><h3>{escape(title)}</h3>'
-        f'<img alt="{escape(title)}" src="data:image/svg+xml;base64,{svg}">'
+        f'<img alt="{escape(title)}" src="data:image/svg+xml;base64,{data}">'
         f"<figcaption>{escape(text)}</figcaption></figure>"
     )
 
@@ -206,27 +233,29 @@ def _bond_tables(results: RunResults) -> str:
     return "".join(parts)
 
 
-def _cite(results: RunResults) -> str:
+def cite(domains: Sequence[Domain], topics: Sequence[tuple[str, str, str]] = CITE) -> str:
+    """What to cite, with the weights of every pack that took part."""
     items = [f"<li>ase_elf {escape(__version__)}, see CITATION.cff of the package</li>"]
-    for what, reference, doi in CITE:
+    for what, reference, doi in topics:
         link = f' <a href="https://doi.org/{doi}">doi:{doi}</a>' if doi else ""
         items.append(f"<li>{escape(what)}: {escape(reference)}{link}</li>")
-    digest = results.domain.card["weights"]["sha256"]
-    items.append(
-        f"<li>Domain pack {escape(results.domain.name)}, weights SHA-256 "
-        f"<code>{escape(digest)}</code>; `ase-elf info` prints its model card</li>"
-    )
+    for domain in domains:
+        digest = domain.card["weights"]["sha256"]
+        items.append(
+            f"<li>Domain pack {escape(domain.name)}, weights SHA-256 <code>{escape(digest)}</code>; "
+            f"<code>ase-elf info {escape(domain.name)}</code> prints its model card</li>"
+        )
     return f"<ul>{''.join(items)}</ul>"
 
 
-def _plotly() -> str:
+def plotly_js() -> str:
     """plotly.js, from the installed package."""
     from plotly.offline import get_plotlyjs
 
     return f"<script>{get_plotlyjs()}</script>"
 
 
-def _script_json(content: dict) -> str:
+def script_json(content: dict) -> str:
     """JSON that cannot end the script element it stands in."""
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from ase_elf.report.snapshots import Snapshot
-    from ase_elf.statistics import FrameResult
 
 SCALE = [[0.0, "#d9dee4"], [0.4, "#86a8cc"], [0.7, "#c98a3d"], [1.0, "#c8502d"]]
 """ELF from 0 to 1."""
@@ -22,29 +22,40 @@ PER_FRAME = 6
 """Traces of one frame: what the slider switches."""
 
 
-def figure(snapshots: list[Snapshot], frames: dict[int, FrameResult], isovalue: float) -> dict:
-    """Data and layout for ``Plotly.newPlot``; only the first frame is visible.
+def figure(
+    snapshots: Sequence[Snapshot],
+    bonds: Mapping[int, Mapping[str, np.ndarray]],
+    isovalues: Sequence[float],
+    labels: Sequence[str] | None = None,
+) -> dict:
+    """Data and layout for ``Plotly.newPlot``; only the first snapshot is visible.
 
     Parameters
     ----------
-    snapshots : list of Snapshot
-    frames : dict
-        Frame number to its result, whose bond table is drawn.
-    isovalue : float
-        Of the surface.
+    snapshots : sequence of Snapshot
+    bonds : mapping
+        Frame number to the columns of its bond table: i, j, length, elf_mid, elf_min, and
+        the lattice cell of j, S1, S2, S3, where it is known.
+    isovalues : sequence of float
+        Of the surface, for each snapshot.
+    labels : sequence of str, optional
+        What the slider says; by default frame and time.
     """
     data = [
         trace | {"visible": k == 0}
-        for k, snapshot in enumerate(snapshots)
-        for trace in _traces(snapshot, frames.get(snapshot.frame), isovalue)
+        for k, (snapshot, isovalue) in enumerate(zip(snapshots, isovalues, strict=True))
+        for trace in _traces(snapshot, bonds.get(snapshot.frame), isovalue)
     ]
-    return {"data": data, "layout": _layout(snapshots), "config": {"displaylogo": False}}
+    layout = _layout(labels or [label(snapshot) for snapshot in snapshots])
+    return {"data": data, "layout": layout, "config": {"displaylogo": False}}
 
 
-def _traces(snapshot: Snapshot, frame: FrameResult | None, isovalue: float) -> list[dict]:
+def _traces(
+    snapshot: Snapshot, bonds: Mapping[str, np.ndarray] | None, isovalue: float
+) -> list[dict]:
     return [
         _surface(snapshot, isovalue),
-        _bonds(snapshot, frame),
+        _bonds(snapshot, bonds),
         _atoms(snapshot),
         _passes(snapshot),
         _cell(snapshot),
@@ -96,21 +107,19 @@ def _atoms(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _bonds(snapshot: Snapshot, frame: FrameResult | None) -> dict[str, Any]:
+def _bonds(snapshot: Snapshot, bonds: Mapping[str, np.ndarray] | None) -> dict[str, Any]:
     """Bonds as segments colored by the lowest ELF along them, from i to the image of j."""
-    if frame is None or not len(frame.bonds["i"]):
+    if bonds is None or not len(bonds["i"]):
         return _nothing() | {"name": "bonds (none)"}
-    from ase.geometry import find_mic
-
-    start = snapshot.positions[frame.bonds["i"]]
-    vector, _ = find_mic(snapshot.positions[frame.bonds["j"]] - start, snapshot.cell)
+    start = snapshot.positions[bonds["i"]]
+    vector = _vectors(snapshot, bonds)
     gap = np.full_like(start, np.nan)
     line = np.stack([start, start + vector, gap], axis=1).reshape(-1, 3)
-    elf = np.repeat(frame.bonds["elf_min"], 3)
+    elf = np.repeat(bonds["elf_min"], 3)
     text = [
         f"{i}-{j}  {length:.3f} Å, ELF {mid:.3f} half way, ≥ {low:.3f}"
         for i, j, length, mid, low in zip(
-            *(frame.bonds[n] for n in ("i", "j", "length", "elf_mid", "elf_min")), strict=True
+            *(bonds[n] for n in ("i", "j", "length", "elf_mid", "elf_min")), strict=True
         )
     ]
     return {
@@ -133,6 +142,16 @@ def _bonds(snapshot: Snapshot, frame: FrameResult | None) -> dict[str, Any]:
         "text": [label for label in text for _ in range(3)],
         "hoverinfo": "text",
     }
+
+
+def _vectors(snapshot: Snapshot, bonds: Mapping[str, np.ndarray]) -> np.ndarray:
+    """From i to the bonded image of j, Å; the nearest one where the table does not say which."""
+    apart = snapshot.positions[bonds["j"]] - snapshot.positions[bonds["i"]]
+    if "S1" in bonds:
+        return apart + np.stack([bonds[n] for n in ("S1", "S2", "S3")], axis=1) @ snapshot.cell
+    from ase.geometry import find_mic
+
+    return find_mic(apart, snapshot.cell)[0]
 
 
 def _passes(snapshot: Snapshot) -> dict[str, Any]:
@@ -180,15 +199,15 @@ def _nothing() -> dict[str, Any]:
     return {"type": "scatter3d", "x": [None], "y": [None], "z": [None], "showlegend": False}
 
 
-def _layout(snapshots: list[Snapshot]) -> dict[str, Any]:
-    n = len(snapshots)
+def _layout(labels: Sequence[str]) -> dict[str, Any]:
+    n = len(labels)
     steps = [
         {
-            "label": label(snapshot),
+            "label": text,
             "method": "restyle",
             "args": ["visible", [k == shown for k in range(n) for _ in range(PER_FRAME)]],
         }
-        for shown, snapshot in enumerate(snapshots)
+        for shown, text in enumerate(labels)
     ]
     axis = {"showbackground": False, "gridcolor": "#e6e9ed", "zeroline": False}
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,11 +62,19 @@ def new_axis(ax: Axes | None, size: tuple[float, float] = (6.0, 3.4)) -> Axes:
 
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write PNG and SVG; the same figure gives the same bytes."""
-    png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
+    png, vector = stem.with_suffix(".png"), stem.with_suffix(".svg")
     figure.savefig(png, metadata={"Software": None})
     figure.set_layout_engine("none")  # laid out by now; once more would take as long again
-    figure.savefig(svg, metadata={"Date": None})
-    return [png, svg]
+    vector.write_bytes(svg(figure))
+    return [png, vector]
+
+
+def svg(figure: Figure) -> bytes:
+    """The figure as SVG; the same figure gives the same bytes."""
+    stream = BytesIO()
+    with style():
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+    return stream.getvalue()
 
 
 def plot_series(

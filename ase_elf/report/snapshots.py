@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ase_elf.errors import FormatError
 from ase_elf.formats import replacing
+from ase_elf.formats.npz import read_arrays
 
 if TYPE_CHECKING:
     from ase_elf.grid import ELFGrid
@@ -71,9 +73,15 @@ class Snapshot:
 
     @classmethod
     def read(cls, path: Path) -> Snapshot:
-        with np.load(path) as stored:
+        """The snapshot in a file; :class:`FormatError` where there is none."""
+        try:
+            with path.open("rb") as stream:
+                stored = read_arrays(stream)
             arrays = {name: stored[name] for name in cls.__dataclass_fields__}
-        return cls(**arrays | {"frame": int(arrays["frame"]), "time_fs": float(arrays["time_fs"])})
+            scalars = {"frame": int(arrays["frame"]), "time_fs": float(arrays["time_fs"])}
+        except (KeyError, TypeError, ValueError) as error:
+            raise FormatError(f"{path} is no snapshot ({error}); remove it.") from error
+        return cls(**arrays | scalars)
 
 
 def stride_after(n: int, capacity: int = CAPACITY) -> int:

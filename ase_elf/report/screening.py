@@ -1,0 +1,299 @@
+"""screening.csv, screening.json and report.html of a screening."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ase_elf import __version__
+from ase_elf.formats import replacing
+from ase_elf.report import network_view, plots
+from ase_elf.report.html import (
+    CITE,
+    cite,
+    embedded,
+    facts_of,
+    plotly_js,
+    script_json,
+    style,
+    warnings_of,
+)
+from ase_elf.report.snapshots import Snapshot
+from ase_elf.report.tables import number, write_json
+from ase_elf.screening import VALUES, Screened
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ase_elf.screening import Screener, ScreeningRun
+
+COLUMNS = (
+    "rank", "name", "formula", "n_atoms", *VALUES, "elf_outside", "reasons_outside", "domain",
+    "error",
+)  # fmt: skip
+"""Columns of ``screening.csv``. Lengths in Å, r_s in bohr; empty = undefined."""
+
+MOST_ROWS = 500
+"""Rows of the table in the page; all of them are in ``screening.csv``."""
+
+BEST = 8
+"""Structures in the 3D view."""
+
+
+def write_screening(
+    directory: Path,
+    ranked: Sequence[Screened],
+    run: ScreeningRun,
+    *,
+    failure: Exception | None = None,
+) -> None:
+    """Write tables and, where the run wants one, the report.
+
+    Parameters
+    ----------
+    directory : Path
+    ranked : sequence of Screened
+        As :func:`ase_elf.screening.rank` orders them.
+    run : ScreeningRun
+        Gives the structures of the 3D view, which are predicted once more.
+    failure : Exception, optional
+        What stopped the run before its end.
+    """
+    with replacing(directory / "screening.csv") as part:
+        write_table(part, ranked)
+    if run.report:
+        with replacing(directory / "report.html") as part:
+            part.write_text(_page(ranked, run, failure), encoding="utf-8")
+    with replacing(directory / "screening.json") as part:
+        write_json(part, _summary(ranked, failure))
+
+
+def write_table(path: Path, ranked: Sequence[Screened]) -> None:
+    """The ranking as CSV; structures that were not analysed have no rank."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for record in _records(ranked):
+            values = {k: number(v) if isinstance(v, float) else v for k, v in record.items()}
+            writer.writerow(values)
+
+
+def _records(ranked: Sequence[Screened]):
+    for place, row in enumerate(ranked, 1):
+        good = row.error is None
+        yield {
+            "rank": place if good else "",
+            "name": row.name,
+            "formula": row.formula,
+            "n_atoms": row.n_atoms or "",
+            **{name: row.values.get(name, math.nan) for name in VALUES},
+            "elf_outside": int(bool(row.outside)) if good else "",
+            "reasons_outside": "; ".join(row.outside),
+            "domain": row.domain,
+            "error": row.error or "",
+        }
+
+
+def _summary(ranked: Sequence[Screened], failure: Exception | None) -> dict:
+    empty = {"": None}
+    return {
+        "status": "stopped" if failure else "complete",
+        "stopped_by": None if failure is None else str(failure),
+        "structures": len(ranked),
+        "failed": sum(row.error is not None for row in ranked),
+        "out_of_domain": sum(bool(row.outside) for row in ranked),
+        "warnings": _warnings(ranked, failure),
+        "ase_elf": __version__,
+        "ranking": [
+            {key: empty.get(value, value) if isinstance(value, str) else value
+             for key, value in record.items()}
+            for record in _records(ranked)
+        ],
+    }  # fmt: skip
+
+
+def _warnings(ranked: Sequence[Screened], failure: Exception | None) -> list[str]:
+    out = []
+    if failure is not None:
+        out.append(f"The screening stopped early, after {len(ranked)} structures: {failure}")
+    outside = [row for row in ranked if row.outside]
+    if outside:
+        kinds = sorted({reason.split(" = ")[0] for row in outside for reason in row.outside})
+        out.append(
+            f"{len(outside)} of {len(ranked)} structures lie outside the range the domain pack was "
+            f"trained on ({', '.join(kinds)}): the model extrapolates there, and its stated "
+            "uncertainty need not cover the error."
+        )
+    failed = sum(row.error is not None for row in ranked)
+    if failed:
+        out.append(f"{failed} of {len(ranked)} could not be analysed; the reasons are listed below.")
+    return out
+
+
+def _page(ranked: Sequence[Screened], run: ScreeningRun, failure: Exception | None) -> str:
+    good = [row for row in ranked if row.error is None]
+    view = _view(good[:BEST], run.screener, run.structures({row.name for row in good[:BEST]}))
+    packs = {row.domain for row in good}
+    page = Template(files("ase_elf.report").joinpath("screening.html").read_text(encoding="utf-8"))
+    return page.substitute(
+        title=escape(f"ELF networks of {len(good)} structures, ranked"),
+        style=style(),
+        facts=facts_of(_facts(ranked, good, run)),
+        warnings=warnings_of(
+            _warnings(ranked, failure), "All structures lie within the trained range."
+        ),
+        view=_view_text(len(view["layout"]["sliders"][0]["steps"])) if good else "",
+        figures="".join(_figures(good)) if good else "",
+        shown=f"The first {MOST_ROWS} are shown." if len(good) > MOST_ROWS else "",
+        table=_table(good[:MOST_ROWS]),
+        failed=_failed([row for row in ranked if row.error is not None]),
+        cite=cite([run.screener.pack_named(name) for name in sorted(packs)], CITE[:3] + CITE[4:]),
+        version=escape(__version__),
+        plotly=plotly_js() if good else "",
+        network=script_json(view),
+    )
+
+
+def _facts(ranked: Sequence[Screened], good: Sequence[Screened], run: ScreeningRun) -> dict:
+    facts = {"from": Path(run.collection.path).resolve().name, "structures": f"{len(ranked)}"}
+    facts["not analysed"] = f"{len(ranked) - len(good)}"
+    facts["outside the trained range"] = f"{sum(bool(row.outside) for row in good)}"
+    if good:
+        atoms = [row.n_atoms for row in good]
+        facts["atoms in a cell"] = f"{min(atoms)} to {max(atoms)}"
+        facts["domain pack"] = ", ".join(sorted({row.domain for row in good}))
+        facts["highest φ"] = f"{good[0].values['elf_phi']:.3f}, {good[0].name}"
+    return facts
+
+
+def _view(best: Sequence[Screened], screener: Screener, structures: dict) -> dict:
+    """The first of the ranking in 3D, each with the surface on which it is just connected."""
+    from ase_elf.ruler import measure_bonds
+    from ase_elf.topology import networking
+
+    snapshots, bonds, isovalues, labels = [], {}, [], []
+    for place, row in enumerate(best, 1):
+        atoms = structures[row.name].copy()
+        atoms.wrap()  # lattice cells of the bond table count from here
+        pack = screener.pack_named(row.domain)
+        grid = screener.grids([atoms], [pack])[0]
+        if isinstance(grid, MemoryError):
+            continue
+        snapshots.append(Snapshot.of(place, math.nan, grid, networking(grid)))
+        table = measure_bonds(atoms, grid, cutoffs=pack.bonds)
+        bonds[place] = {name: table[name] for name in table.columns}
+        isovalues.append(row.values["elf_phi"])
+        labels.append(f"{place}. {row.name}  φ = {row.values['elf_phi']:.3f}")
+    return network_view.figure(snapshots, bonds, isovalues, labels)
+
+
+def _view_text(n: int) -> str:
+    return (
+        f"<h2>The first {n} in 3D</h2><p>Surface of ELF = φ, on which each becomes one network; "
+        "nuclei; bonds colored by the lowest ELF along them. Drag to turn, scroll to zoom, click "
+        "the legend to hide, move the slider for the next.</p>"
+        '<div id="network" class="network"></div>'
+    )
+
+
+def _figures(good: Sequence[Screened]):
+    drawn = (
+        ("density", plot_density, "φ against density",
+         "r_s is the radius of the sphere an atom has for itself. Bars are one standard deviation; "
+         "open symbols lie outside the trained range."),
+        ("molecularity", plot_molecularity, "φ against φ*",
+         "On the line all links are alike; below it hydrogen forms units that are linked weakly."),
+    )  # fmt: skip
+    for name, plot, title, text in drawn:
+        yield embedded(name, plots.svg(plots.draw(plot, good)), title, text)
+
+
+def plot_density(rows: Sequence[Screened], ax: Axes | None = None) -> Axes:
+    """φ with its uncertainty against r_s, one symbol per structure."""
+    ax = _scatter(rows, "r_s_bohr", ax, error="elf_phi_uncertainty")
+    ax.set(xlabel="r_s / bohr", ylabel="networking value φ")
+    return ax
+
+
+def plot_molecularity(rows: Sequence[Screened], ax: Axes | None = None) -> Axes:
+    """φ against φ*, with the line on which they are equal."""
+    ax = _scatter(rows, "elf_phi_star", ax)
+    low = min((row.values["elf_phi"] for row in rows), default=0.0)
+    ax.plot([low, 1], [low, 1], color="#9aa4ae", lw=0.8, zorder=0)
+    ax.set(xlabel="molecularity index φ*", ylabel="networking value φ")
+    return ax
+
+
+def _scatter(
+    rows: Sequence[Screened], x_name: str, ax: Axes | None, *, error: str | None = None
+) -> Axes:
+    with plots.style():
+        ax = plots.new_axis(ax, (5.4, 3.8))
+        for inside in (True, False):
+            chosen = [row.values for row in rows if bool(row.outside) is not inside]
+            x = np.array([values[x_name] for values in chosen])
+            y = np.array([values["elf_phi"] for values in chosen])
+            color = plots.COLORS[0 if inside else 1]
+            if error is not None and len(chosen):
+                bars = [values[error] for values in chosen]
+                ax.errorbar(x, y, bars, fmt="none", ecolor=color, alpha=0.25, lw=0.8)
+            ax.scatter(
+                x, y, s=9 if inside else 12, linewidths=0.8, edgecolors=color,
+                facecolors=color if inside else "none",
+                label=f"{'within' if inside else 'outside'} the trained range ({len(chosen)})",
+            )  # fmt: skip
+        ax.legend(fontsize=8)
+    return ax
+
+
+def _table(rows: Sequence[Screened]) -> str:
+    if not rows:
+        return "<p>Nothing could be analysed.</p>"
+    lines = []
+    for place, row in enumerate(rows, 1):
+        v = row.values
+        cells = [
+            str(place), row.name, row.formula, str(row.n_atoms),
+            _with_error(v["elf_phi"], v["elf_phi_uncertainty"]),
+            _with_error(v["elf_phi_star"], v["elf_phi_star_uncertainty"]),
+            _plain(v["elf_phi1"]), _plain(v["elf_phi2"]), _plain(v["r_s_bohr"]),
+            "; ".join(row.outside) or "within",
+        ]  # fmt: skip
+        mark = ' class="outside"' if row.outside else ""
+        lines.append(f"<tr{mark}>" + "".join(f"<td>{escape(c)}</td>" for c in cells) + "</tr>")
+    head = "".join(
+        f"<th>{name}</th>"
+        for name in ("", "structure", "formula", "atoms", "φ", "φ*", "φ₁", "φ₂", "r_s / bohr",
+                     "trained range")
+    )  # fmt: skip
+    return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
+
+
+def _failed(rows: Sequence[Screened]) -> str:
+    if not rows:
+        return ""
+    lines = "".join(
+        f"<tr><td>{escape(row.name)}</td><td>{escape(row.formula)}</td>"
+        f"<td>{escape(row.error or '')}</td></tr>"
+        for row in rows[:MOST_ROWS]
+    )
+    return (
+        f"<h2>Not analysed</h2><table><tr><th>structure</th><th>formula</th><th>reason</th></tr>"
+        f"{lines}</table>"
+    )
+
+
+def _plain(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3f}"
+
+
+def _with_error(value: float, error: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3f} ± {error:.3f}"

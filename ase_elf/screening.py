@@ -1,0 +1,339 @@
+"""Screening: many unrelated structures, ranked by what their ELF connects."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ase_elf import __version__, domains
+from ase_elf.analysis import geometry_digest
+from ase_elf.batching import predict_in_memory
+from ase_elf.candidates import Candidate, Collection
+from ase_elf.errors import ElfError, FormatError, OutputError
+from ase_elf.grid import ELFGrid, fast_shape
+from ase_elf.journal import Journal
+from ase_elf.run import JOURNAL, claim
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from ase_elf.domains import Domain
+
+MOST_TOGETHER = 32
+"""Structures predicted together, if they hold fewer than ``MOST_ATOMS`` atoms."""
+
+MOST_ATOMS = 1024
+
+VALUES = (
+    "elf_phi",
+    "elf_phi_uncertainty",
+    "elf_phi_star",
+    "elf_phi_star_uncertainty",
+    "elf_phi1",
+    "elf_phi2",
+    "elf_mean",
+    "elf_sigma",
+    "r_s_bohr",
+    "shortest_distance",
+)
+"""Numbers of a screened structure, in the order of their columns; see docs/statistics.md."""
+
+
+@dataclass(frozen=True)
+class Screened:
+    """What a screening says about one structure.
+
+    Parameters
+    ----------
+    name : str
+        Where the structure is from; see :class:`~ase_elf.candidates.Candidate`.
+    formula : str
+    n_atoms : int
+    domain : str
+        Domain pack that predicted it.
+    values : dict of str to float
+        ``VALUES``; empty where it was not analysed.
+    outside : tuple of str
+        Why it lies outside the trained range; empty when it is inside.
+    error : str or None
+        Why it was not analysed.
+    geometry : int
+        CRC-32 of elements, cell and positions; 0 for what could not be read.
+    """
+
+    name: str
+    formula: str = ""
+    n_atoms: int = 0
+    domain: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)
+    outside: tuple[str, ...] = ()
+    error: str | None = None
+    geometry: int = 0
+
+    def to_json(self) -> str:
+        values = {k: None if math.isnan(v) else v for k, v in self.values.items()}
+        return json.dumps(asdict(self) | {"values": values}, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Screened:
+        raw = json.loads(text)
+        raw["values"] = {k: math.nan if v is None else v for k, v in raw["values"].items()}
+        return cls(**raw | {"outside": tuple(raw["outside"])})
+
+
+def rank(screened: Iterable[Screened]) -> list[Screened]:
+    """By descending φ; of equals the better connected pairs, then the name. Failures last."""
+
+    def key(row: Screened) -> tuple:
+        if row.error is not None:
+            return (1, 0.0, 0.0, row.name)
+        phi, star = (row.values[name] for name in ("elf_phi", "elf_phi_star"))
+        return (0, -phi, 0.0 if math.isnan(star) else -star, row.name)
+
+    return sorted(screened, key=key)
+
+
+@dataclass(frozen=True)
+class Screener:
+    """Predicts structures of any size and composition together, and reads their networks.
+
+    Parameters
+    ----------
+    domain : str, optional
+        Domain pack for all; by default each structure's own.
+    device : str, optional
+    spacing : float, optional
+        Å; by default that of the domain pack.
+    shape : tuple of int, optional
+        Grid for all, instead of ``spacing``.
+    """
+
+    domain: str | None = None
+    device: str | None = None
+    spacing: float | None = None
+    shape: tuple[int, int, int] | None = None
+
+    def pack_for(self, atoms: Atoms) -> Domain:
+        """The pack that is to predict ``atoms``; :class:`ElfError` where none can."""
+        pack = domains.get_domain(self.domain) if self.domain else domains.domain_for(atoms.symbols)
+        pack.check(atoms)
+        return pack
+
+    def pack_named(self, name: str) -> Domain:
+        """The pack called ``name``, as a row of the table names it."""
+        return domains.get_domain(name)
+
+    def grids(self, structures: list[Atoms], packs: list[Domain]) -> list[ELFGrid | MemoryError]:
+        """The ELF of each, of one pack together; or the error where it does not fit."""
+        found: dict[int, ELFGrid | MemoryError] = {}
+        for name in sorted({pack.name for pack in packs}):
+            members = [k for k, pack in enumerate(packs) if pack.name == name]
+            pack = packs[members[0]]
+            model = pack.load(device=self.device)
+            for k, prediction in zip(members, self._predict(model, pack, structures, members)):
+                if isinstance(prediction, MemoryError):
+                    found[k] = prediction
+                    continue
+                reasons = pack.outside(structures[k])
+                info = {"domain": name, "out_of_domain": reasons}
+                found[k] = ELFGrid(prediction.values, structures[k], info, prediction.sigma)
+        return [found[k] for k in range(len(structures))]
+
+    def _predict(self, model: Any, pack: Domain, structures: list[Atoms], members: list[int]):
+        chosen = [structures[k] for k in members]
+        shapes = [
+            self.shape or fast_shape(a.cell[:], self.spacing or pack.spacing) for a in chosen
+        ]
+        try:
+            return predict_in_memory(model, chosen, shapes)
+        except MemoryError as error:
+            if len(chosen) == 1:
+                return [error]
+            return [p for k in members for p in self._predict(model, pack, structures, [k])]
+
+    def screen(self, candidates: Iterable[Candidate], batch: int = MOST_TOGETHER) -> Iterator[list[Screened]]:
+        """A row for every candidate, in order, one batch at a time.
+
+        What is wrong with one of them is in its row and stops nothing.
+        """
+        for group in _grouped(candidates, batch):
+            rows: list[Screened | None] = [None] * len(group)
+            good: list[tuple[int, Atoms, Domain]] = []
+            for k, candidate in enumerate(group):
+                if candidate.atoms is None:
+                    rows[k] = Screened(candidate.name, error=candidate.error)
+                    continue
+                try:
+                    good.append((k, candidate.atoms, self.pack_for(candidate.atoms)))
+                except ElfError as error:
+                    rows[k] = _row(candidate, error=str(error))
+            grids = self.grids([a for _, a, _ in good], [pack for _, _, pack in good])
+            for (k, _, pack), grid in zip(good, grids, strict=True):
+                rows[k] = _measured(group[k], grid, pack)
+            yield [row for row in rows if row is not None]
+
+
+def _grouped(candidates: Iterable[Candidate], batch: int) -> Iterator[list[Candidate]]:
+    group: list[Candidate] = []
+    atoms = 0
+    for candidate in candidates:
+        n = 0 if candidate.atoms is None else len(candidate.atoms)
+        if group and (len(group) == batch or atoms + n > MOST_ATOMS):
+            yield group
+            group, atoms = [], 0
+        group.append(candidate)
+        atoms += n
+    if group:
+        yield group
+
+
+def _row(candidate: Candidate, **more: Any) -> Screened:
+    atoms = candidate.atoms
+    return Screened(
+        candidate.name,
+        formula=atoms.get_chemical_formula(),
+        n_atoms=len(atoms),
+        geometry=geometry_digest(atoms),
+        **more,
+    )
+
+
+def _measured(candidate: Candidate, grid: ELFGrid | MemoryError, pack: Domain) -> Screened:
+    from ase_elf.topology import networking
+
+    if isinstance(grid, MemoryError):
+        return _row(candidate, error=str(grid), domain=pack.name)
+    try:
+        network = networking(grid)
+        found = {
+            "elf_phi": network.phi,
+            "elf_phi_uncertainty": network.uncertainty,
+            "elf_phi_star": network.phi_star,
+            "elf_phi_star_uncertainty": network.uncertainties.get("phi_star", math.nan),
+            "elf_phi1": network.phi1,
+            "elf_phi2": network.phi2,
+            "elf_mean": grid.values.mean(dtype=float),
+            "elf_sigma": math.nan
+            if grid.sigma is None
+            else np.sqrt(np.mean(np.square(grid.sigma, dtype=float))),
+            **domains.describe(grid.atoms),
+        }
+    except ElfError as error:
+        return _row(candidate, error=str(error), domain=pack.name)
+    return _row(
+        candidate,
+        domain=pack.name,
+        values={name: float(found[name]) for name in VALUES},
+        outside=tuple(grid.info["out_of_domain"]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ScreeningRun:
+    """A collection, an output directory, and a table that survives a kill.
+
+    Parameters
+    ----------
+    collection : Collection
+    directory : Path
+        Created; must be empty or belong to this very screening.
+    screener : Screener
+    batch : int, optional
+        Structures predicted together.
+    report : bool
+        Also make ``report.html``.
+    options, sources : mapping
+        Written to ``config.yaml``, so that the run can be repeated from it.
+    """
+
+    collection: Collection
+    directory: Path
+    screener: Screener = field(default_factory=Screener)
+    batch: int | None = None
+    report: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def execute(self, progress: Callable[[int], None] | None = None) -> list[Screened]:
+        """Screen what is not yet screened, write all results, and return the ranked rows.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called with the number of structures done so far, once per batch.
+
+        Raises
+        ------
+        OutputError
+            When the directory belongs to another run, or another process writes to it.
+        FormatError
+            When the collection holds nothing, or a database breaks off.
+        """
+        from ase_elf.report.screening import write_screening
+
+        next(iter(self.collection))
+        self.directory.mkdir(parents=True, exist_ok=True)
+        claim(self.directory, self._identity(), self.options, self.sources)
+        with Journal(self.directory / JOURNAL, Screened) as journal:
+            done = len(journal)
+            journal.keep(done)
+            report = progress or (lambda _: None)
+            report(done)
+            failure = None
+            try:
+                left = self._after(journal, done)
+                for rows in self.screener.screen(left, self.batch or MOST_TOGETHER):
+                    journal.append(rows)
+                    done += len(rows)
+                    report(done)
+            except FormatError as error:
+                failure = error
+            ranked = rank(journal)
+            write_screening(self.directory, ranked, self, failure=failure)
+        if failure is not None:
+            raise failure
+        return ranked
+
+    def structures(self, names: set[str]) -> dict[str, Atoms]:
+        """Structures of the collection by name, read again."""
+        return {c.name: c.atoms for c in self.collection if c.name in names}
+
+    def _after(self, journal: Journal, done: int) -> Iterator[Candidate]:
+        """Candidates that have no row yet; those that have must be the same still."""
+        rows = iter(journal) if done else iter(())
+        for ordinal, candidate in enumerate(self.collection):
+            if ordinal >= done:
+                yield candidate
+                continue
+            row = next(rows)
+            now = geometry_digest(candidate.atoms) if candidate.atoms is not None else 0
+            if (row.name, row.geometry) != (candidate.name, now):
+                raise OutputError(
+                    f"structure {ordinal} of {self.collection.path} is {candidate.name}, not "
+                    f"{row.name} as screened in {self.directory}, or was changed. Choose another "
+                    "output directory (-o)."
+                )
+
+    def _identity(self) -> dict[str, Any]:
+        source, how = self.collection, self.screener
+        return {
+            "collection": Path(source.path).name,
+            "start": source.start,
+            "stop": source.stop,
+            "step": source.step,
+            "domain": how.domain,
+            "weights": {
+                name: pack.card["weights"]["sha256"]
+                for name, pack in domains.installed().items()
+                if how.domain in (None, name)
+            },
+            "spacing": how.spacing,
+            "shape": list(how.shape or ()),
+            "ase_elf": __version__,
+        }
