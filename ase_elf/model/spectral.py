@@ -22,6 +22,9 @@ from ase_elf.model.network import Reading
 TABLE_STEP = 0.02
 """1/bohr. Knots of the tables over |G|; cubic splines between them are good to 1e-8."""
 
+TABLE_LENGTH = 8.0
+"""1/bohr. Tables reach to a multiple of it."""
+
 
 @lru_cache(maxsize=8)
 def _radial_tables(n_radial: int, degree: int, cutoff: float, q_max: float) -> CubicSpline:
@@ -64,10 +67,10 @@ class Waves:
         integers = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
         g = integers @ (2 * np.pi * np.linalg.inv(cell).T)
         length = np.linalg.norm(g, axis=1)
-        # Rounding up keeps one table for all cells of a variable-cell run.
-        table = _radial_tables(
-            reading.n_radial, reading.degree, reading.cutoff, np.ceil(length.max())
-        )
+        # Rounding up keeps one table for all cells of a variable-cell run, and few of them for
+        # crystals of any shape: making one costs more than predicting a small crystal.
+        q_max = TABLE_LENGTH * np.ceil(length.max() / TABLE_LENGTH)
+        table = _radial_tables(reading.n_radial, reading.degree, reading.cutoff, q_max)
         functions = table(length) / abs(np.linalg.det(cell))
         # An even grid stores a frequency and its negative in one place, where only the
         # degrees even in G can be told apart from noise; leaving it out keeps fields real.
