@@ -16,6 +16,7 @@ from ase_elf.errors import ElfWarning, InputError
 if TYPE_CHECKING:
     from ase import Atoms
     from gridData import Grid
+    from matplotlib.axes import Axes
 
 TOLERANCE = 1e-3
 """How far outside [0, 1] a value may lie: text files round, plane waves ring."""
@@ -111,6 +112,29 @@ class ELFGrid:
     def __getstate__(self) -> dict[str, Any]:
         # The spline coefficients are twice the size of the values and quickly made again.
         return {name: self.__dict__[name] for name in self.__dataclass_fields__}
+
+    def plot(self, ax: Axes | None = None, *, normal: int = 2, at: float = 0.5) -> Axes:
+        """The ELF in the plane of two cell vectors.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            By default that of a new figure.
+        normal : int
+            Cell vector that is not in the plane: 0, 1 or 2.
+        at : float
+            Fractional coordinate along it.
+
+        Raises
+        ------
+        InputError
+            If ``normal`` or ``at`` is not that.
+        """
+        from ase_elf.report.field_plots import plot_grid
+
+        if normal not in (0, 1, 2) or not np.isfinite(at):
+            raise InputError(f"normal = {normal!r} must be 0, 1 or 2, and at = {at!r} a number.")
+        return plot_grid(self, ax, normal=normal, at=at)
 
     def sample(self, xyz: np.ndarray) -> np.ndarray:
         """ELF at Cartesian points.

@@ -1,4 +1,4 @@
-"""The ELF of a structure in three planes, for ``ase.visualize.view(atoms, viewer="elf")``."""
+"""The ELF of a structure to look at: in three planes from ASE, in 3D in a notebook."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ase_elf.grid import ELFGrid
 if TYPE_CHECKING:
     from ase import Atoms
     from matplotlib.figure import Figure
+    from plotly.graph_objects import Figure as PlotlyFigure
 
 _POINTS = 120
 """Points along each edge of a plane: finer than a screen shows at this size."""
@@ -63,6 +64,78 @@ def view_elf(
     if show and plt.get_backend().lower() in {name.lower() for name in _interactive_backends()}:
         plt.show()
     return figure
+
+
+def view_network(
+    elf: ELFGrid | Sequence[ELFGrid], *, isovalue: float | None = None
+) -> PlotlyFigure:
+    """Structure, isosurface, bonds and bond points in 3D; of several grids with a slider.
+
+    The view of the report, for a notebook. ``plotly.graph_objects.FigureWidget(figure)`` makes
+    it a widget that other code can change (``pip install "ase-elf[notebook]"``).
+
+    Parameters
+    ----------
+    elf : ELFGrid or sequence of ELFGrid
+    isovalue : float, optional
+        Of the surface; by default φ of each, on which it is just one network, or half the
+        highest ELF where nothing connects.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+
+    Raises
+    ------
+    InputError
+        If no grid is given, or ``isovalue`` does not lie between 0 and 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from ase import Atoms
+    >>> wave = 0.5 + 0.4 * np.cos(2 * np.pi * np.arange(12) / 12)
+    >>> elf = (wave[:, None, None] + wave[:, None] + wave) / 3
+    >>> grid = ELFGrid(elf, Atoms("H", cell=[2, 2, 2], pbc=True))
+    >>> len(view_network(grid, isovalue=0.6).data)
+    6
+    """
+    from plotly.graph_objects import Figure as PlotlyFigure
+
+    from ase_elf.report import network_view
+    from ase_elf.report.snapshots import Snapshot
+    from ase_elf.topology import networking
+
+    grids = [elf] if isinstance(elf, ELFGrid) else list(elf)
+    if not grids:
+        raise InputError("no grid is given; give an ELFGrid or a list of them.")
+    if isovalue is not None and not 0 < isovalue < 1:
+        raise InputError(f"isovalue = {isovalue} must lie between 0 and 1.")
+    snapshots, bonds, levels = [], {}, []
+    for k, grid in enumerate(grids):
+        network = networking(grid)
+        snapshots.append(Snapshot.of(k, np.nan, grid, network))
+        bonds[k] = _bonds_of(grid)
+        phi = network.phi if network.phi > grid.values.min() else grid.values.max() / 2
+        levels.append(phi if isovalue is None else isovalue)
+    parts = network_view.figure(snapshots, bonds, levels)
+    if len(grids) == 1:
+        parts["layout"].pop("sliders")
+    return PlotlyFigure(parts["data"], parts["layout"])
+
+
+def _bonds_of(grid: ELFGrid) -> dict[str, np.ndarray] | None:
+    """Bonds that the domain pack of the grid, or of its elements, lists; None without one."""
+    from ase_elf.errors import DomainError
+    from ase_elf.ruler import measure_bonds
+
+    atoms = grid.atoms.copy()
+    atoms.wrap()  # as the nuclei are drawn
+    try:
+        table = measure_bonds(atoms, grid)
+    except DomainError:
+        return None
+    return {name: table[name] for name in table.columns}
 
 
 def draw_plane(grid: ELFGrid, normal: int, at: np.ndarray, *, ax):

@@ -69,9 +69,9 @@ def _surface(snapshot: Snapshot, isovalue: float) -> dict[str, Any]:
 
     values = np.pad(snapshot.values, [(0, 1)] * 3, mode="wrap").astype(np.float32)
     level = 255 * isovalue
-    name = {"name": f"ELF = {isovalue:g}", "showlegend": True, "type": "mesh3d"}
+    name = {"name": f"ELF = {isovalue:.3g}", "showlegend": True, "type": "mesh3d"}
     if not values.min() < level < values.max():
-        return _nothing() | {"name": f"ELF = {isovalue:g} (empty)"}
+        return _nothing() | {"name": f"ELF = {isovalue:.3g} (empty)"}
     voxels, faces, _, _ = marching_cubes(values, level)
     if len(voxels) > MOST_VERTICES:
         voxels, faces, _, _ = marching_cubes(values, level, step_size=2)

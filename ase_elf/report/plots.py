@@ -114,6 +114,18 @@ def plot_series(
     return ax
 
 
+def plot_average(average: ScalarAverage, ax: Axes | None = None, *, color: str = COLORS[0]) -> Axes:
+    """Mean as a horizontal line, ± one standard error as a band where there is one."""
+    with style():
+        ax = new_axis(ax)
+        ax.axhline(average.mean, color=color, label=str(average))
+        if not average.too_short and np.isfinite(average.error):
+            low, high = average.mean - average.error, average.mean + average.error
+            ax.axhspan(low, high, color=color, alpha=0.18, lw=0)
+        ax.legend(fontsize=9)
+    return ax
+
+
 def _blocks(time: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Time, mean and standard error of some 25 blocks; to guide the eye."""
     parts = np.array_split(np.arange(len(time)), min(25, max(1, len(time) // 4)))

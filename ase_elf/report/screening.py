@@ -296,4 +296,4 @@ def _plain(value: float) -> str:
 
 
 def _with_error(value: float, error: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3f} ± {error:.3f}"
+    return "–" if math.isnan(value) else f"{value:.3f}\u00a0±\u00a0{error:.3f}"

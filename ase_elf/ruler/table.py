@@ -7,10 +7,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ase_elf.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 COLUMNS = np.dtype(
     [
@@ -82,6 +86,12 @@ class BondTable:
     def __repr__(self) -> str:
         kinds = sorted(set(self["label"].tolist()))
         return f"BondTable({len(self)} bonds{': ' if kinds else ''}{', '.join(kinds)})"
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """ELF half way against bond length, by label."""
+        from ase_elf.report.field_plots import plot_bonds
+
+        return plot_bonds(self, ax)
 
     def to_dict(self) -> dict[str, list]:
         """Columns as lists of plain numbers and strings (NaN stays NaN)."""

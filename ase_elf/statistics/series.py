@@ -11,6 +11,8 @@ import numpy as np
 from ase_elf.statistics.accumulator import BlockedAccumulator
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from ase_elf.statistics.frame import FrameResult
 
 
@@ -39,6 +41,12 @@ class ScalarAverage:
     correlation_frames: float
     n: int
     too_short: bool
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Mean as a line and its standard error as a band, to be drawn over a series."""
+        from ase_elf.report.plots import plot_average
+
+        return plot_average(self, ax)
 
     def __str__(self) -> str:
         if not np.isfinite(self.mean):

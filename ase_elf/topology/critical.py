@@ -15,6 +15,8 @@ from ase_elf.topology.field import SplineField
 from ase_elf.topology.persistence import pair
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from ase_elf.grid import ELFGrid
 
 KINDS = ("attractor", "bond", "ring", "cage")
@@ -105,6 +107,12 @@ class CriticalPoints:
         if kind not in KINDS:
             raise InputError(f"{kind!r} is no kind of critical point; use one of {KINDS}.")
         return self.select(self.kind == kind)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Histogram of the ELF at the points, by kind."""
+        from ase_elf.report.field_plots import plot_critical_points
+
+        return plot_critical_points(self, ax)
 
     def select(self, which: np.ndarray) -> CriticalPoints:
         """Only the points at ``which`` (mask or indices)."""

@@ -20,6 +20,7 @@ from ase_elf.topology.tree import BifurcationTree
 if TYPE_CHECKING:
     import networkx as nx
     from ase import Atoms
+    from matplotlib.axes import Axes
 
     from ase_elf.grid import ELFGrid
 
@@ -149,6 +150,12 @@ class Networking:
     def tree(self) -> BifurcationTree:
         """Which attractor joins which at which ELF, and the domains at an isovalue."""
         return BifurcationTree(self.basins, self.passes, self.sweep.merges, self.of_atom)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """ELF domains against the isovalue, with φ, φ1, φ2 and φ* marked."""
+        from ase_elf.report.field_plots import plot_networking
+
+        return plot_networking(self, ax)
 
     def graph(self, isovalue: float, *, persistence: float = 1e-3) -> nx.MultiGraph:
         """The network at ``isovalue``.
