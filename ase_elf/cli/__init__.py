@@ -98,7 +98,8 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 1 stopped early or bad input, 2 wrong usage, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 stopped early or bad input, 2 wrong usage, 130 interrupted. "
+    'Completion in bash: eval "$(_ASE_ELF_COMPLETE=bash_source ase-elf)"; zsh and fish likewise.',
 )
 @click.version_option(__version__, prog_name="ase-elf")
 def main() -> None:

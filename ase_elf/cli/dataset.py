@@ -6,18 +6,23 @@ from pathlib import Path
 
 import click
 
+from ase_elf.cli import options, records
+
 
 @click.group(name="dataset")
 def command() -> None:
     """Make and check sets of reference ELF labels."""
 
 
-@command.command()
+@command.command(context_settings=options.CONTEXT)
 @click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--workers", type=click.IntRange(1), help="Structures computed at the same time.")
 @click.option("--retry-failed", is_flag=True, help="Try again what failed before.")
-@click.option("--progress/--no-progress", default=None, help="Default: only on a terminal.")
-def build(config: Path, workers: int | None, retry_failed: bool, progress: bool | None) -> None:
+@options.progress
+@records.as_json
+def build(
+    config: Path, workers: int | None, retry_failed: bool, progress: bool | None, as_json: bool
+) -> None:
     """Label the structures that CONFIG (YAML) names.
 
     Can be stopped at any moment; started again, it goes on.
@@ -44,17 +49,19 @@ def build(config: Path, workers: int | None, retry_failed: bool, progress: bool 
                 tqdm.write(text, file=sys.stderr)
 
         summary = build_labels(settings, retry_failed=retry_failed, report=report)
-    click.echo(
+    text = (
         f"{summary.built} labelled, {summary.present} were there already, "
         f"{summary.failed} without a label: {settings.output}"
     )
+    numbers = {name: getattr(summary, name) for name in ("built", "present", "failed")}
+    records.say(text, {**numbers, "output": settings.output}, machine=as_json)
     if summary.failed:
         click.echo(f"Reasons are in {settings.output / 'failures.jsonl'}.", err=True)
 
 
-@command.command()
+@command.command(context_settings=options.CONTEXT)
 @click.argument("stores", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable report.")
+@records.as_json
 def check(stores: tuple[Path, ...], as_json: bool) -> None:
     """Look through label STORES: ranges, duplicates, leakage between splits, noise.
 
@@ -100,21 +107,27 @@ def _as_text(report):
     yield f"without a label: {report.failures}"
 
 
-@command.command()
+@command.command(context_settings=options.CONTEXT)
 @click.argument("trajectory", type=click.Path(exists=True, path_type=Path))
 @click.option("-n", "--count", type=click.IntRange(1), required=True, help="Frames to pick.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="extxyz file.")
 @click.option("--index", default=":", show_default=True, help="Which frames, as ASE slices.")
-@click.option("--domain", help="Domain pack; default: the one that knows the elements.")
+@options.together(options.domain, options.device)
 @click.option("--labelled", multiple=True, type=click.Path(exists=True, path_type=Path),
               help="Label stores whose structures need not be picked again.")  # fmt: skip
+@records.as_json
+@options.config
+@click.pass_context
 def select(
+    ctx: click.Context,
     trajectory: Path,
     count: int,
     output: Path,
     index: str,
     domain: str | None,
+    device: str | None,
     labelled: tuple[Path, ...],
+    as_json: bool,
 ) -> None:
     """Pick the frames of TRAJECTORY that the model is least sure of, and write them.
 
@@ -132,7 +145,7 @@ def select(
     symbols = {symbol for atoms in frames for symbol in atoms.symbols}
     pack = get_domain(domain) if domain else domain_for(symbols)
     known = [label.atoms for folder in labelled for label in LabelStore(folder)]
-    chosen = select_frames(frames, pack.load(), count, labelled=known)
+    chosen = select_frames(frames, pack.load(device=device), count, labelled=known)
     for one in chosen:
         one.atoms.info["id"] = named[one.index][0]
         one.atoms.info["elf_sigma"] = one.sigma
@@ -141,6 +154,8 @@ def select(
         write(output, [one.atoms for one in chosen], format="extxyz")
     except OSError as error:
         raise OutputError(f"cannot write {output}: {error.strerror or error}.") from error
-    click.echo(f"{len(chosen)} of {len(frames)} frames written to {output}")
-    for one in chosen:
-        click.echo(f"  {named[one.index][0]}  sigma {one.sigma:.4f}")
+    records.write_beside(ctx, output)
+    picked = [{"name": named[one.index][0], "sigma": one.sigma} for one in chosen]
+    lines = [f"{len(chosen)} of {len(frames)} frames written to {output}"]
+    lines += [f"  {one['name']}  sigma {one['sigma']:.4f}" for one in picked]
+    records.say("\n".join(lines), {"output": output, "picked": picked}, machine=as_json)

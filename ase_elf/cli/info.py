@@ -6,12 +6,12 @@ import json
 
 import click
 
-from ase_elf.cli import options
+from ase_elf.cli import options, records
 
 
 @click.command(name="info", context_settings=options.CONTEXT)
 @click.argument("pack", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@records.as_json
 def command(pack: str | None, as_json: bool) -> None:
     """Versions, devices, domain packs and reference engines; or the model card of PACK."""
     if pack:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ase_elf.cli import options
+from ase_elf.cli import options, records
 
 
 @click.command(name="merge", context_settings=options.CONTEXT)
@@ -17,7 +17,9 @@ from ase_elf.cli import options
     "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path),
     help="Output directory; new or empty.",
 )  # fmt: skip
-def command(parts: tuple[Path, ...], output: Path) -> None:
+@records.as_json
+@options.config
+def command(parts: tuple[Path, ...], output: Path, as_json: bool) -> None:
     """Join PARTS, output directories of `analyze` with different --start and --stop.
 
     The parts may come in any order, but must follow each other without a gap or an overlap
@@ -26,4 +28,6 @@ def command(parts: tuple[Path, ...], output: Path) -> None:
     from ase_elf.merging import merge_runs
 
     n = merge_runs(parts, output)
-    click.echo(f"{n} frames of {len(parts)} parts: results in {output / 'report.html'}")
+    report = output / "report.html"
+    text = f"{n} frames of {len(parts)} parts: results in {report}"
+    records.say(text, {"frames": n, "report": report}, machine=as_json)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ase_elf.cli import options
+from ase_elf.cli import options, records
 
 
 @click.command(name="predict", context_settings=options.CONTEXT)
@@ -18,11 +18,14 @@ from ase_elf.cli import options
 @options.together(*options.frames)
 @options.together(options.domain, options.device, options.spacing, options.shape)
 @options.progress
+@records.as_json
 @options.config
-def command(structures: Path, output: Path, **given) -> None:
+@click.pass_context
+def command(ctx: click.Context, structures: Path, output: Path, **given) -> None:
     """Predict the ELF of every frame of STRUCTURES and write it.
 
     Of several frames each gets its own file, with the number of the frame before the suffix.
+    The options in force are written beside them, as OUTPUT.config.yaml.
     """
     import sys
 
@@ -31,26 +34,27 @@ def command(structures: Path, output: Path, **given) -> None:
     source = options.open_trajectory(structures, given)
     show = sys.stderr.isatty() if given["progress"] is None else given["progress"]
     first = None
-    written = 0
+    written: list[Path] = []
     with tqdm(total=source.count(), unit="frame", disable=not show, file=sys.stderr) as bar:
         for frame in source:
             # A single frame takes the name as it was given; that it is single shows late.
             if first is None:
                 first = frame
                 continue
-            if written == 0:
-                _write(first, _numbered(output, first.index), given)
-                written = 1
-            _write(frame, _numbered(output, frame.index), given)
-            written += 1
-            bar.update(written - bar.n)
-        if written == 0:
-            _write(first, output, given)
-            written = 1
-    click.echo(f"{written} ELF {'grid' if written == 1 else 'grids'} written as {output}")
+            if not written:
+                written.append(_write(first, _numbered(output, first.index), given))
+            written.append(_write(frame, _numbered(output, frame.index), given))
+            bar.update(len(written) - bar.n)
+        if not written:
+            written.append(_write(first, output, given))
+            bar.update(1)
+    records.write_beside(ctx, output)
+    text = f"{len(written)} ELF {'grid' if len(written) == 1 else 'grids'} written as {output}"
+    files = [str(path) for path in written]
+    records.say(text, {"files": files}, machine=given["as_json"])
 
 
-def _write(frame, path: Path, given: dict) -> None:
+def _write(frame, path: Path, given: dict) -> Path:
     import warnings
 
     from ase_elf import ELFGrid, write_elf
@@ -69,6 +73,7 @@ def _write(frame, path: Path, given: dict) -> None:
     grid = ELFGrid(found.values, atoms, info={"domain": domain.name}, sigma=found.sigma)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_elf(path, grid)
+    return path
 
 
 def _numbered(path: Path, index: int) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ase_elf.cli import options
+from ase_elf.cli import options, records
 
 
 @click.command(name="topology", context_settings=options.CONTEXT)
@@ -26,7 +26,7 @@ from ase_elf.cli import options
 )
 @click.option("--dos", type=click.Path(path_type=Path), help="DOSCAR, or prefix of *.pdos_tot.")
 @click.option("--fermi", type=float, help="Fermi level in eV, for --dos of projwfc.x.")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable, one object per grid.")
+@records.as_json
 @click.option(
     "--graph", type=click.Path(path_type=Path),
     help="Write the network (.graphml, .json); of several grids numbered.",
@@ -43,10 +43,14 @@ from ase_elf.cli import options
     help="Electron density (cube, CHGCAR): adds populations to --basins.",
 )  # fmt: skip
 @click.option("--spin", type=click.Choice(["up", "down"]), help="Block of a spin-polarised ELFCAR.")
-def command(files: tuple[Path, ...], **given) -> None:
+@options.config
+@click.pass_context
+def command(ctx: click.Context, files: tuple[Path, ...], **given) -> None:
     """Critical points, networking value and network of ELF FILES (ELFCAR, cube, XSF, store).
 
-    Without --h-dos or --dos no critical temperature is estimated.
+    Without --h-dos or --dos no critical temperature is estimated. With --json one object per
+    grid is printed. Beside each file that is written stand the options in force, in
+    FILE.config.yaml.
     """
     from ase_elf.topology.summary import lines_of, summarize, tc_lines
 
@@ -72,6 +76,9 @@ def command(files: tuple[Path, ...], **given) -> None:
         estimates = _temperatures(record, grid, given)
         if estimates:
             click.echo("\n".join(tc_lines(estimates)))
+    for result in ("graph", "points", "basins"):
+        if given[result]:
+            records.write_beside(ctx, given[result])
 
 
 def _write(net, points, isovalue: float, number: int, given: dict) -> None:

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import click
 
+from ase_elf.cli import options, records
 
-@click.command(name="train")
+
+@click.command(name="train", context_settings=options.CONTEXT)
 @click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--progress/--no-progress", default=None, help="Default: only on a terminal.")
-def command(config: Path, progress: bool | None) -> None:
+@options.progress
+@records.as_json
+def command(config: Path, progress: bool | None, as_json: bool) -> None:
     """Fit the network that CONFIG (YAML) describes.
 
     Can be stopped at any moment; started again, it goes on from the last checkpoint.
@@ -31,6 +34,11 @@ def command(config: Path, progress: bool | None) -> None:
 
         fit.run(show)
     card = finish(settings, fit)
-    click.echo(f"{fit.step} steps done; checkpoint and log in {settings.output}")
+    text = f"{fit.step} steps done; checkpoint and log in {settings.output}"
+    digest = card["weights"]["sha256"] if card else None
     if card:
-        click.echo(f"weights and card in {settings.pack}: SHA-256 {card['weights']['sha256']}")
+        text += f"\nweights and card in {settings.pack}: SHA-256 {digest}"
+    record = {
+        "steps": fit.step, "output": settings.output, "pack": settings.pack, "sha256": digest
+    }  # fmt: skip
+    records.say(text, record, machine=as_json)
