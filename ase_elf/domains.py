@@ -7,7 +7,9 @@ bring theirs through the entry-point group ``ase_elf.domains``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import math
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,13 +17,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_elf.errors import DomainError, InputError
+from ase_elf.errors import DomainError, FormatError, InputError
 from ase_elf.plugins import discover
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from ase_elf.model import FieldModel
+    from ase_elf.model import EnergyNetwork, FieldModel
+    from ase_elf.ruler import Ruler
 
 ENTRY_POINTS = "ase_elf.domains"
 
@@ -36,15 +39,35 @@ class Domain:
     Parameters
     ----------
     folder : Path
-        Holds ``card.json`` and the weights file the card names (safetensors).
+        Holds ``card.json`` and the weights file the card names (safetensors), and a card
+        ``ruler-*.json`` for every ruler.
+    bond_types : callable, optional
+        ``bond_types(atoms, i, j, length)`` gives the type of every bond as text, "" where
+        this chemistry has no name for it.
     """
 
     folder: Path
+    bond_types: Callable[[Atoms, np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None = None
 
     @cached_property
     def card(self) -> dict:
-        """The model card, as parsed from ``card.json``."""
-        return json.loads((self.folder / "card.json").read_text())
+        """The model card, as parsed from ``card.json``.
+
+        Raises
+        ------
+        FormatError
+            If it is missing, or lacks what a pack needs.
+        """
+        path = self.folder / "card.json"
+        try:
+            card = json.loads(path.read_text(encoding="utf-8"))
+            _check_card(card)
+        except (OSError, AttributeError, LookupError, RuntimeError, TypeError,
+                ValueError) as error:  # fmt: skip
+            raise FormatError(
+                f"{path} is not the card of a domain pack ({error}); install the pack again."
+            ) from error
+        return card
 
     @property
     def name(self) -> str:
@@ -76,6 +99,45 @@ class Domain:
             dtype=dtype,
         )
 
+    @cached_property
+    def ruler_cards(self) -> dict[tuple[str, str], dict]:
+        """Cards of the rulers of this pack, by the elements of first and second atom."""
+        cards = [json.loads(path.read_text()) for path in sorted(self.folder.glob("ruler-*.json"))]
+        return {tuple(card["pair"].split("-")): card for card in cards}
+
+    def load_ruler(self, pair: tuple[str, str]) -> Ruler:
+        """The ruler for a pair of elements (digest checked, cached per process)."""
+        from ase_elf.ruler.ruler import load_ruler
+
+        card = self.ruler_cards[pair]
+        return load_ruler(self.folder / card["file"], card["sha256"])
+
+    @cached_property
+    def potential_card(self) -> dict:
+        """The card of the potential, as parsed from ``potential.json``."""
+        path = self.folder / "potential.json"
+        if not path.is_file():
+            raise DomainError(
+                f"the domain pack {self.name!r} brings no potential; give energy and forces "
+                "by another ASE calculator."
+            )
+        return json.loads(path.read_text())
+
+    def load_potential(self, device: str | None = None, dtype: str = "float32") -> EnergyNetwork:
+        """The energy network of this pack (digest checked, cached per process).
+
+        Raises
+        ------
+        DomainError
+            If the pack has none.
+        """
+        from ase_elf.model import load_potential
+
+        card = self.potential_card
+        return load_potential(
+            self.folder / card["file"], digest=card["sha256"], device=device, dtype=dtype
+        )
+
     def check(self, atoms: Atoms) -> None:
         """Raise :class:`InputError` unless ``atoms`` can be given to the model at all."""
         check_structure(atoms)
@@ -98,6 +160,35 @@ class Domain:
                     f"{limits[0]:.3f} to {limits[1]:.3f}"
                 )
         return reasons
+
+
+def _check_card(card: dict) -> None:
+    """Raise for a card that would fail later, somewhere else, with a worse message."""
+    from ase.data import atomic_numbers
+
+    if not isinstance(card["name"], str) or not card["elements"]:
+        raise ValueError("name or elements are missing")
+    for symbol in card["elements"]:
+        if symbol not in atomic_numbers:
+            raise ValueError(f"element {symbol!r:.20} is unknown")
+    for pair, length in card["bonds"].items():
+        if len(pair.split("-")) != 2 or not 0 < length < math.inf:
+            raise ValueError(f"bond {pair!r:.20}: {length!r:.20}")
+    if not 0 < card["spacing"] < math.inf:
+        raise ValueError(f"spacing {card['spacing']!r:.20} Å")
+    for quantity, limits in card["trained_range"].items():
+        low, high = limits
+        if not low <= high:
+            raise ValueError(f"trained range of {quantity!r:.20}: {low!r:.20} to {high!r:.20}")
+    file, digest = card["weights"]["file"], card["weights"]["sha256"]
+    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+        raise ValueError("weights have no SHA-256")
+    if not isinstance(file, str) or not _FILE.fullmatch(file):
+        raise ValueError(f"weights {file!r:.40} are no file beside the card")
+
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_FILE = re.compile(r"\w[\w.-]*")
 
 
 def describe(atoms: Atoms) -> dict[str, float]:

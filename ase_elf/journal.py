@@ -53,7 +53,7 @@ class Journal:
     def __len__(self) -> int:
         return sum(1 for _ in self._lines())
 
-    def _lines(self) -> Iterator[tuple[str, int]]:
+    def _lines(self) -> Iterator[tuple[bytes, int]]:
         """Sound records, each with the offset in the file at which it ends."""
         if not self.path.exists():
             return
@@ -64,7 +64,7 @@ class Journal:
                 if not line.endswith(b"\n") or checksum != _checksum(record):
                     return
                 end += len(line)
-                yield record.decode(), end
+                yield record, end
 
     def __enter__(self) -> Journal:
         self._file = self.path.open("ab")

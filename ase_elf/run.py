@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,18 +17,24 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ase_elf import __version__
-from ase_elf.analysis import AnalysisSettings, analyze, geometry_digest, settings_for
+from ase_elf.analysis import (
+    AnalysisSettings,
+    analyze_batch,
+    batches,
+    geometry_digest,
+    settings_for,
+)
 from ase_elf.domains import Domain
-from ase_elf.errors import ElfError, OutputError
+from ase_elf.errors import ElfError, FormatError, OutputError
 from ase_elf.formats import replacing
 from ase_elf.journal import Journal
 from ase_elf.report.snapshots import Snapshot, stride_after
+from ase_elf.settings import read_mapping
 from ase_elf.trajectory import Frame, NoFrames, Trajectory
+from ase_elf.workers import in_order, workers
 
 if TYPE_CHECKING:
-    from ase_elf.grid import ELFGrid
     from ase_elf.statistics import FrameResult
-    from ase_elf.topology import Networking
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +62,12 @@ class AnalysisRun:
     max_lag : int
         Longest lag of the bond correlation functions, in frames.
     device : str, optional
-        Where the model runs. Not part of the identity of a run.
+        Where the model runs; with ``workers``, also several devices separated by commas, of
+        which process k takes the k-th in turn. Not part of the identity of a run.
+    workers : int or str, optional
+        Analyse in so many other processes, or on the workers of the Dask scheduler at this
+        address. By default in this process. Not part of the identity of a run: the bytes
+        are the same where every process has as many threads, else equal to round-off.
     report : bool
         Also make plots and report.
     options : mapping
@@ -72,6 +83,7 @@ class AnalysisRun:
     batch: int | None = None
     max_lag: int = 200
     device: str | None = None
+    workers: int | str | None = None
     report: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -153,12 +165,12 @@ class AnalysisRun:
         began, count = time.perf_counter(), 0
         try:
             frames = self._from(done) if self._has(done) else ()
-            for group in analyze(frames, self.domain, settings, device=self.device, batch=batch):
-                for offset, (result, grid, network) in enumerate(group):
-                    self._snapshot(done + offset, result, grid, network)
-                journal.append(result for result, _, _ in group)
-                done += len(group)
-                count += len(group)
+            for results, snapshots in self._analyzed(frames, settings, batch, done):
+                for ordinal, snapshot in snapshots.items():
+                    self._keep(ordinal, snapshot)
+                journal.append(results)
+                done += len(results)
+                count += len(results)
                 if progress:
                     progress(done)
         except ElfError as error:
@@ -169,6 +181,20 @@ class AnalysisRun:
         seconds = time.perf_counter() - began
         self._log(f"{count} frames in {seconds:.1f} s, {done} in all")
         return None
+
+    def _analyzed(
+        self, frames: Iterable[Frame], settings: AnalysisSettings, batch: int, done: int
+    ) -> Iterator[tuple[list[FrameResult], dict[int, Snapshot]]]:
+        """Results and snapshots of every batch, from this process or from others."""
+        groups = batches(frames, self.domain, settings, batch)
+        calls = (
+            (group, done + n * batch, self.domain, settings) for n, group in enumerate(groups)
+        )
+        if self.workers is None:
+            yield from (_analyze_group(*call, self.device) for call in calls)
+            return
+        with workers(self.workers, self.device) as team:
+            yield from in_order(team, _analyze_group, calls)
 
     def _resume(self, journal: Journal, batch: int) -> int:
         """Number of frames that need not be analysed again.
@@ -211,15 +237,11 @@ class AnalysisRun:
                 "directory (-o)."
             )
 
-    def _snapshot(
-        self, ordinal: int, result: FrameResult, grid: ELFGrid, network: Networking
-    ) -> None:
+    def _keep(self, ordinal: int, snapshot: Snapshot) -> None:
         folder = self.directory / SNAPSHOTS
-        stride = stride_after(ordinal + 1)
-        if ordinal % stride:
-            return
         folder.mkdir(exist_ok=True)
-        Snapshot.of(result.frame, result.time_fs, grid, network).write(snapshot_path(folder, ordinal))
+        snapshot.write(snapshot_path(folder, ordinal))
+        stride = stride_after(ordinal + 1)
         for path in folder.glob("*.npz"):
             if int(path.stem) % stride:
                 path.unlink()
@@ -282,6 +304,22 @@ def claim(
     write_config(directory, options, identity, sources=dict(sources))
 
 
+def _analyze_group(
+    group: list[Frame], first: int, domain: Domain, settings: AnalysisSettings, device: str | None
+) -> tuple[list[FrameResult], dict[int, Snapshot]]:
+    """Results of one batch, and snapshots of those of its frames that a report may show.
+
+    ``first`` counts the frames of the run before this batch.
+    """
+    results, snapshots = [], {}
+    found = analyze_batch(group, domain.load(device=device), domain, settings)
+    for ordinal, (result, grid, network) in enumerate(found, first):
+        results.append(result)
+        if ordinal % stride_after(ordinal + 1) == 0:
+            snapshots[ordinal] = Snapshot.of(result.frame, result.time_fs, grid, network)
+    return results, snapshots
+
+
 def snapshot_path(folder: Path, ordinal: int) -> Path:
     return folder / f"{ordinal:09d}.npz"
 
@@ -307,7 +345,17 @@ def write_config(
     provenance = {"identity": dict(identity), **more, "versions": versions()}
     content = {**options, PROVENANCE: provenance}
     with replacing(directory / CONFIG) as part:
-        part.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+        part.write_text(
+            yaml.dump(content, Dumper=_Plain, sort_keys=False, allow_unicode=True),
+            encoding="utf-8",
+        )
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes a list that occurs twice twice: aliases are refused on reading."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
 
 
 def read_provenance(directory: Path) -> dict[str, Any]:
@@ -320,9 +368,9 @@ def read_provenance(directory: Path) -> dict[str, Any]:
     """
     path = Path(directory) / CONFIG
     try:
-        provenance = yaml.safe_load(path.read_text())[PROVENANCE]
+        provenance = read_mapping(path)[PROVENANCE]
         provenance["identity"]["start"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (FormatError, KeyError, TypeError) as error:
         raise OutputError(
             f"{directory} is not the output directory of an analysis: it has no sound {CONFIG}."
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -296,7 +297,7 @@ def _split_xyz(stream: TextIO) -> Iterator[str]:
         if not first.strip():
             continue
         try:
-            n_atoms = int(first)
+            n_atoms = count_of(first)
         except ValueError as error:
             raise FormatError(
                 f"frame {index} begins with {first.strip()[:40]!r} instead of the number of "
@@ -308,7 +309,35 @@ def _split_xyz(stream: TextIO) -> Iterator[str]:
                 f"the file ends within frame {index} (of {n_atoms} atoms); "
                 f"frames 0 to {index - 1} are complete."
             )
+        check_columns(lines)
         yield first + "".join(lines)
+
+
+def count_of(line: str | bytes) -> int:
+    """The number of atoms that a frame of an XYZ file begins with; ValueError for none."""
+    n_atoms = int(line[:100])
+    if not 0 <= n_atoms < 2**40:
+        raise ValueError(n_atoms)
+    return n_atoms
+
+
+_COLUMNS = re.compile(r"""\bProperties\s*=\s*["']?([^\s"']+)""", re.IGNORECASE)
+
+
+def check_columns(lines: list[str]) -> None:
+    """Raise :class:`FormatError` for a frame whose comment declares more columns than it has.
+
+    ASE makes a list of the declared columns before it looks at the atoms.
+    """
+    found = _COLUMNS.search(lines[0])
+    if found is None or len(lines) < 2:
+        return
+    counts = found[1].split(":")[2::3]
+    there = len(lines[1].split())
+    if not all(len(n) <= 6 and n.isdecimal() for n in counts) or sum(map(int, counts)) > there:
+        raise FormatError(
+            f"the comment declares the columns {found[1]!r:.200}, of which an atom has {there}."
+        )
 
 
 def is_cut_short(lines: list[str]) -> bool:

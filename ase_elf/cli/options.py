@@ -25,14 +25,13 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
     """Check the keys of a YAML file, and make its values the defaults."""
     if path is None:
         return None
-    import yaml
+    from ase_elf.errors import FormatError
+    from ase_elf.settings import read_mapping
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"{path} is not YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise click.UsageError(f"{path} must hold 'option: value' lines.")
+        content = read_mapping(path)
+    except FormatError as error:
+        raise click.UsageError(f"{error} It must hold 'option: value' lines.") from error
     known = [p.name for p in ctx.command.params if isinstance(p, click.Option) and p.expose_value]
     values = {}
     for key, value in content.items():
@@ -42,7 +41,7 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
         if name not in known:
             close = get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}."
-            raise click.UsageError(f"{path}: unknown key {key!r}; {hint}")
+            raise click.UsageError(f"{path}: unknown key {key!r:.200}; {hint}")
         if value is not None:
             values[name] = value
     ctx.default_map = {**(ctx.default_map or {}), **values}
@@ -67,6 +66,30 @@ domain = click.option(
 )
 
 device = click.option("--device", help="cpu or cuda[:N]. [default: cuda where there is one]")
+
+class WorkersType(click.ParamType):
+    """A number of processes, or the address of a Dask scheduler."""
+
+    name = "N|ADDRESS"
+
+    def convert(self, value, param, ctx):
+        """The number, or the address as it stands."""
+        if "://" in str(value):
+            return value
+        try:
+            if int(value) >= 1:
+                return int(value)
+        except ValueError:
+            pass
+        self.fail(f"{value!r} is neither a number of processes nor tcp://host:port.", param, ctx)
+
+
+workers = click.option(
+    "--workers",
+    type=WorkersType(),
+    help="Processes that share the work, or the address of a Dask scheduler (tcp://host:8786). "
+    "With as many devices in --device (cuda:0,cuda:1) each has its own. [default: this process]",
+)
 
 spacing = click.option(
     "--spacing", type=float, help="Grid spacing in Å. [default: that of the domain pack]"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
+import math
 import zlib
 from dataclasses import dataclass
 
@@ -12,6 +12,8 @@ import numpy as np
 from ase import Atoms
 
 from ase_elf.errors import FormatError, InputError
+from ase_elf.formats.npz import inflate, read_arrays
+from ase_elf.formats.structure import sound_atoms
 from ase_elf.grid import ELFGrid
 from ase_elf.reference import Provenance
 
@@ -84,15 +86,16 @@ def encode(labels: list[Label]) -> bytes:
 def decode(data: bytes, *, source: str) -> list[Label]:
     """The inverse of :func:`encode`; :class:`FormatError` names ``source`` if it is damaged."""
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-        count = len({key.partition(".")[0] for key in arrays})
-        return [
-            _label({k.partition(".")[2]: v for k, v in arrays.items() if k.startswith(f"{i}.")})
-            for i in range(count)
-        ]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise FormatError(f"{source} is no label shard, or is damaged: {error}.") from error
+        parts: dict[str, dict[str, np.ndarray]] = {}
+        for key, array in read_arrays(io.BytesIO(data), stored=True).items():
+            number, _, name = key.partition(".")
+            parts.setdefault(number, {})[name] = array
+        return [_label(parts[str(i)]) for i in range(len(parts))]
+    except (ArithmeticError, AttributeError, IndexError, LookupError, RuntimeError, TypeError,
+            ValueError) as error:  # fmt: skip
+        raise FormatError(
+            f"{source} is no label shard, or is damaged: {str(error)[:500]}."
+        ) from error
 
 
 def quantise(values: np.ndarray) -> np.ndarray:
@@ -101,7 +104,9 @@ def quantise(values: np.ndarray) -> np.ndarray:
 
 
 def restore(stored: np.ndarray) -> np.ndarray:
-    """ELF as float32 from uint16."""
+    """ELF as float32 from uint16; :class:`FormatError` for any other type."""
+    if stored.dtype != np.uint16:
+        raise FormatError(f"the ELF is stored as {stored.dtype}, expected uint16")
     return (stored / np.float32(FULL_SCALE)).astype(np.float32)
 
 
@@ -124,7 +129,8 @@ def pack(stored: np.ndarray) -> np.ndarray:
 
 def unpack(packed: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The inverse of :func:`pack`."""
-    planes = np.frombuffer(zlib.decompress(packed.tobytes()), np.uint8).reshape(2, -1)
+    data = inflate(packed.tobytes(), 2 * math.prod(shape))
+    planes = np.frombuffer(data, np.uint8).reshape(2, -1)
     folded = np.ascontiguousarray(planes.T).reshape(-1).view("<u2").astype(np.int32)
     difference = ((folded >> 1) ^ -(folded & 1)).reshape(shape)
     for axis in range(len(shape)):
@@ -159,22 +165,28 @@ def _arrays(label: Label) -> dict[str, np.ndarray]:
 
 def _label(arrays: dict[str, np.ndarray]) -> Label:
     text = json.loads(arrays["text"].tobytes())
+    names = {key: text.get(key, "") for key in ("id", "name", "split", "kind")}
+    if not all(isinstance(name, str) for name in names.values()):
+        raise FormatError(f"names that are no text: {names!r:.200}")
+    atoms = sound_atoms(arrays["numbers"], arrays["positions"], arrays["cell"], arrays["pbc"])
+    if text["charge"]:
+        atoms.info["charge"] = text["charge"] + 0  # adding refuses what is no number
+    values = restore(unpack(arrays["elf"], tuple(text["shape"])))
+    points, density, forces = (arrays.get(key) for key in ("points", "density", "forces"))
+    for array, shape in (
+        (points, (values.size, 3)),
+        (density, values.shape),
+        (forces, (len(atoms), 3)),
+    ):
+        if array is not None and (array.shape != shape or array.dtype.kind != "f"):
+            raise FormatError(f"numbers of shape {array.shape} where {shape} is needed")
     return Label(
-        id=text["id"],
-        name=text["name"],
-        split=text["split"],
-        kind=text.get("kind", ""),
-        energy=text["energy"],
+        **names,
+        energy=None if text["energy"] is None else float(text["energy"]),
         provenance=Provenance.from_dict(text["provenance"]),
-        atoms=Atoms(
-            arrays["numbers"],
-            positions=arrays["positions"],
-            cell=arrays["cell"],
-            pbc=arrays["pbc"],
-            info={"charge": text["charge"]} if text["charge"] else {},
-        ),
-        values=restore(unpack(arrays["elf"], tuple(text["shape"]))),
-        points=arrays.get("points"),
-        density=arrays.get("density"),
-        forces=arrays.get("forces"),
+        atoms=atoms,
+        values=values,
+        points=points,
+        density=density,
+        forces=forces,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from ase_elf.errors import FormatError, InputError, OutputError
 RECIPE = "recipe.json"
 MANIFEST = "manifest.jsonl"
 FAILURES = "failures.jsonl"
+
+_SHARD = re.compile(r"[0-9a-f]{16}\.npz")
 
 
 class LabelStore:
@@ -54,6 +57,11 @@ class LabelStore:
         self.records: dict[str, dict] = {}
         """Manifest line of every label, by id, in the order they were stored."""
         for record in _read_lines(self.folder / MANIFEST):
+            if not _SHARD.fullmatch(str(record.get("shard"))):
+                raise FormatError(
+                    f"{self.folder / MANIFEST} lists a shard {record.get('shard')!r:.100}, which "
+                    "is no name of one. Delete the file: a store makes its manifest again."
+                )
             self.records[record["id"]] = record
         if create:
             self._repair()
@@ -70,8 +78,8 @@ class LabelStore:
         for record in self.records.values():
             if record["shard"] != held:
                 held = record["shard"]
-                labels = {label.id: label for label in self._read_shard(held)}
-            yield labels[record["id"]]
+                labels = self._read_shard(held)
+            yield self._label(record, labels)
 
     def select(self, *splits: str) -> Iterator[Label]:
         """Labels that belong to ``splits``, or all of them if none is named."""
@@ -80,14 +88,22 @@ class LabelStore:
     def __getitem__(self, label_id: str) -> Label:
         if label_id not in self.records:
             raise InputError(f"the store {self.folder} holds no label {label_id!r}.")
-        labels = self._read_shard(self.records[label_id]["shard"])
-        return next(label for label in labels if label.id == label_id)
+        record = self.records[label_id]
+        return self._label(record, self._read_shard(record["shard"]))
 
     @property
     def recipe(self) -> dict:
         """Engine and options that made the labels; empty for a store without labels."""
         path = self.folder / RECIPE
-        return json.loads(path.read_text()) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        try:
+            recipe = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise FormatError(f"{path} is no recipe ({str(error)[:200]}).") from error
+        if not isinstance(recipe, dict):
+            raise FormatError(f"{path} is no recipe, but {recipe!r:.100}.")
+        return recipe
 
     def set_recipe(self, recipe: dict) -> None:
         """Fix the recipe; :class:`InputError` if the store already has another one."""
@@ -136,18 +152,26 @@ class LabelStore:
 
     def verify(self) -> None:
         """Compare every shard with its digest; :class:`FormatError` names the first bad one."""
-        for shard, digest in {r["shard"]: r["sha256"] for r in self.records.values()}.items():
+        for shard, digest in {r["shard"]: r.get("sha256") for r in self.records.values()}.items():
             path = self.folder / "shards" / shard
-            if not path.is_file():
-                raise FormatError(f"{path} is listed in the manifest but missing.")
-            if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            if hashlib.sha256(_read(path)).hexdigest() != digest:
                 raise FormatError(f"{path} does not match its digest; it was altered or damaged.")
 
-    def _read_shard(self, shard: str) -> list[Label]:
+    def _read_shard(self, shard: str) -> dict[str, Label]:
+        """Labels of a shard by id. Its name is the beginning of its digest."""
         path = self.folder / "shards" / shard
-        if not path.is_file():
-            raise FormatError(f"{path} is listed in the manifest but missing.")
-        return decode(path.read_bytes(), source=str(path))
+        data = _read(path)
+        if hashlib.sha256(data).hexdigest()[:16] != path.stem:
+            raise FormatError(f"{path} does not match its digest; it was altered or damaged.")
+        return {label.id: label for label in decode(data, source=str(path))}
+
+    def _label(self, record: dict, shard: dict[str, Label]) -> Label:
+        if record["id"] not in shard:
+            raise FormatError(
+                f"{self.folder / MANIFEST} lists a label {record['id']!r:.100} that is not in "
+                f"{record['shard']}. Delete the file: a store makes its manifest again."
+            )
+        return shard[record["id"]]
 
     def _index(self, labels: list[Label], shard: str, digest: str) -> None:
         for label in labels:
@@ -181,10 +205,9 @@ class LabelStore:
         listed = {record["shard"] for record in self.records.values()}
         for path in sorted((self.folder / "shards").glob("*.npz")):
             if path.name not in listed:
-                data = path.read_bytes()
-                labels = decode(data, source=str(path))
+                labels = self._read_shard(path.name).values()
                 fresh = [label for label in labels if label.id not in self.records]
-                self._index(fresh, path.name, hashlib.sha256(data).hexdigest())
+                self._index(fresh, path.name, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _density(label: Label) -> dict[str, float]:
@@ -216,6 +239,12 @@ def write_atomically(path: Path, data: bytes) -> None:
         ) from error
 
 
+def _read(path: Path) -> bytes:
+    if not path.is_file():
+        raise FormatError(f"{path} is listed in the manifest but missing.")
+    return path.read_bytes()
+
+
 def _line(record: dict) -> str:
     return json.dumps(record, sort_keys=True) + "\n"
 
@@ -237,13 +266,17 @@ def _read_lines(path: Path) -> Iterator[dict]:
     """Records of a file of JSON lines; a last line without its end was cut off, and skipped."""
     if not path.is_file():
         return
-    for number, line in enumerate(path.read_text().splitlines(keepends=True), 1):
-        if not line.endswith("\n"):
-            return
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError as error:
-            raise FormatError(
-                f"line {number} of {path} is damaged ({error}). Delete the file: a store makes "
-                "its manifest again from the shards."
-            ) from error
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                record = json.loads(line)
+                if not isinstance(record, dict) or not isinstance(record.get("id"), str):
+                    raise ValueError("no record with an id")
+            except (ValueError, RecursionError) as error:
+                raise FormatError(
+                    f"line {number} of {path} is damaged ({str(error)[:200]}). Delete the file: a "
+                    "store makes its manifest again from the shards."
+                ) from error
+            yield record

@@ -178,8 +178,8 @@ def write_frame(path: Path, grid: ELFGrid, *, frame: int | None = None) -> None:
 def read_frame(path: Path) -> ELFGrid:
     """The grid in one HDF5 file; :class:`FormatError` where it is not a whole frame."""
     import h5py
-    from ase import Atoms
 
+    from ase_elf.formats.structure import sound_atoms
     from ase_elf.grid import ELFGrid
 
     try:
@@ -193,15 +193,18 @@ def read_frame(path: Path) -> ELFGrid:
                 info["frame"] = int(file.attrs["frame"])
             values = _read_scaled(file, "elf")
             sigma = _read_scaled(file, "sigma") if "sigma" in file else None
-            names = ("numbers", "positions", "cell", "pbc")
-            numbers, positions, cell, pbc = (_read_written(file, name) for name in names)
-        atoms = Atoms(numbers, positions, cell=cell, pbc=pbc)
+            numbers = _read_written(file, "numbers", "iu")
+            positions, cell = (_read_written(file, name, "f") for name in ("positions", "cell"))
+            pbc = _read_written(file, "pbc", "b")
+        atoms = sound_atoms(numbers, positions, cell, pbc)
         return ELFGrid(values, atoms, {"source": str(path), "format": "hdf5", **info}, sigma)
     except FormatError:
         raise
     except FileNotFoundError:
         raise
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+    except (
+        ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError,
+    ) as error:  # fmt: skip
         raise FormatError(
             f"{path}: not a whole frame of the binary store ({error}); remove it and write "
             "that frame again."
@@ -237,18 +240,34 @@ def _write_scaled(file: h5py.File, name: str, values: np.ndarray, scale: float) 
 
 
 def _read_scaled(file: h5py.File, name: str) -> np.ndarray:
-    data = file[name]
-    if data.dtype != np.uint16:
-        raise FormatError(f"{file.filename}: {name} is {data.dtype}, expected uint16.")
-    scale = float(data.attrs["scale"])
-    return (_read_written(file, name) * scale).astype(np.float32)
+    integers = _read_written(file, name, "u")
+    if integers.dtype != np.uint16 or integers.ndim != 3:
+        raise FormatError(
+            f"{file.filename}: {name} is {integers.ndim}-dimensional {integers.dtype}, expected a "
+            "grid of uint16."
+        )
+    scale = float(file[name].attrs["scale"])
+    return (integers * scale).astype(np.float32)
 
 
-def _read_written(file: h5py.File, name: str) -> np.ndarray:
-    """A data set, refused before anything is allocated if its bytes are not in the file."""
-    data = file[name]
-    stored = data.id.get_storage_size()
-    if data.size * data.dtype.itemsize > _DEFLATE_LIMIT * stored + 64:
+def _read_written(file: h5py.File, name: str, kinds: str) -> np.ndarray:
+    """A data set of this very file, of one of the ``kinds`` of dtype.
+
+    Refused before anything is allocated if its bytes are not in the file, and if it is a
+    link to something else: HDF5 would open whatever file that names.
+    """
+    import h5py
+
+    data = None
+    if isinstance(file.get(name, getlink=True), h5py.HardLink):
+        data = file.get(name)
+    own = isinstance(data, h5py.Dataset) and not data.is_virtual and data.external is None
+    if not own or data.dtype.kind not in kinds:
+        raise FormatError(f"{file.filename}: {name} is no array of numbers in this file.")
+    limit = _DEFLATE_LIMIT if data.chunks else 1
+    # What a damaged file says about its storage is as good as what it says about its shape.
+    stored = min(data.id.get_storage_size(), file.id.get_filesize())
+    if data.size * data.dtype.itemsize > limit * stored + 64:
         raise FormatError(
             f"{file.filename}: {name} declares shape {data.shape} but stores {stored} bytes."
         )

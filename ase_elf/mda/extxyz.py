@@ -8,7 +8,9 @@ ASE. MDAnalysis' own XYZ reader sees neither cell nor time nor velocities.
 from __future__ import annotations
 
 import warnings
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from io import StringIO
 from itertools import islice
 from typing import IO, Any
@@ -25,7 +27,7 @@ from MDAnalysis.topology.base import TopologyReaderBase
 from ase_elf.errors import ElfWarning, FormatError
 from ase_elf.mda.bridge import stated_time, topology_of
 from ase_elf.orientation import arrays_of
-from ase_elf.trajectory import is_cut_short
+from ase_elf.trajectory import check_columns, count_of, is_cut_short
 
 _TIMES = ("time", "time_fs", "dt", "time_offset")
 
@@ -150,12 +152,7 @@ class EXTXYZReader(ReaderBase):
             self._stream = anyopen(self.filename, mode="rb")
         start, size = self._offsets[frame]
         self._stream.seek(start)
-        try:
-            return read(StringIO(self._stream.read(size).decode()), format="extxyz", index=0)
-        except Exception as error:  # the parser raises anything
-            raise FormatError(
-                f"{self.filename!r} cannot be read at frame {frame}: {error}"
-            ) from error
+        return _parsed(self._stream.read(size), self.filename, frame)
 
 
 class EXTXYZParser(TopologyReaderBase):
@@ -165,17 +162,38 @@ class EXTXYZParser(TopologyReaderBase):
 
     def parse(self, **kwargs: Any) -> Topology:
         """The topology: one residue of all atoms."""
-        with anyopen(self.filename, mode="rb") as stream:
+        with _opened(self.filename) as stream:
             _, (start, size) = next(_frames(stream, self.filename))
             stream.seek(start)
-            return topology_of(read(StringIO(stream.read(size).decode()), format="extxyz", index=0))
+            return topology_of(_parsed(stream.read(size), self.filename, 0))
+
+
+@contextmanager
+def _opened(filename: str) -> Iterator[IO[bytes]]:
+    """The file, unpacked; :class:`FormatError` where it cannot be."""
+    try:
+        with anyopen(filename, mode="rb") as stream:
+            yield stream
+    except FileNotFoundError:
+        raise
+    except (EOFError, OSError, zlib.error) as error:
+        raise FormatError(f"{filename!r} cannot be read: {error}.") from error
+
+
+def _parsed(text: bytes, filename: str, frame: int) -> Atoms:
+    try:
+        lines = text.decode().split("\n", 3)
+        check_columns(lines[1:])
+        return read(StringIO(text.decode()), format="extxyz", index=0)
+    except Exception as error:  # the parser raises anything
+        raise FormatError(f"{filename!r} cannot be read at frame {frame}: {error}") from error
 
 
 def _scan(filename: str) -> tuple[int, list[tuple[int, int]]]:
     """Number of atoms, and first byte and length of every complete frame."""
     offsets = []
     n_atoms = None
-    with anyopen(filename, mode="rb") as stream:
+    with _opened(filename) as stream:
         for number, place in _frames(stream, filename):
             n_atoms = number if n_atoms is None else n_atoms
             if number != n_atoms:
@@ -196,7 +214,7 @@ def _frames(stream: IO[bytes], filename: str) -> Iterator[tuple[int, tuple[int, 
             place += len(first)
             continue
         try:
-            n_atoms = int(first)
+            n_atoms = count_of(first)
         except ValueError as error:
             raise FormatError(
                 f"frame {index} of {filename!r} begins with {first.strip()[:40]!r} instead of "
@@ -217,7 +235,7 @@ def _is_cut(lines: list[bytes], n_atoms: int) -> bool:
     if len(lines) < n_atoms + 1:
         return True
     # Decoding every frame only to look at its last line would double the time of the scan.
-    return not lines[-1].endswith(b"\n") and is_cut_short([line.decode() for line in lines])
+    return not lines[-1].endswith(b"\n") and is_cut_short([line.decode(errors="replace") for line in lines])
 
 
 def _report_cut(filename: str, index: int) -> None:

@@ -18,6 +18,10 @@ SOFTENING = 0.8
 """bohr. Harmonics of degree l are divided by (r² + a²)^(l/2): bounded, yet smooth at r = 0."""
 
 
+HIGHEST_DEGREE = 4
+"""Largest l of the harmonics written out here."""
+
+
 def radial(r2: torch.Tensor, n_radial: int, cutoff: float) -> torch.Tensor:
     """Cut-off spherical Bessel functions of degree 0.
 
@@ -49,14 +53,14 @@ def radial(r2: torch.Tensor, n_radial: int, cutoff: float) -> torch.Tensor:
 
 
 def harmonics(vectors: torch.Tensor, degree: int, softening: float = SOFTENING) -> torch.Tensor:
-    """Real solid harmonics up to ``degree`` (at most 4), made bounded by a softened norm.
+    """Real solid harmonics up to ``degree``, made bounded by a softened norm.
 
     Parameters
     ----------
     vectors : Tensor, shape (3, ...), bohr
         Components come first here: whole arrays of one component are what is fast.
     degree : int
-        Highest degree l.
+        Highest degree l, at most ``HIGHEST_DEGREE``.
     softening : float, bohr
         0 gives ordinary spherical harmonics of the direction.
 
@@ -66,8 +70,8 @@ def harmonics(vectors: torch.Tensor, degree: int, softening: float = SOFTENING) 
         Ordered by l, then m from -l to l; normalised so that the squares of one degree
         sum to 1 for a unit vector and no softening.
     """
-    if not 0 <= degree <= 4:
-        raise ValueError(f"degree must be 0 to 4, not {degree}")
+    if not 0 <= degree <= HIGHEST_DEGREE:
+        raise ValueError(f"degree must be 0 to {HIGHEST_DEGREE}, not {degree}")
     x, y, z = vectors
     scale = torch.rsqrt(x * x + y * y + z * z + softening**2)
     x, y, z = x * scale, y * scale, z * scale

@@ -12,12 +12,14 @@ Lengths in bohr. Owns the parameters; knows nothing of files, grids or ASE.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import nn
 
-from ase_elf.model.basis import harmonics, radial, symmetric_matrices
+from ase_elf.errors import InputError
+from ase_elf.model.basis import HIGHEST_DEGREE, harmonics, radial, symmetric_matrices
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class Architecture:
         How often atoms read before points do.
     hidden : int
         Width of the networks behind a reading.
+
+    Raises
+    ------
+    InputError
+        For a value that makes no network.
     """
 
     elements: tuple[int, ...]
@@ -49,12 +56,56 @@ class Architecture:
     n_updates: int = 2
     hidden: int = 128
 
+    def __post_init__(self) -> None:
+        for name in ("elements", "channels", "point_channels"):
+            counts = getattr(self, name)
+            if not isinstance(counts, tuple) or not counts or not all(map(_is_count, counts)):
+                raise InputError(f"{name} = {counts!r}; positive whole numbers are needed.")
+        for name, least in (("n_radial", 1), ("hidden", 1), ("n_updates", 0)):
+            if not _is_count(getattr(self, name), least):
+                raise InputError(
+                    f"{name} = {getattr(self, name)!r}; a whole number from {least} is needed."
+                )
+        for name in ("channels", "point_channels"):
+            counts = getattr(self, name)
+            if list(counts) != sorted(counts, reverse=True) or len(counts) > HIGHEST_DEGREE + 1:
+                raise InputError(
+                    f"{name} = {counts!r}; at most {HIGHEST_DEGREE + 1} numbers, none larger "
+                    "than the one before it, are needed."
+                )
+        real = isinstance(self.cutoff, int | float) and not isinstance(self.cutoff, bool)
+        if not real or not 0 < self.cutoff < math.inf:
+            raise InputError(f"cutoff = {self.cutoff!r} bohr; a positive number is needed.")
+
+    def n_numbers(self) -> int:
+        """How many numbers an :class:`AtomNetwork` of this shape with one head behind its last
+        reading stores: known before it is made, and by no means more than any subclass has."""
+
+        def invariants(k: tuple[int, ...]) -> int:
+            return sum(k) + (min(k[1:3]) if len(k) > 2 else 0)
+
+        def reading(k: tuple[int, ...]) -> int:
+            return self.n_radial * k[0] + sum(n * n for n in k[1:]) + 2 * invariants(k)
+
+        def behind(k: tuple[int, ...], n_out: int) -> int:
+            return (invariants(k) + 1) * self.hidden + (self.hidden + 1) * (self.hidden + n_out)
+
+        width = self.channels[0]
+        update = reading(self.channels) + behind(self.channels, width)
+        last = reading(self.point_channels) + behind(self.point_channels, 1)
+        return len(self.elements) * width + self.n_updates * update + last
+
     def to_dict(self) -> dict:
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: dict) -> Architecture:
+        """The inverse of :meth:`to_dict`; JSON's and YAML's lists become tuples."""
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+
+
+def _is_count(value: object, least: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 class Reading(nn.Module):
@@ -138,7 +189,8 @@ class Reading(nn.Module):
         return self.invariants(self.mixed(self.gather(index, vectors, coefficients)))
 
 
-def _head(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
+def head(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
+    """Two hidden layers from what a place reads to numbers."""
     return nn.Sequential(
         nn.Linear(n_in, hidden),
         nn.SiLU(),
@@ -148,8 +200,11 @@ def _head(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
     )
 
 
-class FieldNetwork(nn.Module):
-    """Atoms and points to z = logit(ELF) and the logarithm of its expected error.
+class AtomNetwork(nn.Module):
+    """Atoms that read the fields of their neighbourhood and update what they put into them.
+
+    What follows the updates is for a subclass: points of space read in
+    :class:`FieldNetwork`, atoms once more in :class:`ase_elf.model.energy.EnergyNetwork`.
 
     Parameters
     ----------
@@ -166,11 +221,9 @@ class FieldNetwork(nn.Module):
             Reading(arch.channels, *basis) for _ in range(arch.n_updates)
         )
         self.updates = nn.ModuleList(
-            _head(reading.n_invariants, arch.hidden, width) for reading in self.readings
+            head(reading.n_invariants, arch.hidden, width) for reading in self.readings
         )
         self.read = Reading(arch.point_channels, *basis)
-        self.value = _head(self.read.n_invariants, arch.hidden, 1)
-        self.log_error = _head(self.read.n_invariants, 32, 1)
 
     def coefficients(
         self,
@@ -199,6 +252,20 @@ class FieldNetwork(nn.Module):
         for reading, update in list(zip(self.readings, self.updates, strict=True))[:n_updates]:
             c = c + update(reading(index, vectors, c))
         return c
+
+
+class FieldNetwork(AtomNetwork):
+    """Atoms and points to z = logit(ELF) and the logarithm of its expected error.
+
+    Parameters
+    ----------
+    arch : Architecture
+    """
+
+    def __init__(self, arch: Architecture) -> None:
+        super().__init__(arch)
+        self.value = head(self.read.n_invariants, arch.hidden, 1)
+        self.log_error = head(self.read.n_invariants, 32, 1)
 
     def forward(
         self, invariants: torch.Tensor

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ase_elf.errors import FormatError, InputError
+from ase_elf.model.energy import EnergyNetwork
 from ase_elf.model.field_model import FieldModel
-from ase_elf.model.network import Architecture, FieldNetwork
+from ase_elf.model.network import Architecture, AtomNetwork, FieldNetwork
 
 
 def digest(path: Path) -> str:
@@ -24,7 +26,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def save_network(path: Path, network: FieldNetwork) -> str:
+def save_network(path: Path, network: AtomNetwork) -> str:
     """Write weights; returns their digest."""
     header = {"architecture": json.dumps(network.arch.to_dict())}
     tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
@@ -32,7 +34,9 @@ def save_network(path: Path, network: FieldNetwork) -> str:
     return digest(path)
 
 
-def load_network(path: Path, expected: str | None = None) -> FieldNetwork:
+def load_network(
+    path: Path, expected: str | None = None, *, kind: type[AtomNetwork] = FieldNetwork
+) -> AtomNetwork:
     """Read weights; :class:`FormatError` if the file is damaged or not what was expected."""
     try:
         if expected and digest(path) != expected:
@@ -41,15 +45,37 @@ def load_network(path: Path, expected: str | None = None) -> FieldNetwork:
                 f"expected {expected}); install the domain pack again."
             )
         with safe_open(path, framework="pt") as handle:
-            arch = Architecture.from_dict(json.loads(handle.metadata()["architecture"]))
+            arch = Architecture.from_dict(json.loads((handle.metadata() or {})["architecture"]))
+            _check_size(arch, [handle.get_slice(name).get_shape() for name in handle.keys()])
             tensors = {name: handle.get_tensor(name) for name in handle.keys()}
-        network = FieldNetwork(arch)
+        network = kind(arch)
         network.load_state_dict(tensors)
-    except (OSError, KeyError, TypeError, RuntimeError, ValueError, SafetensorError) as error:
+    except _UNREADABLE as error:
         if isinstance(error, FormatError):
             raise
-        raise FormatError(f"cannot read weights from {path}: {error}") from error
+        raise FormatError(f"cannot read weights from {path}: {str(error)[:500]}") from error
     return network.requires_grad_(False).eval()
+
+
+_UNREADABLE = (
+    OSError,
+    ArithmeticError,
+    AttributeError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    ValueError,
+    SafetensorError,
+)
+
+
+def _check_size(arch: Architecture, shapes: list[list[int]]) -> None:
+    """Compare with the tensors that are there before a network of that size is made."""
+    there = sum(map(math.prod, shapes))
+    if there < arch.n_numbers():
+        raise FormatError(
+            f"holds {there} numbers where its architecture needs {arch.n_numbers()}."
+        )
 
 
 def choose_device(device: str | None) -> torch.device:
@@ -100,3 +126,17 @@ def load_model(
 @lru_cache(maxsize=8)
 def _load(path: Path, expected: str | None, device: torch.device, dtype: torch.dtype) -> FieldModel:
     return FieldModel(load_network(path, expected), device=device, dtype=dtype)
+
+
+def load_potential(
+    path: Path, *, digest: str | None = None, device: str | None = None, dtype: str = "float32"
+) -> EnergyNetwork:
+    """The energy network in a weights file; arguments and errors as in :func:`load_model`."""
+    return _load_potential(Path(path), digest, choose_device(device), choose_dtype(dtype))
+
+
+@lru_cache(maxsize=8)
+def _load_potential(
+    path: Path, expected: str | None, device: torch.device, dtype: torch.dtype
+) -> EnergyNetwork:
+    return load_network(path, expected, kind=EnergyNetwork).to(device=device, dtype=dtype)

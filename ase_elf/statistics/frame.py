@@ -89,13 +89,15 @@ class FrameResult:
         return json.dumps(record, separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, line: str) -> FrameResult:
+    def from_json(cls, line: str | bytes) -> FrameResult:
         """The result written by :meth:`to_json`; :class:`FormatError` for anything else."""
         try:
             record = json.loads(line)
             return cls(**{name: _typed(name, value) for name, value in record.items()})
-        except (TypeError, ValueError, AttributeError) as error:
-            raise FormatError(f"not a frame record of this version: {error}") from error
+        except (
+            ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+        ) as error:  # fmt: skip
+            raise FormatError(f"not a frame record of this version: {str(error)[:500]}") from error
 
 
 _DTYPES = {

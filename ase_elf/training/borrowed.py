@@ -7,13 +7,13 @@ and the ELF there. The geometry comes from its owner's file, found by ``info["id
 from __future__ import annotations
 
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from ase.io import iread
 
 from ase_elf.dataset.label import Label, quantise, restore
 from ase_elf.errors import FormatError, InputError
+from ase_elf.formats.npz import read_arrays
 from ase_elf.reference import Provenance
 
 
@@ -81,12 +81,15 @@ def read_values(folder: Path, geometries: list[Path], *, split: str = "train") -
 
 def _joined(path: Path, atoms, split: str) -> Label:
     try:
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as data:
-            shape, kpts = tuple(data["shape"].tolist()), tuple(data["kpts"].tolist())
-            index = np.cumsum(data["index"].astype(np.int64))
-            values = restore(data["elf"])
-            fractional = np.stack(np.unravel_index(index, shape), -1) / shape
-    except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
+        with path.open("rb") as handle:
+            data = read_arrays(handle)
+        shape, kpts = tuple(data["shape"].tolist()), tuple(np.ravel(data["kpts"]).tolist())
+        index = np.cumsum(data["index"].astype(np.int64))
+        values = restore(data["elf"])
+        fractional = np.stack(np.unravel_index(index, shape), -1) / shape
+        if values.shape != index.shape or fractional.shape != (len(index), 3):
+            raise FormatError(f"{len(index)} points of a grid {shape} have {values.size} values")
+    except (KeyError, TypeError, ValueError, OSError) as error:
         raise FormatError(f"{path} is not a file of ELF values ({error}).") from error
     atoms = atoms.copy()
     atoms.info = {}

@@ -10,15 +10,15 @@ from __future__ import annotations
 import csv
 import hashlib
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
-from ase import Atoms
 from ase.units import Bohr, Ry
 
 from ase_elf.dataset.label import Label, quantise, restore
 from ase_elf.dataset.store import MANIFEST, LabelStore
 from ase_elf.errors import FormatError, InputError
+from ase_elf.formats.npz import read_arrays
+from ase_elf.formats.structure import sound_atoms
 from ase_elf.reference import Provenance
 
 SPLITS = "split.csv"
@@ -33,7 +33,7 @@ def read_labels(folder: Path, *splits: str) -> list[Label]:
         The folder is neither a label store nor has a ``split.csv``, or that table names a
         file that is not there.
     FormatError
-        A label is damaged.
+        The table or a label is damaged.
     """
     folder = Path(folder)
     if (folder / MANIFEST).is_file():
@@ -41,8 +41,17 @@ def read_labels(folder: Path, *splits: str) -> list[Label]:
     table = folder / SPLITS
     if not table.is_file():
         raise InputError(f"{folder} is no label store and has no {SPLITS}.")
-    with table.open(newline="") as handle:
-        rows = [row for row in csv.DictReader(handle) if not splits or row["split"] in splits]
+    try:
+        with table.open(newline="", encoding="utf-8") as handle:
+            rows = [row for row in csv.DictReader(handle) if not splits or row["split"] in splits]
+        strays = [row["file"] for row in rows if Path(row["file"]).name != row["file"]]
+        if strays or any(None in row.values() for row in rows):
+            raise ValueError(f"{strays[0]!r} is not the name of a file in it" if strays else
+                             "a line has too few columns")  # fmt: skip
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise FormatError(
+            f"{table} is not a table with the columns file, kind and split ({error})."
+        ) from error
     missing = [row["file"] for row in rows if not (folder / row["file"]).is_file()]
     if missing:
         raise InputError(f"{table} names {missing[0]}, which is not in the folder.")
@@ -52,14 +61,17 @@ def read_labels(folder: Path, *splits: str) -> list[Label]:
 def read_label(path: Path, kind: str = "", split: str = "") -> Label:
     """One file of a plain folder; :class:`FormatError` where it is not one."""
     try:
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as data:
-            positions = data["pos"].astype(float)
-            numbers = data["numbers"] if "numbers" in data.files else np.ones(len(positions), int)
-            atoms = Atoms(numbers, positions * Bohr, cell=data["cell"] * Bohr, pbc=True)
-            energy = float(data["energy_ry"]) * Ry if "energy_ry" in data.files else None
-            kpts = tuple(data["kpts"].tolist()) if "kpts" in data.files else (1, 1, 1)
-            values = restore(data["elf"])
-    except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
+        with path.open("rb") as handle:
+            data = read_arrays(handle)
+        positions = data["pos"].astype(float)
+        numbers = data.get("numbers", np.ones(len(positions)))
+        atoms = sound_atoms(numbers, positions * Bohr, data["cell"].astype(float) * Bohr)
+        energy = float(data["energy_ry"]) * Ry if "energy_ry" in data else None
+        kpts = tuple(np.ravel(data.get("kpts", [1, 1, 1])).tolist())
+        values = restore(data["elf"])
+        if values.ndim != 3:
+            raise FormatError(f"the ELF has {values.ndim} dimensions, three are needed")
+    except (KeyError, TypeError, ValueError, OSError) as error:
         raise FormatError(f"{path} is not an ELF label file ({error}).") from error
     origin = Provenance(code="unknown", version="unknown", functional="unknown", kpts=kpts)
     return Label(

@@ -1,0 +1,43 @@
+"""Sound structures, grids and labels, small enough that every byte of their files counts."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from ase_elf.grid import ELFGrid
+
+CELL = [[3.0, 0.2, -0.1], [1.1, 4.0, 0.3], [-0.7, 0.9, 5.3]]
+
+
+def grid(*, sigma: bool = False) -> ELFGrid:
+    """A 2x3x2 grid of two atoms."""
+    values = np.linspace(0, 1, 12).reshape(2, 3, 2)
+    atoms = Atoms("HO", positions=[(0, 0, 0), (1, 1, 1)], cell=CELL, pbc=True)
+    return ELFGrid(values, atoms, {"note": "sound"}, np.full((2, 3, 2), 0.1) if sigma else None)
+
+
+def written(name: str, write) -> bytes:
+    """What ``write(path)`` leaves in a file called ``name``."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        write(path)
+        return path.read_bytes()
+
+
+def label(name: str = "a", *, points: bool = False):
+    """A label on a grid, or at points with everything that is optional."""
+    from ase_elf.dataset.label import Label
+    from ase_elf.reference import Provenance
+
+    origin = Provenance(code="closed form", version="1", functional="none")
+    here = grid()
+    if not points:
+        return Label(name, name, here.atoms, origin, here.values)
+    return Label(
+        name, name, here.atoms, origin, np.linspace(0, 1, 3), points=np.zeros((3, 3)),
+        density=np.ones(3), energy=-1.0, forces=np.zeros((2, 3)), split="train", kind="fluid",
+    )  # fmt: skip
