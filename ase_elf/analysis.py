@@ -24,6 +24,7 @@ from ase_elf.statistics.run import StatisticsPlan
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from ase_elf.model import FieldModel
     from ase_elf.topology import Networking
     from ase_elf.trajectory import Frame
 
@@ -174,21 +175,36 @@ def analyze(
         For a frame that cannot be used or read. Frames before it have been yielded.
     """
     model = domain.load(device=device)
+    for group in batches(frames, domain, settings, batch):
+        yield analyze_batch(group, model, domain, settings)
+
+
+def batches(
+    frames: Iterable[Frame], domain: Domain, settings: AnalysisSettings, batch: int
+) -> Iterator[list[Frame]]:
+    """Checked frames, ``batch`` at a time; raises like :func:`analyze`."""
     frames = iter(frames)
     while True:
         group, failure = _take(frames, batch, domain, settings)
         if group:
-            structures = [frame.atoms for frame in group]
-            shapes = [settings.shape or fast_shape(a.cell[:], settings.spacing) for a in structures]
-            predictions = predict_in_memory(model, structures, shapes)
-            yield [
-                analyze_frame(frame, _grid(frame.atoms, found, domain), settings)
-                for frame, found in zip(group, predictions, strict=True)
-            ]
+            yield group
         if failure is not None:
             raise failure
         if len(group) < batch:
             return
+
+
+def analyze_batch(
+    group: list[Frame], model: FieldModel, domain: Domain, settings: AnalysisSettings
+) -> list[tuple[FrameResult, ELFGrid, Networking]]:
+    """Predict checked frames together, and analyse each."""
+    structures = [frame.atoms for frame in group]
+    shapes = [settings.shape or fast_shape(a.cell[:], settings.spacing) for a in structures]
+    predictions = predict_in_memory(model, structures, shapes)
+    return [
+        analyze_frame(frame, _grid(frame.atoms, found, domain), settings)
+        for frame, found in zip(group, predictions, strict=True)
+    ]
 
 
 def _take(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from ase_elf.errors import ElfError, FormatError, OutputError
 from ase_elf.grid import ELFGrid, fast_shape
 from ase_elf.journal import Journal
 from ase_elf.run import JOURNAL, claim
+from ase_elf.workers import in_order, workers
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -162,24 +163,34 @@ class Screener:
 
         What is wrong with one of them is in its row and stops nothing.
         """
-        for group in _grouped(candidates, batch):
-            rows: list[Screened | None] = [None] * len(group)
-            good: list[tuple[int, Atoms, Domain]] = []
-            for k, candidate in enumerate(group):
-                if candidate.atoms is None:
-                    rows[k] = Screened(candidate.name, error=candidate.error)
-                    continue
-                try:
-                    good.append((k, candidate.atoms, self.pack_for(candidate.atoms)))
-                except ElfError as error:
-                    rows[k] = _row(candidate, error=str(error))
-            grids = self.grids([a for _, a, _ in good], [pack for _, _, pack in good])
-            for (k, _, pack), grid in zip(good, grids, strict=True):
-                rows[k] = _measured(group[k], grid, pack)
-            yield [row for row in rows if row is not None]
+        for group in grouped(candidates, batch):
+            yield self.rows(group)
+
+    def rows(self, group: list[Candidate]) -> list[Screened]:
+        """A row for every candidate of one batch."""
+        rows: list[Screened | None] = [None] * len(group)
+        good: list[tuple[int, Atoms, Domain]] = []
+        for k, candidate in enumerate(group):
+            if candidate.atoms is None:
+                rows[k] = Screened(candidate.name, error=candidate.error)
+                continue
+            try:
+                good.append((k, candidate.atoms, self.pack_for(candidate.atoms)))
+            except ElfError as error:
+                rows[k] = _row(candidate, error=str(error))
+        grids = self.grids([a for _, a, _ in good], [pack for _, _, pack in good])
+        for (k, _, pack), grid in zip(good, grids, strict=True):
+            rows[k] = _measured(group[k], grid, pack)
+        return [row for row in rows if row is not None]
 
 
-def _grouped(candidates: Iterable[Candidate], batch: int) -> Iterator[list[Candidate]]:
+def _rows(screener: Screener, group: list[Candidate], device: str | None) -> list[Screened]:
+    """The rows of a batch, in whatever process and on whatever device that runs."""
+    return replace(screener, device=device).rows(group)
+
+
+def grouped(candidates: Iterable[Candidate], batch: int) -> Iterator[list[Candidate]]:
+    """Candidates that are predicted together: few, and not too many atoms."""
     group: list[Candidate] = []
     atoms = 0
     for candidate in candidates:
@@ -246,6 +257,8 @@ class ScreeningRun:
     screener : Screener
     batch : int, optional
         Structures predicted together.
+    workers : int or str, optional
+        As in :class:`ase_elf.run.AnalysisRun`.
     report : bool
         Also make ``report.html``.
     options, sources : mapping
@@ -256,6 +269,7 @@ class ScreeningRun:
     directory: Path
     screener: Screener = field(default_factory=Screener)
     batch: int | None = None
+    workers: int | str | None = None
     report: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -288,7 +302,7 @@ class ScreeningRun:
             failure = None
             try:
                 left = self._after(journal, done)
-                for rows in self.screener.screen(left, self.batch or MOST_TOGETHER):
+                for rows in self._screened(left):
                     journal.append(rows)
                     done += len(rows)
                     report(done)
@@ -299,6 +313,15 @@ class ScreeningRun:
         if failure is not None:
             raise failure
         return ranked
+
+    def _screened(self, candidates: Iterable[Candidate]) -> Iterator[list[Screened]]:
+        """Rows of every batch, from this process or from others."""
+        groups = grouped(candidates, self.batch or MOST_TOGETHER)
+        if self.workers is None:
+            yield from map(self.screener.rows, groups)
+            return
+        with workers(self.workers, self.screener.device) as team:
+            yield from in_order(team, _rows, ((self.screener, group) for group in groups))
 
     def structures(self, names: set[str]) -> dict[str, Atoms]:
         """Structures of the collection by name, read again."""

@@ -9,7 +9,7 @@ import click
 from ase_elf.cli import options
 
 
-NOT_IN_CONFIG = ("output", "progress", "device", "report")
+NOT_IN_CONFIG = ("output", "progress", "device", "workers", "report")
 """Options that do not change a number: a run may be continued with others."""
 
 OF_TRAJECTORIES = ("topology", "timestep", "elements", "isovalue", "bond", "r_max", "max_lag")
@@ -33,6 +33,7 @@ OF_TRAJECTORIES = ("topology", "timestep", "elements", "isovalue", "bond", "r_ma
               help="Longest lag of bond correlation functions, in frames.")  # fmt: skip
 @options.together(options.domain, options.device, options.spacing, options.shape)
 @click.option("--batch", type=click.IntRange(min=1), help="Frames predicted together.")
+@options.workers
 @click.option("--report/--no-report", default=True, help="Also plots and report.html.")
 @click.option(
     "--screen/--trajectory", default=None,
@@ -86,6 +87,7 @@ def _follow(ctx: click.Context, trajectory: Path, output: Path | None, given: di
         batch=given["batch"],
         max_lag=given["max_lag"],
         device=given["device"],
+        workers=given["workers"],
         report=given["report"],
         options=options.resolved(ctx, *NOT_IN_CONFIG),
         sources=options.sources(ctx, *NOT_IN_CONFIG),
@@ -115,6 +117,7 @@ def _screen(ctx: click.Context, path: Path, output: Path | None, given: dict) ->
         directory,
         Screener(**how),
         batch=given["batch"],
+        workers=given["workers"],
         report=given["report"],
         options=options.resolved(ctx, *leave_out),
         sources=options.sources(ctx, *leave_out),
