@@ -5,10 +5,18 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import make_supercell
+from ase.units import Bohr
 from scipy.spatial.transform import Rotation
 
 from ase_elf.errors import FormatError, InputError
-from ase_elf.model import Architecture, FieldModel, FieldNetwork, load_model, save_network
+from ase_elf.model import (
+    Architecture,
+    FieldModel,
+    FieldNetwork,
+    load_model,
+    save_network,
+    spectral,
+)
 from ase_elf.model.field_model import native_shape, upsample
 
 
@@ -179,3 +187,38 @@ def test_unknown_device_and_precision_are_refused(tmp_path):
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match="no CUDA device"):
             load_model(path, device="cuda")
+
+
+def test_slabs_of_a_large_cell_are_the_whole_cell(model):
+    atoms = triclinic(12)
+    cell = atoms.cell.array / Bohr
+    for shape in ((15, 11, 9), (12, 10, 14)):
+        reading = model.network.read
+        waves = spectral.Waves.of(cell, shape, reading, model.device, model.dtype)
+        places = torch.from_numpy(atoms.get_scaled_positions())
+        coefficients = torch.randn(12, reading.channels[0], dtype=model.dtype)
+        whole = spectral.fields(reading, waves, places, coefficients)
+        most = 8 * sum(f[..., 0].numel() for f in whole) * shape[1] * shape[2] * 4
+        slabs = list(spectral.fields_in_slabs(reading, waves, places, coefficients, most=most))
+        assert len(slabs) == -(-shape[0] // 4)
+        for l, field in enumerate(whole):
+            joined = torch.cat([fields[l] for _, fields in slabs], dim=-1)
+            torch.testing.assert_close(joined, field, atol=1e-11, rtol=0)
+            covered = np.concatenate([np.r_[points] for points, _ in slabs])
+            np.testing.assert_array_equal(covered, np.arange(np.prod(shape)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_structure_factors_through_an_fft_equal_the_sum(model, dtype, channels):
+    atoms = triclinic(40)
+    reading = model.network.read
+    waves = spectral.Waves.of(atoms.cell.array / Bohr, (15, 11, 9), reading, model.device, dtype)
+    places = torch.from_numpy(atoms.positions @ np.linalg.inv(atoms.cell.array)) * 3 - 1
+    coefficients = torch.randn(40, channels, dtype=dtype)
+    quick = spectral._by_nufft(waves, places, coefficients)
+    direct = spectral._by_products(waves, places, coefficients)
+    assert quick.dtype == direct.dtype
+    # eps is relative to the norm of the sum, here about sqrt(40).
+    tolerance = 1e-4 if dtype == torch.float32 else 1e-10
+    torch.testing.assert_close(quick, direct, atol=tolerance, rtol=0)

@@ -7,6 +7,7 @@ Fourier interpolation, which for z is accurate where for ELF itself it is not.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -124,15 +125,16 @@ class FieldModel:
         fractional = torch.from_numpy(atoms.get_scaled_positions()).to(self.device)
         waves = self._waves_of(cell, native)
         reading = self.network.read
-        mixed = spectral.fields(reading, waves, fractional, coefficients)
         n_outputs = 2 if sigma else 1
-        outputs = torch.empty(n_outputs, mixed[0].shape[-1], device=self.device, dtype=self.dtype)
-        for start in range(0, outputs.shape[1], CHUNK):
-            part = slice(start, start + CHUNK)
-            invariants = reading.invariants([f[..., part].movedim(-1, 0) for f in mixed])
-            outputs[0, part] = self.network.value(invariants)[:, 0]
-            if sigma:
-                outputs[1, part] = self.network.log_error(invariants)[:, 0]
+        outputs = torch.empty(n_outputs, math.prod(native), device=self.device, dtype=self.dtype)
+        for points, mixed in spectral.fields_in_slabs(reading, waves, fractional, coefficients):
+            slab = outputs[:, points]
+            for start in range(0, slab.shape[1], CHUNK):
+                part = slice(start, start + CHUNK)
+                invariants = reading.invariants([f[..., part].movedim(-1, 0) for f in mixed])
+                slab[0, part] = self.network.value(invariants)[:, 0]
+                if sigma:
+                    slab[1, part] = self.network.log_error(invariants)[:, 0]
         fine = [upsample(out.view(native), shape) for out in outputs]
         return _prediction(fine[0], fine[1] if sigma else None)
 

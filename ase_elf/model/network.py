@@ -22,6 +22,10 @@ from ase_elf.errors import InputError
 from ase_elf.model.basis import HIGHEST_DEGREE, harmonics, radial, symmetric_matrices
 
 
+ROWS = 2048
+"""Atoms that read together, which bounds the memory of large cells."""
+
+
 @dataclass(frozen=True)
 class Architecture:
     """What fixes the shape of the parameters.
@@ -250,7 +254,8 @@ class AtomNetwork(nn.Module):
         """
         c = self.species[species]
         for reading, update in list(zip(self.readings, self.updates, strict=True))[:n_updates]:
-            c = c + update(reading(index, vectors, c))
+            parts = zip(index.split(ROWS), vectors.split(ROWS, dim=1), strict=True)
+            c = c + torch.cat([update(reading(i, v, c)) for i, v in parts])
         return c
 
 

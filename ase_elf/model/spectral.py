@@ -9,8 +9,9 @@ Lengths in bohr.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -21,6 +22,15 @@ from ase_elf.model.network import Reading
 
 TABLE_STEP = 0.02
 """1/bohr. Knots of the tables over |G|; cubic splines between them are good to 1e-8."""
+
+WAVES_AT_ONCE = 2**17
+"""Plane waves that tables are evaluated for together."""
+
+MANY = 1000
+"""Atoms from which on a transform on a finer grid beats the direct sum; see docs/scaling.md."""
+
+FIELD_BYTES = 2**30
+"""Memory for fields on a grid: all of them up to some 1,500 atoms, slabs of larger cells."""
 
 TABLE_LENGTH = 8.0
 """1/bohr. Tables reach to a multiple of it."""
@@ -64,32 +74,38 @@ class Waves:
     ) -> Waves:
         nx, ny, nz = shape
         axes = (np.fft.fftfreq(nx, 1 / nx), np.fft.fftfreq(ny, 1 / ny), np.arange(nz // 2 + 1))
-        integers = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
-        g = integers @ (2 * np.pi * np.linalg.inv(cell).T)
-        length = np.linalg.norm(g, axis=1)
+        reciprocal, volume = 2 * np.pi * np.linalg.inv(cell).T, abs(np.linalg.det(cell))
+        corners = np.array(np.meshgrid(*[(-(n // 2), n // 2) for n in shape])).reshape(3, -1)
+        longest = np.linalg.norm(corners.T @ reciprocal, axis=1).max()
         # Rounding up keeps one table for all cells of a variable-cell run, and few of them for
         # crystals of any shape: making one costs more than predicting a small crystal.
-        q_max = TABLE_LENGTH * np.ceil(length.max() / TABLE_LENGTH)
+        q_max = TABLE_LENGTH * np.ceil(longest / TABLE_LENGTH)
         table = _radial_tables(reading.n_radial, reading.degree, reading.cutoff, q_max)
-        functions = table(length) / abs(np.linalg.det(cell))
-        # An even grid stores a frequency and its negative in one place, where only the
-        # degrees even in G can be told apart from noise; leaving it out keeps fields real.
-        for axis, n in enumerate(shape):
-            if n % 2 == 0:
-                functions[np.abs(integers[:, axis]) == n // 2] = 0.0
-        direction = torch.from_numpy(g / np.maximum(length, 1e-12)[:, None]).T
-        angular = harmonics(direction, reading.degree, softening=0.0)
+        n_waves, degrees = nx * ny * len(axes[2]), range(reading.degree + 1)
+        empty = partial(torch.empty, device=device, dtype=dtype)
+        radial = tuple(empty(reading.n_radial, n_waves) for _ in degrees)
+        angular = empty(len(degrees) ** 2, n_waves)
+        # In parts: in double precision the tables of a large cell are the most memory of all.
+        for part in np.array_split(np.arange(n_waves), -(-n_waves // WAVES_AT_ONCE)):
+            integers = np.stack(
+                [axis[i] for axis, i in zip(axes, np.unravel_index(part, _half(shape)))], -1
+            )
+            g = integers @ reciprocal
+            length = np.linalg.norm(g, axis=1)
+            functions = table(length) / volume
+            # An even grid stores a frequency and its negative in one place, where only the
+            # degrees even in G can be told apart from noise; leaving it out keeps fields real.
+            for axis, n in enumerate(shape):
+                if n % 2 == 0:
+                    functions[np.abs(integers[:, axis]) == n // 2] = 0.0
+            direction = torch.from_numpy(g / np.maximum(length, 1e-12)[:, None]).T
+            here = slice(part[0], part[-1] + 1)
+            angular[:, here] = harmonics(direction, reading.degree, softening=0.0)
+            for l in degrees:
+                radial[l][:, here] = torch.from_numpy(functions[:, l].T)
         angular[1:, 0] = 0.0
-
-        def put(array):
-            return torch.as_tensor(array, device=device, dtype=dtype)
-
-        return cls(
-            shape,
-            tuple(put(axis) for axis in axes),
-            tuple(put(functions[:, l].T.copy()) for l in range(reading.degree + 1)),
-            put(angular),
-        )
+        frequencies = tuple(torch.as_tensor(axis, device=device, dtype=dtype) for axis in axes)
+        return cls(shape, frequencies, radial, angular)
 
 
 def structure_factors(
@@ -109,6 +125,13 @@ def structure_factors(
     Tensor, shape (n_channels, n_waves), complex
         ``sum_a c_a exp(-i G r_a)``.
     """
+    if fractional.device.type == "cpu" and len(fractional) >= MANY:
+        return _by_nufft(waves, fractional, coefficients)
+    return _by_products(waves, fractional, coefficients)
+
+
+def _by_products(waves, fractional, coefficients) -> torch.Tensor:
+    """The sum as it stands; its cost grows with atoms times waves."""
     phases = []
     for axis, frequencies in enumerate(waves.frequencies):
         angle = -2 * np.pi * fractional[:, axis, None] * frequencies.to(fractional.dtype)
@@ -118,6 +141,36 @@ def structure_factors(
     first = first.transpose(1, 2).flatten(0, 1)
     others = (phases[1][:, :, None] * phases[2][:, None, :]).flatten(1)
     return (first @ others).view(coefficients.shape[1], -1)
+
+
+def _by_nufft(waves, fractional, coefficients) -> torch.Tensor:
+    """Atoms spread on a finer grid, and an FFT (FINUFFT, doi 10.1137/18M120885X)."""
+    import finufft
+
+    nx, ny, nz = waves.shape
+    exact = coefficients.dtype == torch.float64
+    kind = np.complex128 if exact else np.complex64
+    places = [(2 * np.pi * f).numpy().astype(kind(0).real.dtype) for f in (fractional % 1).T]
+    out = torch.empty(
+        coefficients.shape[1], *_half(waves.shape), dtype=coefficients.dtype.to_complex()
+    )
+    for first in range(0, len(out), 2):
+        # Two real channels in one complex transform: the parts of it that are even and odd
+        # under G to -G belong to one and the other.
+        pair = torch.zeros(len(fractional), 2, dtype=coefficients.dtype)
+        pair[:, : len(out) - first] = coefficients[:, first : first + 2]
+        both = finufft.nufft3d1(
+            *places, torch.view_as_complex(pair).numpy(), (nx, ny, nz),
+            isign=-1, modeord=1, eps=1e-12 if exact else 1e-6,
+            nthreads=torch.get_num_threads(),
+        )  # fmt: skip
+        both = torch.from_numpy(both)
+        mirrored = both.flip(0, 1, 2).roll((1, 1, 1), (0, 1, 2)).conj()
+        half = slice(None, nz // 2 + 1)
+        out[first] = ((both + mirrored) / 2)[..., half]
+        if first + 1 < len(out):
+            out[first + 1] = ((both - mirrored) / 2j)[..., half]
+    return out.flatten(1)
 
 
 def fields(
@@ -134,19 +187,82 @@ def fields(
     """
     factors = structure_factors(waves, fractional, coefficients)
     result = []
-    for l, k in enumerate(reading.channels):
-        shaped = (reading.radial[:, :k].T @ waves.radial[l]) * factors[:k]
-        if l:
-            shaped = (reading.mix[l - 1].to(shaped.dtype)) @ shaped
-        if l % 2:
-            shaped = shaped * 1j
-        if l % 4 >= 2:
-            shaped = -shaped
+    for l in range(len(reading.channels)):
         angular = waves.angular[l * l : (l + 1) ** 2]
-        spectrum = (shaped[:, None] * angular[None]).unflatten(-1, _half(waves.shape))
+        spectrum = (_shaped(reading, waves, factors, l)[:, None] * angular[None]).unflatten(
+            -1, _half(waves.shape)
+        )
         field = torch.fft.irfftn(spectrum, s=waves.shape, dim=(-3, -2, -1), norm="forward")
         result.append(field.flatten(-3))
     return result
+
+
+def fields_in_slabs(
+    reading: Reading,
+    waves: Waves,
+    fractional: torch.Tensor,
+    coefficients: torch.Tensor,
+    *,
+    most: int = FIELD_BYTES,
+) -> Iterator[tuple[slice, list[torch.Tensor]]]:
+    """Mixed fields of some planes after others, in bounded memory.
+
+    Parameters
+    ----------
+    reading, waves, fractional, coefficients
+        As in :func:`fields`.
+    most : int
+        Bytes that the fields of one slab may take. Where all of them fit there is one slab.
+
+    Yields
+    ------
+    points : slice
+        Of the grid, flattened.
+    fields : list of Tensor, shapes (channels[l], 2l + 1, n_points)
+    """
+    nx, ny, nz = waves.shape
+    per_plane = sum(k * (2 * l + 1) for l, k in enumerate(reading.channels)) * ny * nz
+    n_slabs = -(-per_plane * nx * coefficients.element_size() // most)
+    if n_slabs <= 1:
+        yield slice(0, nx * ny * nz), fields(reading, waves, fractional, coefficients)
+        return
+    factors = structure_factors(waves, fractional, coefficients)
+    for planes in np.array_split(np.arange(nx), min(n_slabs, nx)):
+        turns = torch.from_numpy(planes).to(fractional)[:, None] / nx
+        angle = 2 * np.pi * turns * waves.frequencies[0].to(fractional.dtype)
+        phases = torch.polar(torch.ones_like(angle), angle).to(factors.dtype)
+        found = [
+            _on_planes(_shaped(reading, waves, factors, l), waves, l, phases)
+            for l in range(len(reading.channels))
+        ]
+        yield slice(planes[0] * ny * nz, (planes[-1] + 1) * ny * nz), found
+
+
+def _on_planes(
+    shaped: torch.Tensor, waves: Waves, l: int, phases: torch.Tensor
+) -> torch.Tensor:
+    """Fields of one degree where ``phases`` (n_planes, nx) lead along the first axis."""
+    nx, ny, nz = waves.shape
+    angular = waves.angular[l * l : (l + 1) ** 2]
+    out = waves.angular.new_empty(len(shaped), len(angular), len(phases) * ny * nz)
+    for row, one in zip(out, shaped, strict=True):
+        for field, harmonic in zip(row, angular, strict=True):
+            plane = (phases @ (one * harmonic).view(nx, -1)).view(-1, ny, nz // 2 + 1)
+            field.copy_(torch.fft.irfft2(plane, s=(ny, nz), norm="forward").flatten())
+    return out
+
+
+def _shaped(reading: Reading, waves: Waves, factors: torch.Tensor, l: int) -> torch.Tensor:
+    """Structure factors with the radial functions of a degree, mixed, (channels[l], n_waves)."""
+    k = reading.channels[l]
+    shaped = (reading.radial[:, :k].T @ waves.radial[l]) * factors[:k]
+    if l:
+        shaped = (reading.mix[l - 1].to(shaped.dtype)) @ shaped
+    if l % 2:
+        shaped = shaped * 1j
+    if l % 4 >= 2:
+        shaped = -shaped
+    return shaped
 
 
 def _half(shape: tuple[int, int, int]) -> tuple[int, int, int]:
