@@ -8,7 +8,7 @@ REPORT := demo-report
 
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,docs]'
 	touch $@
 
 demo: $(VENV)/installed
@@ -22,5 +22,10 @@ test: $(VENV)/installed
 test-long: $(VENV)/installed
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
 
+# Warnings are errors: a page that names something that is gone does not build.
+docs: $(VENV)/installed
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q -b html docs docs/_build/html
+	@echo "The site is docs/_build/html/index.html"
+
 clean:
-	rm -rf $(VENV) $(REPORT) build dist *.egg-info
+	rm -rf $(VENV) $(REPORT) docs/_build docs/cards build dist *.egg-info
