@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from ase_elf.errors import DomainError, FormatError, InputError
 from ase_elf.plugins import discover
@@ -138,9 +139,14 @@ class Domain:
             self.folder / card["file"], digest=card["sha256"], device=device, dtype=dtype
         )
 
+    @property
+    def isolated(self) -> bool:
+        """Whether the pack describes molecules and clusters, which need no cell."""
+        return bool(self.card.get("isolated", False))
+
     def check(self, atoms: Atoms) -> None:
         """Raise :class:`InputError` unless ``atoms`` can be given to the model at all."""
-        check_structure(atoms)
+        check_structure(atoms, isolated=self.isolated)
         unknown = sorted(set(atoms.get_chemical_symbols()) - set(self.elements))
         if unknown:
             raise InputError(
@@ -197,11 +203,13 @@ def describe(atoms: Atoms) -> dict[str, float]:
     Returns
     -------
     dict
-        ``r_s_bohr``: Wigner-Seitz radius per atom, (3V/4πN)^(1/3), in bohr;
-        ``shortest_distance``: closest pair in Å, periodic images included.
+        ``shortest_distance``: closest pair in Å, periodic images included; and of what is
+        periodic ``r_s_bohr``: Wigner-Seitz radius per atom, (3V/4πN)^(1/3), in bohr.
     """
     from ase.units import Bohr
 
+    if not atoms.pbc.all():
+        return {"shortest_distance": shortest_distance(atoms)}
     volume_per_atom = atoms.get_volume() / len(atoms)
     return {
         "r_s_bohr": (3 * volume_per_atom / (4 * np.pi)) ** (1 / 3) / Bohr,
@@ -213,6 +221,8 @@ def shortest_distance(atoms: Atoms) -> float:
     """Closest pair of nuclei in Å, images of one atom included."""
     import vesin
 
+    if not atoms.pbc.any():
+        return float(cKDTree(atoms.positions).query(atoms.positions, k=2)[0][:, 1].min())
     # A sphere of twice the Wigner-Seitz radius always holds a second atom somewhere.
     cutoff = (atoms.get_volume() / len(atoms)) ** (1 / 3)
     while True:
@@ -222,8 +232,11 @@ def shortest_distance(atoms: Atoms) -> float:
         cutoff *= 1.5
 
 
-def check_structure(atoms: Atoms) -> None:
-    """Raise :class:`InputError` for what no domain can use: no cell, NaN, overlap."""
+def check_structure(atoms: Atoms, *, isolated: bool = False) -> None:
+    """Raise :class:`InputError` for what no domain can use: no cell, NaN, overlap.
+
+    An ``isolated`` structure, periodic in no direction, needs no cell.
+    """
     if len(atoms) == 0:
         raise InputError("the structure holds no atoms; give at least one.")
     if not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.cell[:]).all():
@@ -232,12 +245,13 @@ def check_structure(atoms: Atoms) -> None:
             f"positions or cell hold NaN or infinity (atoms {bad[:10].tolist()}); "
             "look at the last good frame of the run that made them."
         )
-    if abs(np.linalg.det(atoms.cell[:])) < 1e-6:
+    isolated = isolated and not atoms.pbc.any()
+    if not isolated and abs(np.linalg.det(atoms.cell[:])) < 1e-6:
         raise InputError(
             f"the structure has no three-dimensional cell (cell = {atoms.cell[:].tolist()} Å); "
             "set atoms.cell, for a molecule a box with vacuum, and atoms.pbc = True."
         )
-    if not atoms.pbc.all():
+    if not isolated and not atoms.pbc.all():
         raise InputError(
             f"the cell is not periodic in all directions (pbc = {atoms.pbc.tolist()}); "
             "set atoms.pbc = True, with vacuum in the cell where there is none."

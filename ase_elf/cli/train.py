@@ -1,4 +1,4 @@
-"""`ase-elf train`: fit a field network to labels."""
+"""`ase-elf train`: fit a field network to labels, or a ruler to images of bonds."""
 
 from __future__ import annotations
 
@@ -9,31 +9,50 @@ import click
 from ase_elf.cli import options, records
 
 
-@click.command(name="train", context_settings=options.CONTEXT)
+class FieldByDefault(click.Group):
+    """`train CONFIG` without a word before it means `train field CONFIG`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put in the word that was left out."""
+        first = next((word for word in args if not word.startswith("-")), None)
+        if first is not None and first not in self.commands:
+            args = ["field", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(name="train", cls=FieldByDefault, context_settings=options.CONTEXT)
+def command() -> None:
+    """Fit a field network (`train CONFIG` or `train field CONFIG`), or a ruler."""
+
+
+@command.command(context_settings=options.CONTEXT)
 @click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @options.progress
 @records.as_json
-def command(config: Path, progress: bool | None, as_json: bool) -> None:
+def field(config: Path, progress: bool | None, as_json: bool) -> None:
     """Fit the network that CONFIG (YAML) describes.
 
     Can be stopped at any moment; started again, it goes on from the last checkpoint.
     """
     from tqdm import tqdm
 
+    from ase_elf.lock import locked
     from ase_elf.training.config import TrainConfig
     from ase_elf.training.run import finish, prepare
 
     settings = TrainConfig.read(config)
-    fit = prepare(settings)
     disable = None if progress is None else not progress
-    with tqdm(total=settings.recipe.steps, initial=fit.step, unit="step", disable=disable) as bar:
+    with locked(settings.output, "training"):
+        fit = prepare(settings)
+        bar = tqdm(total=settings.recipe.steps, initial=fit.step, unit="step", disable=disable)
 
         def show(step: int, losses: dict) -> None:
             bar.update(step - bar.n)
             bar.set_postfix(rmse=f"{losses['rmse']:.4f}", refresh=False)
 
-        fit.run(show)
-    card = finish(settings, fit)
+        with bar:
+            fit.run(show)
+        card = finish(settings, fit)
     text = f"{fit.step} steps done; checkpoint and log in {settings.output}"
     digest = card["weights"]["sha256"] if card else None
     if card:
@@ -42,3 +61,31 @@ def command(config: Path, progress: bool | None, as_json: bool) -> None:
         "steps": fit.step, "output": settings.output, "pack": settings.pack, "sha256": digest
     }  # fmt: skip
     records.say(text, record, machine=as_json)
+
+
+@command.command(context_settings=options.CONTEXT)
+@click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@options.progress
+@records.as_json
+def ruler(config: Path, progress: bool | None, as_json: bool) -> None:
+    """Fit the ruler that CONFIG (YAML) describes, and write it into its domain pack."""
+    from tqdm import tqdm
+
+    from ase_elf.training.ruler import RulerConfig, train_ruler
+
+    settings = RulerConfig.read(config)
+    networks = settings.recipe.members + (settings.type_image is not None)
+    disable = None if progress is None else not progress
+    with tqdm(total=networks * settings.recipe.epochs, unit="epoch", disable=disable) as bar:
+
+        def show(what: str, error: float) -> None:
+            bar.update()
+            bar.set_postfix({what: f"{error:.4f}"}, refresh=False)
+
+        card = train_ruler(settings, show)
+    test = card["test"]["all"]
+    told = (
+        f"{card['pair']} ruler in {settings.pack}: mean error {test['mae']:.4f} Å on "
+        f"{test['n']} bonds not trained on; SHA-256 {card['sha256']}"
+    )
+    records.say(told, card, machine=as_json)

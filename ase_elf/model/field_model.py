@@ -100,13 +100,17 @@ class FieldModel:
         ----------
         atoms : ase.Atoms
         xyz : ndarray, shape (n, 3), Å
-            Cartesian; anywhere, wrapped into the cell.
+            Cartesian; anywhere, wrapped into the cell of what is periodic.
         sigma : bool
             Also the expected error.
         """
-        surroundings = self._surroundings(atoms)
-        coefficients = self._coefficients(atoms, surroundings)
         points = np.atleast_2d(np.asarray(xyz, dtype=float)) / Bohr
+        if atoms.pbc.any():
+            surroundings = self._surroundings(atoms)
+        else:
+            positions = atoms.get_positions() / Bohr
+            surroundings = Surroundings.isolated(positions, points, self.arch.cutoff)
+        coefficients = self._coefficients(atoms, surroundings)
         z, log_error = [], []
         for part in np.array_split(points, max(1, -(-len(points) // (CHUNK // 4)))):
             if len(part):
@@ -119,6 +123,7 @@ class FieldModel:
 
     @torch.no_grad()
     def _on_grid(self, atoms: Atoms, shape: tuple[int, int, int], sigma: bool) -> Prediction:
+        _check_vacuum(atoms, self.arch.cutoff * Bohr)
         cell = atoms.cell.array / Bohr
         native = native_shape(cell, self.native_spacing)
         coefficients = self._coefficients(atoms, self._surroundings(atoms))
@@ -172,6 +177,23 @@ class FieldModel:
             while len(self._waves) > 2:
                 self._waves.popitem(last=False)
         return self._waves[key]
+
+
+def _check_vacuum(atoms: Atoms, cutoff: float) -> None:
+    """A molecule on a grid must have a cell, and not see its image across the boundary."""
+    if atoms.pbc.any():
+        return
+    advice = f"atoms.center(vacuum={cutoff / 2:.1f}) makes a cell that is large enough."
+    if abs(np.linalg.det(atoms.cell.array)) < 1e-6:
+        raise InputError(f"a grid needs a cell, and the structure has none; {advice}")
+    heights = 1 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
+    fractional = atoms.cell.scaled_positions(atoms.positions)
+    gap = float(((1 - np.ptp(fractional, axis=0)) * heights).min())
+    if gap < cutoff:
+        raise InputError(
+            f"the cell leaves {gap:.2f} Å between the structure and its image, less than the "
+            f"{cutoff:.2f} Å the model sees; {advice}"
+        )
 
 
 def _prediction(z: torch.Tensor, log_error: torch.Tensor | None) -> Prediction:

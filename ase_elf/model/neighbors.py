@@ -42,6 +42,12 @@ class Surroundings:
         images = images[keep] @ cell
         return cls(cell, cutoff, images, origin[keep], cKDTree(images))
 
+    @classmethod
+    def isolated(cls, positions: np.ndarray, points: np.ndarray, cutoff: float) -> Surroundings:
+        """Of atoms that repeat nowhere: a box so large that no point in it sees an image."""
+        everything = np.concatenate([positions, points])
+        return cls.of(np.diag(np.ptp(everything, axis=0) + 2 * cutoff), positions, cutoff)
+
     def around(
         self, points: np.ndarray, *, skip_self: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:

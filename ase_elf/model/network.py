@@ -219,7 +219,9 @@ class AtomNetwork(nn.Module):
         super().__init__()
         self.arch = arch
         width = arch.channels[0]
-        self.species = nn.Parameter(torch.ones(len(arch.elements), width))
+        # Elements that started alike would take long to tell apart.
+        spread = 0.7 if len(arch.elements) > 1 else 0.0
+        self.species = nn.Parameter(1 + spread * torch.randn(len(arch.elements), width))
         basis = arch.n_radial, arch.cutoff
         self.readings = nn.ModuleList(
             Reading(arch.channels, *basis) for _ in range(arch.n_updates)

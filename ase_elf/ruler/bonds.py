@@ -1,4 +1,4 @@
-"""Measuring bonds: which pairs are bonds, and the ELF along them."""
+"""Measuring bonds: which pairs are bonds, the ELF along them, and what rulers read."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_elf.errors import InputError
+from ase_elf.errors import DomainError, InputError
 from ase_elf.grid import ELFGrid
+from ase_elf.ruler.frame import BondFrames
+from ase_elf.ruler.image import ELFSource
 from ase_elf.ruler.table import COLUMNS, BondTable
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ is the midpoint."""
 _SAME = 1e-3
 """Å. Atoms of the grid may differ from those given by what text formats round away."""
 
+_POINT_COST = 30
+"""How many points of a whole grid cost as much as one evaluated alone."""
+
 
 def measure_bonds(
     atoms: Atoms,
@@ -30,55 +35,186 @@ def measure_bonds(
     *,
     cutoffs: dict[tuple[str, str], float] | None = None,
 ) -> BondTable:
-    """The bonds of a structure and the ELF along them.
+    """The bonds of a structure, the ELF along them, and their length as the ELF shows it.
 
-    No ruler is installed for any bond yet: ``ruler_length``, ``deviation`` and
-    ``uncertainty`` are NaN. What is measured is the ELF on the straight line between the
-    nuclei, ``elf_mid`` half way, ``elf_min`` and ``elf_max`` over its length.
+    ``elf_mid``, ``elf_min`` and ``elf_max`` are the ELF half way, least and greatest on the
+    straight line between the nuclei. Where a ruler is installed for the pair of elements,
+    it reads an image of the bond: ``ruler_length``, its ``uncertainty``, and ``deviation``,
+    the true length less that reading. They are NaN without a ruler, and for a bond shorter
+    or longer than any the ruler was fitted to.
 
     Parameters
     ----------
     atoms : ase.Atoms
-        Taken as periodic in three directions, as its ELF is.
+        With an ELFGrid taken as periodic in three directions, as the grid is.
     elf : ELFGrid or ELFCalculator
-        The ELF of ``atoms``; of a calculator, its grid of default shape.
+        The ELF of ``atoms``; a calculator is asked for its default grid, or, where fewer
+        points than that are needed, for the points alone.
     cutoffs : dict of (str, str) to float, optional
         Longest distance (Å) at which a pair of elements is listed, for instance
         ``{("H", "H"): 1.2}``; pairs not named are not listed. By default those of the
         domain pack: the calculator's, the one named in ``elf.info["domain"]``, or the one
-        that covers the elements.
+        that covers the elements; where none covers them all, those of every installed
+        ruler.
 
     Returns
     -------
     BondTable
-        Each bond once, sorted by i, j and image; ``label`` is the pair of elements.
+        Each bond once, sorted by i, j and image; ``label`` is the type the domain pack has
+        for the bond, else the pair of elements.
 
     Raises
     ------
     InputError
         If the grid belongs to another structure.
     DomainError
-        If no pack covers the elements and no ``cutoffs`` are given.
+        If no pack covers the elements, no ruler is installed for any pair of them, and no
+        ``cutoffs`` are given.
     """
+    return BondTable(read_bonds(atoms, elf, cutoffs=cutoffs)[0])
+
+
+def read_bonds(
+    atoms: Atoms,
+    elf: ELFGrid | ELFCalculator,
+    *,
+    cutoffs: dict[tuple[str, str], float] | None = None,
+) -> tuple[np.ndarray, list[Reading]]:
+    """The rows of :func:`measure_bonds`, and what the rulers saw."""
     if isinstance(elf, ELFGrid):
-        grid = elf
-        _check_same_structure(atoms, grid)
-    elif hasattr(elf, "get_elf"):
-        grid = elf.get_elf(atoms)
-    else:
+        _check_same_structure(atoms, elf)
+        atoms = _periodic(atoms)
+    elif not hasattr(elf, "get_elf"):
         raise InputError(f"elf must be an ELFGrid or an ELFCalculator, not {type(elf).__name__}.")
+    packs = _packs(atoms, elf, required=cutoffs is None)
     if cutoffs is None:
-        cutoffs = _domain(atoms, grid).bonds if grid is elf else elf.domain_of(atoms).bonds
+        cutoffs = {k: v for pack in packs for k, v in _cutoffs(pack, atoms).items()}
     if not cutoffs:
-        return BondTable(np.zeros(0, dtype=COLUMNS))
+        return np.zeros(0, dtype=COLUMNS), []
     rows, vectors = _find_pairs(atoms, cutoffs)
-    if len(rows):
-        steps = np.linspace(0, 1, POINTS)[:, None]
-        points = atoms.positions[rows["i"]][:, None] + steps * vectors[:, None]
-        along = grid.sample(points.reshape(-1, 3)).reshape(len(rows), POINTS)
-        rows["elf_mid"] = along[:, POINTS // 2]
-        rows["elf_min"], rows["elf_max"] = along.min(axis=1), along.max(axis=1)
-    return BondTable(rows)
+    if not len(rows):
+        return rows, []
+    readings = [
+        Reading(pack, pair, atoms, rows, vectors) for pack in packs for pair in pack.ruler_cards
+    ]
+    readings = [reading for reading in readings if len(reading.chosen)]
+    n_points = len(rows) * POINTS + sum(reading.n_points for reading in readings)
+    sample = _source(atoms, elf, n_points)
+    _measure_along(rows, vectors, atoms, sample)
+    for reading in readings:
+        reading.read(rows, sample)
+    for pack in packs:
+        _name_types(rows, atoms, pack)
+    return rows, readings
+
+
+class Reading:
+    """Bonds of one pair of elements, seen the way their ruler wants to.
+
+    Attributes
+    ----------
+    ruler : Ruler
+    chosen : ndarray, int
+        Rows of the table the ruler reads: bonds of its elements and of lengths it was
+        fitted to.
+    images : ndarray, shape (n, planes, size, size), float32
+        Once read; of equal elements the way from i to j.
+    sample : callable
+        The ELF at points.
+    """
+
+    def __init__(
+        self, pack: Domain, pair: tuple[str, str], atoms: Atoms, rows: np.ndarray, vectors: np.ndarray
+    ) -> None:
+        symbols = np.array(atoms.get_chemical_symbols())
+        first, second = symbols[rows["i"]], symbols[rows["j"]]
+        limits = pack.ruler_cards[pair]["training"]
+        known = (rows["length"] >= limits["shortest"]) & (rows["length"] <= limits["longest"])
+        straight = (first == pair[0]) & (second == pair[1])
+        self.ruler = pack.load_ruler(pair)
+        self.chosen = np.flatnonzero(known & (straight | ((first == pair[1]) & (second == pair[0]))))
+        forward = straight[self.chosen]
+        i, j, v = rows["i"][self.chosen], rows["j"][self.chosen], vectors[self.chosen]
+        start, end = np.where(forward, i, j), np.where(forward, j, i)
+        self.frames = BondFrames.of_bonds(atoms, start, end, np.where(forward[:, None], v, -v))
+        # Of equal elements neither comes first: both ways are read, and averaged.
+        self.backward = BondFrames.of_bonds(atoms, j, i, -v) if pair[0] == pair[1] else None
+        self.images = np.empty(0)
+        self.sample: ELFSource | None = None
+
+    @property
+    def n_points(self) -> int:
+        """How many points of ELF the images take."""
+        spec, ways = self.ruler.spec, 1 if self.backward is None else 2
+        return len(self.chosen) * ways * len(spec.planes) * spec.size**2
+
+    def read(self, rows: np.ndarray, sample: ELFSource) -> None:
+        """Fill the columns of the ruler in ``rows``."""
+        spec, self.sample = self.ruler.spec, sample
+        self.images = spec.images(self.frames, sample)
+        read = [self.ruler.read(self.images)]
+        if self.backward is not None:
+            read.append(self.ruler.read(spec.images(self.backward, sample)))
+        length, uncertainty = np.mean(read, axis=0)
+        rows["ruler_length"][self.chosen] = length
+        rows["uncertainty"][self.chosen] = uncertainty
+        rows["deviation"][self.chosen] = rows["length"][self.chosen] - length
+
+
+def _source(atoms: Atoms, elf: ELFGrid | ELFCalculator, n_points: int) -> ELFSource:
+    """The ELF at points: interpolated in a grid, or asked of the model."""
+    if isinstance(elf, ELFGrid):
+        return elf.sample
+    if atoms.pbc.all():
+        spacing = elf.domain_of(atoms).spacing
+        if _POINT_COST * n_points > atoms.get_volume() / spacing**3:
+            return elf.get_elf(atoms).sample
+    return lambda points: elf.get_elf(atoms, points=points)
+
+
+def _measure_along(
+    rows: np.ndarray, vectors: np.ndarray, atoms: Atoms, sample: ELFSource
+) -> None:
+    steps = np.linspace(0, 1, POINTS)[:, None]
+    points = atoms.positions[rows["i"]][:, None] + steps * vectors[:, None]
+    along = np.asarray(sample(points.reshape(-1, 3))).reshape(len(rows), POINTS)
+    rows["elf_mid"] = along[:, POINTS // 2]
+    rows["elf_min"], rows["elf_max"] = along.min(axis=1), along.max(axis=1)
+
+
+def _name_types(rows: np.ndarray, atoms: Atoms, pack: Domain) -> None:
+    if pack.bond_types is not None:
+        types = pack.bond_types(atoms, rows["i"], rows["j"], rows["length"])
+        rows["label"] = np.where(types == "", rows["label"], types)
+
+
+def _packs(atoms: Atoms, elf: ELFGrid | ELFCalculator, *, required: bool) -> list[Domain]:
+    """The pack that covers the structure, or else all with a ruler for a pair in it."""
+    from ase_elf.domains import domain_for, get_domain, installed
+
+    if not isinstance(elf, ELFGrid):
+        return [elf.domain_of(atoms)]
+    symbols = set(atoms.get_chemical_symbols())
+    try:
+        return [get_domain(elf.info["domain"]) if "domain" in elf.info else domain_for(symbols)]
+    except DomainError:
+        packs = [p for p in installed().values() if any(set(r) <= symbols for r in p.ruler_cards)]
+        if required and not packs:
+            raise
+        return packs
+
+
+def _cutoffs(pack: Domain, atoms: Atoms) -> dict[tuple[str, str], float]:
+    """Those of a pack that covers the structure, else only of the bonds it has rulers for."""
+    if set(atoms.get_chemical_symbols()) <= set(pack.elements):
+        return pack.bonds
+    return {pair: card["cutoff"] for pair, card in pack.ruler_cards.items()}
+
+
+def _periodic(atoms: Atoms) -> Atoms:
+    repeated = atoms.copy()
+    repeated.pbc = True
+    return repeated
 
 
 def _find_pairs(
@@ -87,9 +223,7 @@ def _find_pairs(
     """Rows with everything but the ELF, and the vectors from i to the image of j."""
     from ase.neighborlist import neighbor_list
 
-    periodic = atoms.copy()
-    periodic.pbc = True
-    i, j, length, vector, shift = neighbor_list("ijdDS", periodic, dict(cutoffs))
+    i, j, length, vector, shift = neighbor_list("ijdDS", atoms, dict(cutoffs))
     # Every pair comes in both directions; an atom and its own image in both shifts.
     forward = i < j
     own = np.flatnonzero(i == j)
@@ -105,14 +239,6 @@ def _find_pairs(
     pairs = np.sort(np.stack([symbols[i[order]], symbols[j[order]]], axis=1), axis=1)
     rows["label"] = ["-".join(pair) for pair in pairs.tolist()]
     return rows, vector[order]
-
-
-def _domain(atoms: Atoms, grid: ELFGrid) -> Domain:
-    from ase_elf.domains import domain_for, get_domain
-
-    if "domain" in grid.info:
-        return get_domain(grid.info["domain"])
-    return domain_for(atoms.get_chemical_symbols())
 
 
 def _check_same_structure(atoms: Atoms, grid: ELFGrid) -> None:

@@ -7,6 +7,7 @@ can be computed is computed here, the rest comes from the pack's ``card.yaml``.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -70,4 +71,5 @@ def trained_range(labels: list[Label]) -> dict[str, list[float]]:
 def _row(score: Score) -> dict:
     row = {k: getattr(score, k) for k in ("name", "kind", "split")}
     numbers = ("r_s", "r2", "mae", "rmse", "bias", "coverage", "phi", "phi_reference")
-    return row | {k: round(float(getattr(score, k)), 5) for k in numbers}
+    values = {k: float(getattr(score, k)) for k in numbers}
+    return row | {k: round(v, 5) for k, v in values.items() if math.isfinite(v)}

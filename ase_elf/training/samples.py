@@ -48,13 +48,16 @@ class Pool:
         """``n_points`` random points of ``label`` (all of them if it has fewer)."""
         atoms = label.atoms
         cell, positions = atoms.cell.array / Bohr, atoms.positions / Bohr
-        surroundings = Surroundings.of(cell, positions, arch.cutoff)
         chosen = rng.choice(label.values.size, min(n_points, label.values.size), replace=False)
         if label.points is None:
             fractional = np.stack(np.unravel_index(chosen, label.values.shape), -1)
             points = (fractional / label.values.shape) @ cell
         else:
             points = label.points[chosen] / Bohr
+        if atoms.pbc.any():
+            surroundings = Surroundings.of(cell, positions, arch.cutoff)
+        else:
+            surroundings = Surroundings.isolated(positions, points, arch.cutoff)
         index, vectors = surroundings.around(points)
         atom_index, atom_vectors = surroundings.around(positions, skip_self=True)
         return cls(

@@ -1,0 +1,156 @@
+"""`ase-elf ruler`: bonds of structures, trajectories or ELF files, read off their ELF."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import click
+
+from ase_elf.cli import options, records
+
+
+@click.command(name="ruler", context_settings=options.CONTEXT)
+@click.argument("file", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Folder of tables and pictures."
+)
+@click.option(
+    "--structure", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Structure of an ELF file that holds none, or names its atoms otherwise.",
+)  # fmt: skip
+@click.option("--modes/--no-modes", default=True, help="Find the reading mode of every bond.")
+@options.together(*options.frames)
+@options.together(options.domain, options.device)
+@options.progress
+@records.as_json
+@options.config
+@click.pass_context
+def command(ctx: click.Context, file: Path, output: Path | None, **given) -> None:
+    """Measure the bonds of FILE with the ELF.
+
+    FILE is an ELFCAR, cube, XSF or store, or a structure or trajectory whose ELF is
+    predicted. OUTPUT gets bonds.csv, bonds.json, a picture for every bond type, and the
+    structure with strain per atom for viewers.
+    """
+    import sys
+
+    from tqdm import tqdm
+
+    from ase_elf.ruler.survey import BondSurvey
+
+    survey, last, n_frames = BondSurvey(modes=given["modes"]), None, 0
+    show = sys.stderr.isatty() if given["progress"] is None else given["progress"]
+    with tqdm(unit="frame", disable=not show, file=sys.stderr) as bar:
+        for index, atoms, elf in _sources(file, given):
+            rows = survey.add(atoms, elf, frame=index)
+            last, n_frames = (atoms, rows), n_frames + 1
+            bar.update()
+    record = {"file": str(file), "frames": n_frames, "labels": survey.by_label()}
+    if output:
+        _write(output, survey, record, *last)
+        records.write_beside(ctx, output / "bonds.json")
+        record["output"] = str(output)
+    records.say("\n".join(_lines(record)), record, machine=given["as_json"])
+
+
+def _sources(file: Path, given: dict):
+    """(frame number, structure, ELF) of everything in a file."""
+    from ase_elf import ELFCalculator, read_elf
+    from ase_elf.formats import detect
+
+    kind = None if file.is_dir() else detect(file)
+    if kind == "store":
+        from ase_elf.formats.store import ELFStore
+
+        store = ELFStore(file)
+        for frame in store.frames:
+            yield frame, store[frame].atoms, store[frame]
+    elif kind:
+        grid = read_elf(file)
+        yield 0, *_with_structure(grid, given["structure"])
+    else:
+        calculator = ELFCalculator(domain=given["domain"], device=given["device"])
+        for frame in options.open_trajectory(file, given):
+            yield frame.index, frame.atoms, calculator
+
+
+def _with_structure(grid, path: Path | None):
+    from ase.io import read
+
+    from ase_elf import ELFGrid
+    from ase_elf.errors import FormatError, InputError
+
+    if path is None:
+        return grid.atoms, grid
+    try:
+        atoms = read(path)
+    except Exception as error:  # ASE's readers raise all kinds
+        raise FormatError(f"cannot read a structure from {path}: {error}") from error
+    if len(grid.atoms) and len(grid.atoms) != len(atoms):
+        raise InputError(f"{path} has {len(atoms)} atoms, the ELF file {len(grid.atoms)}.")
+    atoms.cell, atoms.pbc = grid.cell, True
+    return atoms, ELFGrid(grid.values, atoms, grid.info, grid.sigma)
+
+
+def _write(folder: Path, survey, record: dict, atoms, rows) -> None:
+    from ase_elf.errors import OutputError
+    from ase_elf.formats import replacing
+    from ase_elf.report.plots import new_axis
+    from ase_elf.report.ruler_plots import plot_example, plot_readings
+    from ase_elf.report.tables import plain
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (
+            replacing(folder / "bonds.csv") as part,
+            part.open("w", newline="", encoding="utf-8") as handle,
+        ):
+            writer = csv.writer(handle)
+            writer.writerow(survey.rows.dtype.names)
+            writer.writerows(row.tolist() for row in survey.rows)
+        with replacing(folder / "bonds.json") as part:
+            part.write_text(json.dumps(plain(record), indent=1, allow_nan=False), encoding="utf-8")
+        axis = plot_readings(survey, new_axis(None, (4.6, 4.2)))
+        axis.figure.savefig(folder / "readings.png")
+        for label, example in survey.examples.items():
+            plot_example(example).savefig(folder / f"bond-{label}.png")
+        _write_structure(folder, atoms, rows)
+    except OSError as error:
+        raise OutputError(f"cannot write to {folder}: {error.strerror or error}.") from error
+
+
+def _write_structure(folder: Path, atoms, rows) -> None:
+    """The last structure: extended XYZ with strain as columns, PDB with it as B factor."""
+    import numpy as np
+    from ase.io import write
+
+    read = rows[np.isfinite(rows["deviation"])]
+    ends = np.concatenate([read["i"], read["j"]])
+    total = np.bincount(ends, np.tile(read["deviation"], 2), minlength=len(atoms))
+    count = np.bincount(ends, minlength=len(atoms))
+    coloured = atoms.copy()
+    coloured.calc = None
+    coloured.info = {}
+    for name in set(coloured.arrays) - {"numbers", "positions"}:
+        del coloured.arrays[name]
+    coloured.arrays["deviation"] = total / np.maximum(count, 1)
+    coloured.arrays["n_bonds"] = count
+    write(folder / "structure.extxyz", coloured, format="extxyz")
+    # B factors are printed with two decimals: strain in mÅ.
+    coloured.arrays["bfactor"] = 1000 * coloured.arrays["deviation"]
+    write(folder / "structure.pdb", coloured, format="proteindatabank")
+
+
+def _lines(record: dict) -> list[str]:
+    lines = [f"{'type':12s} {'bonds':>6s} {'length':>8s} {'read':>8s} {'deviation':>10s}   modes"]
+    for label, entry in record["labels"].items():
+        read = entry.get("ruler_length")
+        told = "  no ruler" if read is None else f"{read:8.4f} {entry['deviation']:+10.4f}"
+        modes = ", ".join(f"{name} {n}" for name, n in entry.get("mode", {}).items())
+        lines.append(f"{label:12s} {entry['bonds']:6d} {entry['length']:8.4f} {told}   {modes}")
+    lines.append("Å; deviation is length less reading, the mean over the bonds")
+    if "output" in record:
+        lines.append(f"tables and pictures in {record['output']}")
+    return lines

@@ -1,0 +1,189 @@
+"""Ruler: trained readers of bond images, and the file they are kept in.
+
+A ruler reads the length of a bond off its ELF alone. What it reads against the true length
+says whether the electrons are where a bond of that length has them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ase_elf.errors import FormatError
+from ase_elf.ruler.image import ImageSpec
+from ase_elf.ruler.modes import ReadingModes
+from ase_elf.ruler.network import ImageReader, ReaderArchitecture
+
+BATCH = 512
+"""Images that go through a network together."""
+
+
+@dataclass(frozen=True)
+class Ruler:
+    """Readers for the bonds of one pair of elements.
+
+    Parameters
+    ----------
+    pair : tuple of str
+        Elements of first and second atom, left and right in the images.
+    spec : ImageSpec
+        What the readers of the length see.
+    readers : list of ImageReader
+        Fitted independently; they are averaged, and their spread is part of the error.
+    factor : float
+        What the predicted errors are multiplied with, from validation bonds.
+    type_spec : ImageSpec, optional
+        What the classifier sees.
+    classifier : ImageReader, optional
+    types : tuple of str
+        Bond types it tells apart, in the order of its outputs.
+    modes : ReadingModes, optional
+    """
+
+    pair: tuple[str, str]
+    spec: ImageSpec
+    readers: list[ImageReader]
+    factor: float = 1.0
+    type_spec: ImageSpec | None = None
+    classifier: ImageReader | None = None
+    types: tuple[str, ...] = ()
+    modes: ReadingModes | None = field(default=None)
+
+    @torch.no_grad()
+    def read(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Bond lengths as the ELF shows them.
+
+        Parameters
+        ----------
+        images : ndarray, shape (n, planes, size, size), float32
+            Made by ``spec.images``.
+
+        Returns
+        -------
+        length, uncertainty : ndarray, shape (n,), float64, Å
+            Mean and standard deviation.
+        """
+        means, variances = [], []
+        for reader in self.readers:
+            parts = [reader(part) for part in torch.from_numpy(images).split(BATCH)]
+            means.append(torch.cat([p[0] for p in parts]) if parts else torch.empty(0))
+            errors = torch.cat([p[1] for p in parts]) if parts else torch.empty(0)
+            variances.append(torch.exp(2 * errors))
+        mean, variance = torch.stack(means).double(), torch.stack(variances).double()
+        spread = mean.var(0, unbiased=False)
+        sigma = self.factor * torch.sqrt(variance.mean(0) + spread)
+        return mean.mean(0).numpy(), sigma.numpy()
+
+    @torch.no_grad()
+    def classify(self, images: np.ndarray) -> np.ndarray:
+        """Probability of each of ``types``, shape (n, n_types), from ``type_spec`` images."""
+        parts = torch.from_numpy(images).split(BATCH)
+        logits = [self.classifier(part)[2] for part in parts]
+        return torch.cat(logits).softmax(1).double().numpy() if logits else np.empty((0, 0))
+
+    def save(self, path: Path) -> str:
+        """Write the ruler; returns the SHA-256 of the file."""
+        from ase_elf.model.weights import digest
+
+        networks = {f"reader.{n}": reader for n, reader in enumerate(self.readers)}
+        if self.classifier is not None:
+            networks["classifier"] = self.classifier
+        tensors = {
+            f"{name}.{key}": value.detach().contiguous()
+            for name, network in networks.items()
+            for key, value in network.state_dict().items()
+        }
+        header = {
+            "pair": self.pair,
+            "spec": self.spec.to_dict(),
+            "factor": self.factor,
+            "types": self.types,
+            "networks": {name: network.arch.to_dict() for name, network in networks.items()},
+        }
+        if self.type_spec is not None:
+            header["type_spec"] = self.type_spec.to_dict()
+        if self.modes is not None:
+            tensors["modes.centroids"] = torch.from_numpy(self.modes.centroids.copy())
+            tensors["modes.baseline"] = torch.from_numpy(self.modes.baseline.copy())
+            header["modes"] = {"names": self.modes.names, "width": self.modes.width}
+        save_file(tensors, path, metadata={"ruler": json.dumps(header)})
+        return digest(path)
+
+    @classmethod
+    def load(cls, path: Path, expected: str | None = None) -> Ruler:
+        """Read a ruler; nothing in the file is executed.
+
+        Parameters
+        ----------
+        path : Path
+        expected : str, optional
+            SHA-256 that the file must have.
+
+        Raises
+        ------
+        FormatError
+            The file is damaged, of another kind, or not the one with this digest.
+        """
+        from ase_elf.model.weights import digest
+
+        try:
+            if expected and digest(path) != expected:
+                raise FormatError(
+                    f"{path} is not the file its card describes (SHA-256 {digest(path)}, "
+                    f"expected {expected}); install the domain pack again."
+                )
+            with safe_open(path, framework="pt") as handle:
+                header = json.loads(handle.metadata()["ruler"])
+                tensors = {name: handle.get_tensor(name) for name in handle.keys()}
+            return cls._from(header, tensors)
+        except FormatError:
+            raise
+        except (OSError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
+                SafetensorError) as error:  # fmt: skip
+            raise FormatError(f"cannot read a ruler from {path}: {error}") from error
+
+    @classmethod
+    def _from(cls, header: dict, tensors: dict[str, torch.Tensor]) -> Ruler:
+        networks = {
+            name: _network(name, arch, tensors) for name, arch in header["networks"].items()
+        }
+        modes = None
+        if "modes" in header:
+            modes = ReadingModes(
+                tuple(header["modes"]["names"]),
+                tensors["modes.centroids"].numpy(),
+                tensors["modes.baseline"].numpy(),
+                float(header["modes"]["width"]),
+            )
+        return cls(
+            pair=tuple(header["pair"]),
+            spec=ImageSpec.from_dict(header["spec"]),
+            readers=[networks[name] for name in sorted(networks) if name != "classifier"],
+            factor=float(header["factor"]),
+            type_spec=ImageSpec.from_dict(header["type_spec"]) if "type_spec" in header else None,
+            classifier=networks.get("classifier"),
+            types=tuple(header["types"]),
+            modes=modes,
+        )
+
+
+def _network(name: str, arch: dict, tensors: dict[str, torch.Tensor]) -> ImageReader:
+    mine = {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{name}.")}
+    # Built without memory: what a header declares is believed once the tensors agree.
+    with torch.device("meta"):
+        network = ImageReader(ReaderArchitecture.from_dict(arch))
+    network.load_state_dict(mine, assign=True)
+    return network.requires_grad_(False).eval()
+
+
+@lru_cache(maxsize=8)
+def load_ruler(path: Path, expected: str | None = None) -> Ruler:
+    """:meth:`Ruler.load`, once per process."""
+    return Ruler.load(path, expected)

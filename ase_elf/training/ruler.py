@@ -1,0 +1,288 @@
+"""From a configuration to a ruler in a domain pack: images, fit, error factor, modes, card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from ase_elf.dataset.bonds import ImageChoice, bond_set
+from ase_elf.errors import InputError
+from ase_elf.ruler.bond_set import BondSet
+from ase_elf.ruler.image import ImageSpec
+from ase_elf.ruler.modes import attribution, find_modes
+from ase_elf.ruler.ruler import Ruler
+from ase_elf.settings import checked, read_mapping
+from ase_elf.training.labels import read_labels
+from ase_elf.training.reading import ReadingRecipe, error_factor, fit_classifier, fit_reader
+
+
+@dataclass(frozen=True)
+class RulerConfig:
+    """All that decides what a ruler becomes.
+
+    Parameters
+    ----------
+    pair : str
+        Elements of first and second atom, such as "Au-S".
+    cutoff : float
+        Å. Longer bonds are left out.
+    pack : Path
+        Folder that gets ``ruler-<pair>.safetensors`` and its card, ``ruler-<pair>.json``.
+    image : ImageSpec
+        What the readers of the length see.
+    bonds : tuple of Path
+        Folders of images (:class:`BondSet`).
+    labels : tuple of Path
+        Folders of labels, on grids or at the pixels of ``label_image``.
+    label_image : ImageSpec
+        Images taken from labels.
+    type_image : ImageSpec, optional
+        What the classifier sees; needs ``types``.
+    types : dict of str to list of str
+        Classes, each with the bond types that belong to it; other types are left out.
+    validation, test : tuple of str
+        Groups (:attr:`BondSet.group`) that are not trained on.
+    kinds : tuple of str
+        Train on these kinds only; all of them if empty.
+    modes : bool
+        Also cluster attribution maps of the test bonds into reading modes.
+    notes : dict
+        Copied to the card: sources, reference method, where the ruler fails.
+    recipe : ReadingRecipe
+    """
+
+    pair: str
+    cutoff: float
+    pack: Path
+    image: ImageSpec
+    bonds: tuple[Path, ...] = ()
+    labels: tuple[Path, ...] = ()
+    label_image: ImageSpec = field(default_factory=ImageSpec)
+    type_image: ImageSpec | None = None
+    types: dict = field(default_factory=dict)
+    validation: tuple[str, ...] = ("validation",)
+    test: tuple[str, ...] = ("test",)
+    kinds: tuple[str, ...] = ()
+    modes: bool = True
+    notes: dict = field(default_factory=dict)
+    recipe: ReadingRecipe = field(default_factory=ReadingRecipe)
+
+    @classmethod
+    def read(cls, path: str | Path) -> RulerConfig:
+        """The configuration in a YAML file; relative paths in it start at its folder.
+
+        Raises
+        ------
+        FormatError
+            The file is no YAML mapping.
+        InputError
+            A key is unknown or missing, or a value has the wrong type.
+        """
+        folder = Path(path).resolve().parent
+        values = dict(checked(cls, _plain(read_mapping(path)), ""))
+        for key in ("image", "label_image", "type_image"):
+            if values.get(key) is not None:
+                values[key] = ImageSpec.from_dict(checked(ImageSpec, values[key], f"{key}."))
+        for key in ("bonds", "labels"):
+            values[key] = tuple(folder / str(item) for item in values.get(key, ()))
+        for key in ("validation", "test", "kinds"):
+            if key in values:
+                values[key] = tuple(str(item) for item in values[key])
+        values["pack"] = folder / str(values["pack"])
+        recipe = dict(checked(ReadingRecipe, values.get("recipe", {}), "recipe."))
+        if "widths" in recipe:
+            recipe["widths"] = tuple(recipe["widths"])
+        return cls(**{**values, "recipe": ReadingRecipe(**recipe)})
+
+
+def _plain(loaded: dict) -> dict:
+    # One folder may be written without the brackets of a list.
+    keys = ("bonds", "labels", "validation", "test", "kinds")
+    return {k: [v] if k in keys and isinstance(v, str) else v for k, v in loaded.items()}
+
+
+def gather(config: RulerConfig) -> BondSet:
+    """All bonds the configuration names, shorter than its cutoff."""
+    sets = [BondSet.read(folder) for folder in config.bonds]
+    choice = ImageChoice(config.pair, config.cutoff, config.label_image)
+    sets += [bond_set(read_labels(folder), choice) for folder in config.labels]
+    if not sets:
+        raise InputError("name at least one folder of images (bonds:) or of labels (labels:).")
+    bonds = BondSet.joined(sets)
+    if bonds.pair != tuple(config.pair.split("-")):
+        raise InputError(f"the images show {'-'.join(bonds.pair)} bonds, not {config.pair}.")
+    return bonds[bonds.length < config.cutoff]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The bonds of a fit, divided."""
+
+    train: BondSet
+    validation: BondSet
+    test: BondSet
+
+
+def divide(bonds: BondSet, config: RulerConfig) -> Parts:
+    """Split by group; :class:`InputError` where a part stays empty."""
+    validation = np.isin(bonds.group, config.validation)
+    test = np.isin(bonds.group, config.test)
+    train = ~validation & ~test
+    if config.kinds:
+        train &= np.isin(bonds.kind, config.kinds)
+    for name, chosen in (("train", train), ("validation", validation), ("test", test)):
+        if not chosen.any():
+            raise InputError(
+                f"no bond is left for {name}; the groups are {sorted(set(bonds.group.tolist()))}."
+            )
+    return Parts(bonds[train], bonds[validation], bonds[test])
+
+
+def fit_ruler(
+    config: RulerConfig,
+    parts: Parts,
+    *,
+    progress: Callable[[str, float], None] = lambda what, error: None,
+) -> Ruler:
+    """Fit readers and classifier, and set the error factor on validation bonds."""
+    recipe = config.recipe
+    images = parts.train.shown(config.image)
+    readers = [
+        fit_reader(images, parts.train.length, recipe, seed=recipe.seed + n,
+                   progress=lambda error: progress("length", error))
+        for n in range(recipe.members)
+    ]  # fmt: skip
+    pair = tuple(config.pair.split("-"))
+    ruler = Ruler(pair, config.image, readers)
+    read = ruler.read(parts.validation.shown(config.image))
+    ruler = replace(ruler, factor=error_factor(*read, parts.validation.length))
+    if config.type_image is None:
+        return ruler
+    classes = class_numbers(parts.train.type, config.types)
+    known = classes >= 0
+    wide = parts.train[known].shown(config.type_image)
+    classifier = fit_classifier(
+        wide, classes[known], recipe, seed=recipe.seed,
+        progress=lambda error: progress("type", error),
+    )  # fmt: skip
+    return replace(
+        ruler, type_spec=config.type_image, classifier=classifier, types=tuple(config.types)
+    )
+
+
+def class_numbers(types: np.ndarray, classes: dict[str, list[str]]) -> np.ndarray:
+    """Index of the class each type belongs to, -1 for none."""
+    lookup = {kind: n for n, kinds in enumerate(classes.values()) for kind in kinds}
+    return np.array([lookup.get(kind, -1) for kind in types.tolist()])
+
+
+def with_modes(ruler: Ruler, bonds: BondSet) -> tuple[Ruler, dict[int, float]]:
+    """The ruler with reading modes found on ``bonds``, and the silhouettes of the choice."""
+    images = bonds.shown(ruler.spec)
+    baseline = images.mean(0)
+    maps = attribution(ruler.readers, images, baseline)
+    modes, silhouettes = find_modes(maps, baseline, ruler.spec, ruler.pair)
+    return replace(ruler, modes=modes), silhouettes
+
+
+def score(ruler: Ruler, bonds: BondSet, classes: dict[str, list[str]]) -> dict:
+    """How well a ruler reads bonds it was not fitted to.
+
+    Returns
+    -------
+    dict
+        ``n``; ``mae``, ``rmse``, ``bias`` in Å; ``coverage`` of one standard deviation;
+        ``spearman`` of uncertainty and absolute error; ``spread``, the mean absolute
+        deviation of the lengths from their median, which reading nothing would give; and
+        ``f1``, macro-averaged, where there is a classifier.
+    """
+    from scipy.stats import spearmanr
+
+    length, uncertainty = ruler.read(bonds.shown(ruler.spec))
+    error = length - bonds.length
+    result = {
+        "n": len(bonds),
+        "mae": float(np.abs(error).mean()),
+        "rmse": float(np.sqrt((error**2).mean())),
+        "bias": float(error.mean()),
+        "coverage": float((np.abs(error) < uncertainty).mean()),
+        "spearman": float(spearmanr(uncertainty, np.abs(error))[0]) if len(bonds) > 2 else 0.0,
+        "spread": float(np.abs(bonds.length - np.median(bonds.length)).mean()),
+    }
+    truth = class_numbers(bonds.type, classes)
+    if ruler.classifier is not None and (truth >= 0).any():
+        known = truth >= 0
+        told = ruler.classify(bonds[known].shown(ruler.type_spec)).argmax(1)
+        result["f1"] = macro_f1(truth[known], told)
+    return {k: round(v, 5) for k, v in result.items()}
+
+
+def macro_f1(truth: np.ndarray, told: np.ndarray) -> float:
+    """F1 averaged over the classes that occur in ``truth``, all counted alike."""
+    scores = []
+    for kind in np.unique(truth):
+        right = ((truth == kind) & (told == kind)).sum()
+        scores.append(2 * right / ((truth == kind).sum() + (told == kind).sum()))
+    return float(np.mean(scores))
+
+
+def write_ruler(
+    config: RulerConfig, ruler: Ruler, parts: Parts, silhouettes: dict[int, float]
+) -> dict:
+    """Write the ruler and its card into the pack; returns the card."""
+    stem = f"ruler-{config.pair.lower()}"
+    config.pack.mkdir(parents=True, exist_ok=True)
+    sha256 = ruler.save(config.pack / f"{stem}.safetensors")
+    test = parts.test
+    rows = {"all": score(ruler, test, config.types)}
+    for column in ("kind", "group", "type"):
+        names = sorted(set(getattr(test, column).tolist()) - {""})
+        if len(names) > 1:
+            rows |= {
+                f"{column} {name}": score(ruler, test[getattr(test, column) == name], config.types)
+                for name in names
+            }
+    card = {
+        "pair": config.pair,
+        "file": f"{stem}.safetensors",
+        "sha256": sha256,
+        "image": config.image.to_dict(),
+        "cutoff": config.cutoff,
+        "training": {
+            "bonds": len(parts.train),
+            "groups": sorted(set(parts.train.group.tolist())),
+            "kinds": _counts(parts.train.kind),
+            "types": _counts(parts.train.type),
+            "longest": round(float(parts.train.length.max()), 3),
+            "shortest": round(float(parts.train.length.min()), 3),
+            "recipe": asdict(config.recipe),
+            "error_factor": round(ruler.factor, 4),
+        },
+        "test": rows,
+        "modes": list(ruler.modes.names) if ruler.modes else [],
+        "mode_silhouettes": {str(k): round(v, 4) for k, v in silhouettes.items()},
+        **config.notes,
+    }
+    text = json.dumps(card, indent=1, ensure_ascii=False)
+    (config.pack / f"{stem}.json").write_text(text + "\n", encoding="utf-8")
+    return card
+
+
+def _counts(column: np.ndarray) -> dict[str, int]:
+    names, counts = np.unique(column, return_counts=True)
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))
+
+
+def train_ruler(
+    config: RulerConfig, progress: Callable[[str, float], None] = lambda what, error: None
+) -> dict:
+    """Everything from images to a ruler in the pack; returns its card."""
+    parts = divide(gather(config), config)
+    ruler, silhouettes = fit_ruler(config, parts, progress=progress), {}
+    if config.modes:
+        ruler, silhouettes = with_modes(ruler, parts.test)
+    return write_ruler(config, ruler, parts, silhouettes)
