@@ -1,4 +1,4 @@
-"""Examples that stand on an outside program run as they are, and draw what they promise."""
+"""Examples run as they are, and draw what they promise."""
 
 import os
 import re
@@ -33,3 +33,8 @@ def test_h3s_from_structure_to_critical_temperature(tmp_path):
     assert phi == pytest.approx(0.71, abs=0.05)  # published, with another pseudopotential
     share = float(re.search(r"Fermi level ([\d.]+)", said)[1])
     assert share == pytest.approx(0.489, abs=0.05)
+
+
+def test_a_small_fit_learns_something(tmp_path):
+    said = run("train_pack.py", tmp_path / "fit.png", "20")
+    assert float(re.search(r"fluid-md-rs1.42-000 +R² (-?[\d.]+)", said)[1]) > 0.5
