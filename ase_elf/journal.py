@@ -67,7 +67,7 @@ class Journal:
                 yield record, end
 
     def __enter__(self) -> Journal:
-        self._file = self.path.open("ab")
+        self._file = self.path.open("ab", buffering=0)  # or closing would try again
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -92,10 +92,23 @@ class Journal:
         self._file.seek(0, os.SEEK_END)
 
     def append(self, records: Iterable[Any]) -> None:
-        """Write the records of one batch in one go, and hand them to the system."""
+        """Write the records of one batch in one go, and hand them to the system.
+
+        Raises
+        ------
+        OutputError
+            The disk is full. What was written of this batch is dropped on resuming.
+        """
         lines = [record.to_json().encode() for record in records]
-        self._file.write(b"".join(_checksum(line) + b" " + line + b"\n" for line in lines))
-        self._file.flush()
+        left = memoryview(b"".join(_checksum(line) + b" " + line + b"\n" for line in lines))
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            raise OutputError(
+                f"cannot add to {self.path}: {error.strerror or error}. The frames before are "
+                "kept; make room and start again to go on."
+            ) from error
 
 
 def _checksum(record: bytes) -> bytes:

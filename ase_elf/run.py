@@ -104,10 +104,22 @@ class AnalysisRun:
         Raises
         ------
         OutputError
-            When the directory belongs to another run, or another process writes to it.
+            When the directory belongs to another run, another process writes to it, or the
+            disk is full or read-only.
         ElfError
             Whatever stopped the run at a frame. Results of the frames before are written.
         """
+        try:
+            return self._execute(progress)
+        except OutputError:
+            raise
+        except OSError as error:
+            raise OutputError(
+                f"cannot write to {self.directory}: {error.strerror or error}. Frames analysed "
+                "are kept; make room, or see that it is writable, and start again to go on."
+            ) from error
+
+    def _execute(self, progress: Callable[[int], None] | None) -> Path:
         first = self._first()
         settings = settings_for(first.atoms, self.domain, **self.chosen)
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -173,6 +185,8 @@ class AnalysisRun:
                 count += len(results)
                 if progress:
                     progress(done)
+        except OutputError:
+            raise  # results could not be written either
         except ElfError as error:
             if not done:
                 raise

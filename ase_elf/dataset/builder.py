@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from ase_elf.dataset.config import BuildConfig
 from ase_elf.dataset.job import Failure, Job, job_id, run_job
 from ase_elf.dataset.label import Label
 from ase_elf.dataset.store import LabelStore
 from ase_elf.dataset.workers import died_with_worker, executor
-from ase_elf.errors import EngineError, OutputError
+from ase_elf.errors import EngineError
+from ase_elf.lock import locked
 from ase_elf.reference import ReferenceEngine, get_engine
 
 logger = logging.getLogger(__name__)
@@ -62,7 +60,7 @@ def build(
     engine = get_engine(config.engine, **config.options)
     jobs = list(_jobs(config, engine))
     engine.check({symbol for job in jobs for symbol in job.atoms.symbols})
-    with _locked(config.output):
+    with locked(config.output, "build"):
         store = LabelStore(config.output, create=True)
         store.set_recipe({"engine": engine.name, "options": engine.options()})
         failed = set() if retry_failed else set(store.failures)
@@ -89,7 +87,7 @@ def _jobs(config: BuildConfig, engine: ReferenceEngine) -> Iterator[Job]:
     seen = set()
     for source in config.structures:
         for name, atoms in source.read():
-            identity = job_id(atoms, engine, config.points)
+            identity = job_id(atoms, engine, config.points or config.images)
             if identity in seen:
                 logger.info("%s is the same structure as an earlier one; left out", name)
                 continue
@@ -102,7 +100,7 @@ def _jobs(config: BuildConfig, engine: ReferenceEngine) -> Iterator[Job]:
                 options=config.options,
                 split=source.split,
                 kind=source.kind,
-                points=config.points,
+                points=config.points or config.images,
                 density=config.density,
                 attempts=config.attempts,
             )
@@ -121,21 +119,3 @@ def _outcomes(pool, jobs: Iterable[Job]) -> Iterator[Label | Failure]:
             if not died_with_worker(error):
                 raise
             yield Failure(job.id, job.name, (f"the Dask worker was killed by this job: {error}.",))
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep a second build out of the folder. The lock goes with the process that holds it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    except OSError as error:
-        raise OutputError(f"cannot write to {folder}: {error.strerror}.") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputError(
-                f"another build is writing to {folder}; wait for it, or choose another folder."
-            ) from error
-        yield

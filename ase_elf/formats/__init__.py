@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ase_elf.errors import FormatError, InputError
+from ase_elf.errors import FormatError, InputError, OutputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -228,15 +228,29 @@ def detect(path: str | os.PathLike) -> str:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place once written, and on disk."""
+    """A temporary path beside ``path`` that takes its place once written, and on disk.
+
+    Raises
+    ------
+    OutputError
+        The disk is full or not writable. What was at ``path`` before is still there.
+    """
     part = path.with_name(path.name + ".part")
     try:
         yield part
         with part.open("rb+") as fd:
             os.fsync(fd.fileno())
         part.replace(path)
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror or error}. What is finished is kept; make "
+            "room, or see that the directory is writable, and start again."
+        ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # on a disk gone read-only nothing is left to be done
+            part.unlink(missing_ok=True)
 
 
 def _read_text(

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ase_elf.errors import FormatError, InputError
+from ase_elf.formats import replacing
 from ase_elf.model.energy import EnergyNetwork
 from ase_elf.model.field_model import FieldModel
 from ase_elf.model.network import Architecture, AtomNetwork, FieldNetwork
@@ -30,7 +31,8 @@ def save_network(path: Path, network: AtomNetwork) -> str:
     """Write weights; returns their digest."""
     header = {"architecture": json.dumps(network.arch.to_dict())}
     tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-    save_file(tensors, path, metadata=header)
+    with replacing(Path(path)) as part:
+        save_file(tensors, part, metadata=header)
     return digest(path)
 
 

@@ -7,10 +7,11 @@ machine, also when the run was interrupted. Owns the optimiser and the run folde
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import math
-import os
+import pickle
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ase_elf.errors import FormatError, OutputError
+from ase_elf.formats import replacing
 from ase_elf.model.network import Architecture, FieldNetwork
 from ase_elf.training.samples import Pool
 
@@ -154,9 +157,11 @@ class Fit:
             self.network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
         )
         self.step = 0
+        self._mean: dict[str, float] = {}
         if self.checkpoint.is_file():
             self._resume()
         else:
+            self._forget_lines_after(0)
             standardise(self.network, train[:: max(1, len(train) // 24)])
 
     @property
@@ -164,22 +169,38 @@ class Fit:
         return self.folder / "checkpoint.pt"
 
     def _resume(self) -> None:
-        state = torch.load(self.checkpoint, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step = state["step"]
+        try:
+            state = torch.load(self.checkpoint, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step, self._mean = state["step"], state.get("mean", {})
+        except (OSError, EOFError, LookupError, RuntimeError, TypeError, ValueError,
+                pickle.UnpicklingError) as error:  # fmt: skip
+            raise FormatError(
+                f"{self.checkpoint} is damaged, or of another architecture ({str(error)[:300]}). "
+                "Choose another output folder, or remove it to start over."
+            ) from error
+        self._forget_lines_after(self.step)
         logger.info("continuing at step %d", self.step)
 
     def save(self) -> None:
-        """Write the checkpoint so that a kill leaves either the old or the new one."""
+        """Write the checkpoint so that a kill leaves either the old or the new one.
+
+        Raises
+        ------
+        OutputError
+            The disk is full; the old checkpoint is still there.
+        """
         state = {
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
+            "mean": self._mean,
         }
-        fresh = self.checkpoint.with_suffix(".new")
-        torch.save(state, fresh)
-        os.replace(fresh, self.checkpoint)
+        buffer = io.BytesIO()
+        torch.save(state, buffer)  # into a full disk it would fail with an error of its own
+        with replacing(self.checkpoint) as part:
+            part.write_bytes(buffer.getbuffer())
 
     def batch(self, step: int) -> list[tuple[Pool, torch.Tensor]]:
         """Structures and rows of a step; depends on seed and step alone."""
@@ -211,14 +232,27 @@ class Fit:
 
     def run(self, progress=lambda step, losses: None) -> None:
         """To the end of the recipe, with checkpoints and a JSON log on the way."""
-        started, mean = time.monotonic(), {}
+        started = time.monotonic()
         while self.step < self.recipe.steps:
             losses = self.advance()
-            mean = {k: 0.98 * mean.get(k, v) + 0.02 * v for k, v in losses.items()}
-            progress(self.step, mean)
+            self._mean = {k: 0.98 * self._mean.get(k, v) + 0.02 * v for k, v in losses.items()}
+            progress(self.step, self._mean)
             if self.step % self.recipe.checkpoint_every == 0 or self.step == self.recipe.steps:
+                # In this order: a line too many is dropped on resuming, a missing one is lost.
+                self._log(self._mean, time.monotonic() - started)
                 self.save()
-                self._log(mean, time.monotonic() - started)
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.jsonl"
+
+    def _forget_lines_after(self, step: int) -> None:
+        """Drop lines of the log that a killed run wrote after its last checkpoint."""
+        lines = self.log.read_text().splitlines(keepends=True) if self.log.is_file() else []
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        if kept != lines:
+            with replacing(self.log) as part:
+                part.write_text("".join(kept))
 
     def _log(self, mean: dict, seconds: float) -> None:
         scores = score(self.network, self.validation, 2048)
@@ -231,5 +265,8 @@ class Fit:
             "mean_mae": float(np.mean([s["mae"] for s in scores.values()])) if scores else None,
             "validation": scores,
         }
-        with (self.folder / "log.jsonl").open("a") as handle:
-            handle.write(json.dumps(entry) + "\n")
+        try:
+            with self.log.open("a") as handle:
+                handle.write(json.dumps(entry) + "\n")
+        except OSError as error:
+            raise OutputError(f"cannot add to {self.log}: {error.strerror or error}.") from error

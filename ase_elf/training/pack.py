@@ -15,6 +15,7 @@ import yaml
 
 from ase_elf.dataset.label import Label
 from ase_elf.domains import describe
+from ase_elf.formats import replacing
 from ase_elf.model import FieldNetwork, save_network
 from ase_elf.training.evaluate import Score
 from ase_elf.training.labels import digest
@@ -55,7 +56,8 @@ def write_pack(
         **recipe,
     }
     card["accuracy"] = [_row(score) for score in scores]
-    (folder / "card.json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+    with replacing(folder / "card.json") as part:
+        part.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return card
 
 

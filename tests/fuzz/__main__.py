@@ -47,12 +47,15 @@ def fuzz(name: str, state: Path, seconds: float, inputs: int) -> dict:
         old.unlink()
     ended, crashes = time.monotonic() + seconds, {}
     while (left := ended - time.monotonic()) > 1 and (rest := inputs - _sum(state)["inputs"]) > 0:
+        before = _sum(state)["inputs"]
         command = [sys.executable, "-m", "fuzz.worker", name, state, left, rest]
         with (state / "worker.log").open("w") as log:
             done = subprocess.run([str(c) for c in command], cwd=TESTS, stdout=log, stderr=log)
         if done.returncode:
             made = max(state.glob("*-*"), key=lambda path: path.stat().st_mtime, default=None)
             crashes[f"process ended with {done.returncode}"] = str(made)
+        if _sum(state)["inputs"] == before:
+            break  # it does not even start; its log says why
     new = _sum(state)
     new["findings"] |= crashes
     return new

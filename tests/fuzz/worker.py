@@ -32,7 +32,8 @@ def main(name: str, state: Path, seconds: float, inputs: int) -> None:
         if len(data) <= LONGEST:
             (corpus / sha256(data).hexdigest()).write_bytes(data)
     tokens = state / "tokens"
-    tokens.write_text("".join(f'"{"".join(f"\\x{b:02x}" for b in token)}"\n' for token in wanted.tokens))
+    escaped = ("".join(f"\\x{byte:02x}" for byte in token) for token in wanted.tokens)
+    tokens.write_text("".join(f'"{token}"\n' for token in escaped))
     tally = Tally(state)
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     for data in wanted.seeds:  # what is made once is no memory of an input

@@ -1,0 +1,43 @@
+"""A folder that one process writes to."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ase_elf.errors import OutputError
+
+
+@contextmanager
+def locked(folder: Path, what: str) -> Iterator[None]:
+    """Keep other processes that ask for the same out of ``folder``, which is made.
+
+    The lock goes with the process that holds it, however that ends.
+
+    Parameters
+    ----------
+    folder : Path
+    what : str
+        What writes there, for the message: "build", "training".
+
+    Raises
+    ------
+    OutputError
+        Another process holds it, or the folder is not writable.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise OutputError(f"cannot write to {folder}: {error.strerror}.") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(
+                f"another {what} is writing to {folder}; wait for it, or choose another folder."
+            ) from error
+        yield
