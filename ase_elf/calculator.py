@@ -21,7 +21,7 @@ from ase.calculators.calculator import (
 from ase.outputs import all_outputs
 
 from ase_elf.batching import predict_in_memory
-from ase_elf.errors import ElfWarning, InputError
+from ase_elf.errors import ElfError, ElfWarning, InputError
 from ase_elf.scalars import SCALARS, accepted_names, structure_scalars
 
 if TYPE_CHECKING:
@@ -381,7 +381,20 @@ class ELFCalculator(BaseCalculator):
         self._n_structures += 1
         if self.every is None or number % self.every:
             return
-        results: dict[str, Any] = {"structure": number}
+        try:
+            self.elf_results = {"structure": number, **self._unasked(atoms)}
+        except (ElfError, MemoryError) as error:
+            # The forces are there, and whoever asked for them asked for nothing else.
+            self.elf_results = {"structure": number}
+            warnings.warn(
+                f"no ELF of structure {number} ({error}) Energy and forces are not concerned.",
+                ElfWarning,
+                stacklevel=5,
+            )
+
+    def _unasked(self, atoms: Atoms) -> dict[str, Any]:
+        """What ``properties`` names, of ``atoms``."""
+        results: dict[str, Any] = {}
         if "elf" in self.properties:
             results["elf"] = self._grid(atoms)
         if "bond_rulers" in self.properties:
@@ -389,7 +402,7 @@ class ELFCalculator(BaseCalculator):
         scalars = [name for name in self.properties if name in SCALARS]
         if scalars:
             results.update(structure_scalars(self._grid(atoms), scalars))
-        self.elf_results = results
+        return results
 
     def _grid(
         self, atoms: Atoms, shape: Shape | None = None, spacing: float | None = None

@@ -8,6 +8,7 @@ next frame; this one is meant for ``dyn.insert_observer`` and does not rely on i
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from ase.calculators.calculator import compare_atoms
 
 from ase_elf.calculator import ELFCalculator
-from ase_elf.errors import InputError
+from ase_elf.errors import ElfError, ElfWarning, InputError
 from ase_elf.scalars import (
     ARRAYS,
     SCALARS,
@@ -61,6 +62,13 @@ class ELFObserver:
         on where an existing store ends.
     shape, spacing : optional
         The grid, as in :meth:`ELFCalculator.get_elf`.
+
+    Attributes
+    ----------
+    failures : int
+        Structures due whose ELF could not be evaluated or stored: NaN in the positions, a
+        full disk, no memory. Each gives an :class:`~ase_elf.errors.ElfWarning` and leaves no
+        values; an observer never stops the run it observes.
 
     Raises
     ------
@@ -115,6 +123,7 @@ class ELFObserver:
         self.store = _open(store)
         self.shape, self.spacing = shape, spacing
         self._calls = 0
+        self.failures = 0
         self._settled: Atoms | None = None
         self._calculator().watchers.append(self._watch)
 
@@ -129,8 +138,20 @@ class ELFObserver:
             return
         self._clear()
         if self._calls % self.interval == 0:
-            self._evaluate()
+            self._try_to_evaluate()
         self._settled = self.atoms.copy()
+
+    def _try_to_evaluate(self) -> None:
+        try:
+            self._evaluate()
+        except (ElfError, MemoryError) as error:
+            self._clear()
+            self.failures += 1
+            warnings.warn(
+                f"no ELF of this step ({error}) The simulation goes on without it.",
+                ElfWarning,
+                stacklevel=2,
+            )
 
     def _evaluate(self) -> None:
         atoms = self.atoms

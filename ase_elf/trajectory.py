@@ -193,7 +193,10 @@ class Trajectory:
             index = self.start
             try:
                 for index, text in islice(numbered, self.start, self.stop, self.step):
-                    yield index, read(StringIO(text), format=self.format, index=0), math.nan
+                    atoms = read(StringIO(text), format=self.format, index=0)
+                    if _SPLITTERS[self.format] is _split_xyz:
+                        check_count(text, atoms)
+                    yield index, atoms, math.nan
             except FormatError:
                 raise
             except Exception as error:
@@ -319,6 +322,18 @@ def count_of(line: str | bytes) -> int:
     if not 0 <= n_atoms < 2**40:
         raise ValueError(n_atoms)
     return n_atoms
+
+
+def check_count(text: str, atoms: Atoms) -> None:
+    """Raise :class:`FormatError` where ASE made of an XYZ frame fewer atoms than it has.
+
+    It does so for comments in which it finds no positions among the columns.
+    """
+    n_atoms = count_of(text[: text.index("\n")])
+    if len(atoms) != n_atoms:
+        raise FormatError(
+            f"{len(atoms)} of {n_atoms} atoms can be read; the comment of the frame is damaged."
+        )
 
 
 _COLUMNS = re.compile(r"""\bProperties\s*=\s*["']?([^\s"']+)""", re.IGNORECASE)

@@ -199,3 +199,14 @@ def test_memory_does_not_grow_with_frames(tmp_path, images):
     tracemalloc.stop()
     # A kept frame of 6 atoms is about 1 kB.
     assert held[1] < held[0] + 50_000
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [("spec", "0 of 2 atoms"), ("species:S:1:pos:R:3:x:R:99999999", "declares the columns")],
+)
+def test_columns_that_hide_atoms_or_are_not_there_are_refused(tmp_path, columns, message):
+    path = tmp_path / "run.extxyz"
+    path.write_text(f'2\nLattice="3 0 0 0 3 0 0 0 3" Properties={columns}\nH 0 0 0\nH 0 0 1\n')
+    with pytest.raises(FormatError, match=message):
+        list(Trajectory(path))

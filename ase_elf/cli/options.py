@@ -31,7 +31,7 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
     try:
         content = read_mapping(path)
     except FormatError as error:
-        raise click.UsageError(f"{error} It must hold 'option: value' lines.") from error
+        raise click.UsageError(f"not YAML with 'option: value' lines: {error}") from error
     known = [p.name for p in ctx.command.params if isinstance(p, click.Option) and p.expose_value]
     values = {}
     for key, value in content.items():

@@ -130,14 +130,17 @@ class ELFStore:
         Raises
         ------
         OutputError
-            If the frame exists and ``replace`` is false.
+            If the frame exists and ``replace`` is false, or it cannot be written.
         """
         if frame is None:
             frame = self._next_frame()
         file = self.file(frame)
         if file.exists() and not replace:
             raise OutputError(f"{file} exists already; pass replace=True or another frame number.")
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make {self.path}: {error.strerror or error}.") from error
         with replacing(file) as part:
             write_frame(part, grid, frame=int(frame))
         if self._next is not None:
@@ -157,10 +160,13 @@ class ELFStore:
 
 
 def write_frame(path: Path, grid: ELFGrid, *, frame: int | None = None) -> None:
-    """Write ``grid`` to one HDF5 file, in place; callers rename it."""
+    """Write ``grid`` to one HDF5 file, in place; callers rename it.
+
+    HDF5 makes the file in memory: its library takes the process down when a disk is full.
+    """
     import h5py
 
-    with h5py.File(path, "w") as file:
+    with h5py.File(path, "w", driver="core", backing_store=False) as file:
         file.attrs["layout"] = LAYOUT
         file.attrs["convention"] = _CONVENTION
         file.attrs["info"] = json.dumps(grid.info, default=_plain)
@@ -173,6 +179,9 @@ def write_frame(path: Path, grid: ELFGrid, *, frame: int | None = None) -> None:
         file["positions"] = grid.atoms.positions
         file["numbers"] = grid.atoms.numbers.astype(np.int32)
         file["pbc"] = grid.atoms.pbc
+        file.flush()
+        image = file.id.get_file_image()
+    path.write_bytes(image)
 
 
 def read_frame(path: Path) -> ELFGrid:

@@ -1,0 +1,265 @@
+"""What happens to a machine: full disks, lost rights, clocks that jump, two of everything."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.calculators.calculator import Calculator, all_changes
+from ase.io import write
+from ase.md.verlet import VelocityVerlet
+from click.testing import CliRunner
+
+from ase_elf import ELFCalculator, ELFGrid, write_elf
+from ase_elf.cli import main
+from ase_elf.errors import ElfWarning, OutputError
+from ase_elf.formats.store import ELFStore
+from ase_elf.observers import ELFObserver
+from ase_elf.testing import GaussianDomain, molecular_fluid
+from stand_in_cli import stand_in
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """Mount a file system of so many kB, and change it later: only root can."""
+    mounted = []
+
+    def mount(options):
+        path = tmp_path / "disk"
+        if path.is_dir():
+            subprocess.run(["mount", "-o", f"remount,{options}", path], check=True)
+            return path
+        path.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", path]
+        if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("only root can mount a small disk here")
+        mounted.append(path)
+        return path
+
+    yield mount
+    for path in mounted:
+        subprocess.run(["umount", "-l", path], check=True)
+
+
+def grid(n=32):
+    return ELFGrid(np.random.default_rng(0).random((n, n, n)), Atoms("H", cell=np.eye(3), pbc=True))
+
+
+@pytest.fixture
+def stand_ins(monkeypatch):
+    monkeypatch.setattr("ase_elf.domains.get_domain", stand_in)
+    monkeypatch.setattr("ase_elf.domains.domain_for", stand_in)
+
+
+def analyze(*words, code=0):
+    done = CliRunner().invoke(main, ["analyze", *map(str, words), "--no-report"])
+    assert done.exit_code == code and "should not happen" not in done.output, done.output
+    return done.output
+
+
+@pytest.mark.parametrize("name", ["ELFCAR", "a.cube", "a.xsf", "a.h5", "a.elfstore"])
+def test_a_full_disk_is_named_and_what_was_there_stays(disk, name):
+    folder = disk("size=120k")
+    path = folder / name
+    write_elf(path, grid(4))
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    with pytest.raises(OutputError, match="cannot write"):
+        write_elf(path, grid(64))
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+
+def test_analysis_on_a_full_disk_goes_on_when_there_is_room(disk, tmp_path, stand_ins):
+    folder = disk("size=24k")
+    write(tmp_path / "run.extxyz", molecular_fluid(8, 12, dt=2.0, length=3.6))
+    message = analyze(tmp_path / "run.extxyz", "-o", folder / "out", "--batch", 2, code=1)
+    assert "cannot" in message and "start again" in message
+    disk("size=4m")
+    analyze(tmp_path / "run.extxyz", "-o", folder / "out", "--batch", 2)
+    analyze(tmp_path / "run.extxyz", "-o", tmp_path / "whole", "--batch", 2)
+    for name in ("frames.csv", "bonds.csv", "summary.json", "journal.jsonl"):
+        assert (folder / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_training_on_a_full_disk_keeps_its_checkpoint(disk):
+    from test_training import ARCH, Fit, pools, recipe
+
+    folder = disk("size=400k")
+    fit = Fit(folder / "fit", recipe(40), ARCH, pools(range(2)), [])
+    fit.save()
+    before = fit.checkpoint.read_bytes()
+    room = shutil.disk_usage(folder).free
+    (folder / "ballast").write_bytes(bytes(room - room % 4096))
+    with pytest.raises(OutputError, match="cannot"):
+        fit.run()
+    assert fit.checkpoint.read_bytes() == before
+    (folder / "ballast").unlink()
+    Fit(folder / "fit", recipe(40), ARCH, pools(range(2)), []).run()
+
+
+def test_a_directory_that_cannot_be_written_is_named(disk, tmp_path, stand_ins):
+    from test_dataset import build, config_for, structures
+
+    folder = disk("size=1m")
+    config = config_for(folder, structures(1))
+    disk("ro")
+    write(tmp_path / "run.extxyz", molecular_fluid(1, 1, length=3.0))
+    assert "cannot write" in analyze(tmp_path / "run.extxyz", "-o", folder / "out", code=1)
+    for attempt in (lambda: write_elf(folder / "a.cube", grid(4)), lambda: build(config),
+                    lambda: ELFStore(folder / "s").append(grid(4))):  # fmt: skip
+        with pytest.raises(OutputError, match="cannot"):
+            attempt()
+
+
+def test_two_analyses_of_one_directory_are_refused(tmp_path, stand_ins):
+    from ase_elf.journal import Journal
+
+    write(tmp_path / "run.extxyz", molecular_fluid(1, 2, length=3.0))
+    analyze(tmp_path / "run.extxyz", "-o", tmp_path / "out")
+    with Journal(tmp_path / "out" / "journal.jsonl"):
+        message = analyze(tmp_path / "run.extxyz", "-o", tmp_path / "out", code=1)
+    assert "another process is writing" in message
+
+
+def test_two_trainings_of_one_folder_are_refused(tmp_path):
+    from ase_elf.lock import locked
+
+    code = (
+        "import sys, time; from ase_elf.lock import locked\n"
+        "with locked(sys.argv[1], 'training'): print('held', flush=True); time.sleep(60)"
+    )
+    root = Path(__file__).parents[1]
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=root
+    )
+    try:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(OutputError, match="another training"), locked(tmp_path, "training"):
+            pass
+    finally:
+        other.kill()
+        other.communicate()
+    with locked(tmp_path, "training"):  # the lock went with the process
+        pass
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    from ase_elf.errors import FormatError
+    from test_training import ARCH, Fit, pools, recipe
+
+    fit = Fit(tmp_path, recipe(10), ARCH, pools([0]), [])
+    fit.save()
+    whole = fit.checkpoint.read_bytes()
+    for damaged in (whole[:-100], b"", b"\x80\x04cos\nsystem\n"):
+        fit.checkpoint.write_bytes(damaged)
+        with warnings.catch_warnings(), pytest.raises(FormatError, match="checkpoint"):
+            warnings.simplefilter("ignore")  # torch's, on pickles of unknown protocol
+            Fit(tmp_path, recipe(10), ARCH, pools([0]), [])
+
+
+def test_a_clock_that_jumps_stops_nothing(tmp_path, stand_ins, monkeypatch):
+    now = time.time
+    jumps = iter(range(10**6))
+    monkeypatch.setattr(time, "time", lambda: now() - 86_400 * next(jumps))
+    write(tmp_path / "run.extxyz", molecular_fluid(1, 4, dt=2.0, length=3.0))
+    analyze(tmp_path / "run.extxyz", "-o", tmp_path / "jumping", "--batch", 2)
+    monkeypatch.undo()
+    monkeypatch.setattr("ase_elf.domains.domain_for", stand_in)
+    analyze(tmp_path / "run.extxyz", "-o", tmp_path / "steady", "--batch", 2)
+    for name in ("frames.csv", "summary.json", "config.yaml"):
+        assert (tmp_path / "jumping" / name).read_bytes() == (tmp_path / "steady" / name).read_bytes()
+
+
+class Springs(Calculator):
+    """Harmonic bonds to the first positions; the energy and forces become NaN at a step."""
+
+    implemented_properties = ("energy", "forces")
+
+    def __init__(self, nan_at=None):
+        super().__init__()
+        self.nan_at, self.calls, self.home = nan_at, 0, None
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.home = atoms.positions.copy() if self.home is None else self.home
+        self.calls += 1
+        off = atoms.positions - self.home
+        worth = np.nan if self.calls == self.nan_at else 1.0
+        self.results = {"energy": worth * (off**2).sum(), "forces": -2 * worth * off}
+
+
+def run_md(atoms, calculator, steps, observe=None):
+    atoms.calc = calculator
+    atoms.set_velocities(np.full((len(atoms), 3), 1e-3))
+    dynamics = VelocityVerlet(atoms, 0.5 * units.fs)
+    if observe is not None:
+        dynamics.insert_observer(observe(atoms))
+    dynamics.run(steps)
+    return atoms
+
+
+def test_nan_from_the_wrapped_calculator_is_that_of_the_calculator(tmp_path):
+    """It reaches the dynamics as it is; the observer names it and keeps what came before."""
+    fluid = molecular_fluid(4, 1, length=3.0)[0]
+    wrapped = ELFCalculator(domain=GaussianDomain(), calculator=Springs(nan_at=4))
+    store = tmp_path / "run.elfstore"
+    observer = []
+
+    def observe(atoms):
+        observer.append(ELFObserver(atoms, scalars=["elf_mean"], arrays=[], store=store, shape=(8,) * 3))
+        return observer[0]
+
+    with pytest.warns(ElfWarning, match="NaN"):
+        last = run_md(fluid.copy(), wrapped, 10, observe)
+    assert np.isnan(last.positions).all()  # as without observer
+    assert len(ELFStore(store)) + observer[0].failures == 11 and 3 <= len(ELFStore(store)) < 11
+    assert "elf_mean" not in last.info
+    assert all(np.isfinite(one.values).all() for one in ELFStore(store))
+
+
+class FailingDomain(GaussianDomain):
+    """Its model has no memory left for anything."""
+
+    def load(self, device=None, dtype="float32"):
+        class Model:
+            def predict(self, *_, **__):
+                raise MemoryError("no room")
+
+        return Model()
+
+
+@pytest.mark.parametrize("every", [None, 1])
+@pytest.mark.parametrize("pack", [GaussianDomain(), FailingDomain()])
+def test_an_observed_run_is_the_run_without_observer_even_where_the_model_fails(pack, every):
+    fluid = molecular_fluid(4, 1, length=3.0)[0]
+    plain = run_md(fluid.copy(), Springs(), 10)
+    wrapped = ELFCalculator(domain=pack, calculator=Springs(), every=every)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ElfWarning)
+        seen = run_md(fluid.copy(), wrapped, 10, lambda atoms: ELFObserver(atoms, shape=(8, 8, 8)))
+    assert any("no ELF of" in str(one.message) for one in caught) == isinstance(pack, FailingDomain)
+    assert np.array_equal(plain.positions, seen.positions)
+    assert np.array_equal(plain.get_velocities(), seen.get_velocities())
+
+
+def test_running_out_of_device_memory_in_an_analysis_changes_no_byte(tmp_path, stand_ins, monkeypatch):
+    from stand_in_cli import SlowModel
+
+    write(tmp_path / "run.extxyz", molecular_fluid(2, 6, dt=2.0, length=3.6))
+    analyze(tmp_path / "run.extxyz", "-o", tmp_path / "roomy", "--batch", 4)
+    predict = SlowModel.predict
+
+    def small(self, structures, shapes, *, sigma=True):
+        if len(structures) > 1:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        return predict(self, structures, shapes, sigma=sigma)
+
+    monkeypatch.setattr(SlowModel, "predict", small)
+    analyze(tmp_path / "run.extxyz", "-o", tmp_path / "tight", "--batch", 4)
+    for name in ("frames.csv", "bonds.csv", "journal.jsonl"):
+        assert (tmp_path / "tight" / name).read_bytes() == (tmp_path / "roomy" / name).read_bytes()
