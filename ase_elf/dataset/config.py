@@ -10,8 +10,10 @@ from ase import Atoms
 from ase.io import iread
 from ase.io.formats import UnknownFileTypeError
 
+from ase_elf.dataset.images import ImageChoice
 from ase_elf.errors import FormatError, InputError
 from ase_elf.reference.engine import locate_files
+from ase_elf.ruler.image import ImageSpec
 from ase_elf.settings import checked, read_mapping
 
 SPLITS = ("", "train", "validation", "test")
@@ -131,6 +133,9 @@ class BuildConfig:
         Options of the engine, such as its recipe.
     points : PointChoice, optional
         Without it the whole grid is kept.
+    images : ImageChoice, optional
+        Instead of ``points``: the pixels of images of bonds, to fit a ruler to. An engine
+        that works on a grid keeps its grid.
     density : bool
         Keep the electron density as well, which masks vacuum.
     attempts : int
@@ -147,12 +152,15 @@ class BuildConfig:
     output: Path
     options: dict = field(default_factory=dict)
     points: PointChoice | None = None
+    images: ImageChoice | None = None
     density: bool = False
     attempts: int = 3
     workers: int = 1
     cluster: ClusterChoice | None = None
 
     def __post_init__(self) -> None:
+        if self.points is not None and self.images is not None:
+            raise InputError("give points: or images:, not both.")
         for key in ("attempts", "workers"):
             if getattr(self, key) < 1:
                 raise InputError(f"{key} is {getattr(self, key)}; it must be at least 1.")
@@ -180,7 +188,11 @@ class BuildConfig:
         values["structures"] = tuple(_source(source, folder) for source in sources)
         values["output"] = folder / str(values["output"])
         values["options"] = locate_files(values["engine"], values.get("options", {}), folder)
-        for key, kind in (("points", PointChoice), ("cluster", ClusterChoice)):
+        if isinstance(values.get("images"), dict) and "image" in values["images"]:
+            image = checked(ImageSpec, values["images"]["image"], "images.image.")
+            values["images"] = {**values["images"], "image": ImageSpec.from_dict(image)}
+        parts = (("points", PointChoice), ("images", ImageChoice), ("cluster", ClusterChoice))
+        for key, kind in parts:
             if values.get(key) is not None:
                 values[key] = kind(**checked(kind, values[key], f"{key}."))
         return cls(**values)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from ase import Atoms
 
 from ase_elf.dataset.config import PointChoice
+from ase_elf.dataset.images import ImageChoice
 from ase_elf.dataset.label import Label
 from ase_elf.dataset.points import points_near, subset_of_grid
 from ase_elf.errors import EngineError, FormatError, InputError, OutputError
@@ -29,7 +30,7 @@ class Job:
     options: dict
     split: str = ""
     kind: str = ""
-    points: PointChoice | None = None
+    points: PointChoice | ImageChoice | None = None
     density: bool = False
     attempts: int = 3
 
@@ -43,7 +44,9 @@ class Failure:
     problems: tuple[str, ...]
 
 
-def job_id(atoms: Atoms, engine: ReferenceEngine, points: PointChoice | None) -> str:
+def job_id(
+    atoms: Atoms, engine: ReferenceEngine, points: PointChoice | ImageChoice | None
+) -> str:
     """Digest of what decides the numbers in a label: structure, recipe and points.
 
     Positions and cell are rounded to 1e-8 Å, so that a file read in again is recognised.
@@ -51,7 +54,7 @@ def job_id(atoms: Atoms, engine: ReferenceEngine, points: PointChoice | None) ->
     recipe = {
         "engine": engine.name,
         "options": engine.options(),
-        "points": None if points is None else vars(points),
+        "points": None if points is None else asdict(points),
         "charge": atoms.info.get("charge", 0),
     }
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
@@ -96,9 +99,9 @@ def _compute(job: Job, engine: ReferenceEngine, attempt: int) -> Label:
     # one that evaluates orbitals is exact anywhere, and cheaper at a few points.
     points = None
     if job.points is not None and not engine.gives_grid:
-        points = points_near(job.atoms, job.points, key=job.id)
+        points = _points(job)
     result = engine.compute(job.atoms, points=points, attempt=attempt)
-    if job.points is not None and engine.gives_grid:
+    if isinstance(job.points, PointChoice) and engine.gives_grid:
         points, values, density = subset_of_grid(
             result.grid, result.density, job.points, key=job.id
         )
@@ -117,6 +120,17 @@ def _compute(job: Job, engine: ReferenceEngine, attempt: int) -> Label:
         split=job.split,
         kind=job.kind,
     )
+
+
+def _points(job: Job) -> np.ndarray:
+    if isinstance(job.points, PointChoice):
+        return points_near(job.atoms, job.points, key=job.id)
+    points = job.points.points(job.atoms)
+    if not len(points):
+        raise InputError(
+            f"the structure has no {job.points.pair} bond shorter than {job.points.cutoff} Å."
+        )
+    return points
 
 
 def _values(result: ReferenceResult) -> np.ndarray:

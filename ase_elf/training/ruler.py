@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ase_elf.dataset.bonds import ImageChoice, bond_set
+from ase_elf.dataset.bonds import bond_set
+from ase_elf.dataset.images import ImageChoice
 from ase_elf.errors import InputError
 from ase_elf.ruler.bond_set import BondSet
 from ase_elf.ruler.image import ImageSpec

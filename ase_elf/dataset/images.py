@@ -1,0 +1,64 @@
+"""Which pixels of images of bonds a label holds instead of a grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from ase import Atoms
+from ase.neighborlist import neighbor_list
+
+from ase_elf.errors import InputError
+from ase_elf.ruler.frame import BondFrames
+from ase_elf.ruler.image import ImageSpec
+
+
+@dataclass(frozen=True)
+class ImageChoice:
+    """The pixels of images of all bonds of a structure, as the points of a label.
+
+    Parameters
+    ----------
+    pair : str
+        Elements of first and second atom, such as "Au-S".
+    cutoff : float
+        Å. Longest bond.
+    image : ImageSpec
+        Without blanked cores.
+    """
+
+    pair: str
+    cutoff: float
+    image: ImageSpec = field(default_factory=ImageSpec)
+
+    def __post_init__(self) -> None:
+        if len(self.pair.split("-")) != 2:
+            raise InputError(f"images: pair is {self.pair!r}; two elements are needed, as Au-S.")
+        if not self.cutoff > 0:
+            raise InputError(f"images: cutoff is {self.cutoff} Å; it must be positive.")
+        if any(self.image.cores):
+            raise InputError("images: cores are blanked when a ruler is fitted, not in labels.")
+
+    def points(self, atoms: Atoms) -> np.ndarray:
+        """Cartesian points, (n_bonds * planes * size * size, 3), Å, bond by bond."""
+        frames = BondFrames.of_bonds(atoms, *self.bonds(atoms))
+        return self.image.points(frames).reshape(-1, 3)
+
+    def bonds(self, atoms: Atoms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """First and second atoms, (n,), and the vectors between them, (n, 3) in Å."""
+        return bonds_between(atoms, tuple(self.pair.split("-")), self.cutoff)
+
+
+def bonds_between(
+    atoms: Atoms, pair: tuple[str, str], cutoff: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bonds from the first element to the second; of equal ones each bond once."""
+    i, j, vectors, shift = neighbor_list("ijDS", atoms, {tuple(pair): cutoff})
+    symbols = np.array(atoms.get_chemical_symbols())
+    keep = (symbols[i] == pair[0]) & (symbols[j] == pair[1])
+    if pair[0] == pair[1]:
+        forward = i < j
+        own = np.flatnonzero(i == j)
+        forward[own] = [tuple(image) > (0, 0, 0) for image in shift[own].tolist()]
+        keep &= forward
+    return i[keep], j[keep], vectors[keep]
