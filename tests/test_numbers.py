@@ -1,0 +1,101 @@
+"""The shipped weights give the numbers they gave, in every way of asking; nothing global changes."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase.io import read
+
+from ase_elf import ELFCalculator
+from ase_elf.domains import get_domain
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "dense-hydrogen.extxyz"
+POINTS = [[0, 0, 0], [1.0, 2.0, 3.0], [0.5, 0.25, 4.0], [2.2, 2.2, 2.2], [5.0, 1.5, 0.3]]
+
+DIGEST = "491526b6776349fa95bce0eda9214fd6872a5f8d0da02e4ca79118426c969edc"
+AT_POINTS = [0.821274757, 0.635013163, 0.542838573, 0.345057338, 0.113669820]
+MEAN, MEAN_SIGMA = 0.446080585, 0.015460396
+"""Of the first frame of the example, on 24x24x24 points; recorded 2026-11-21, float64, CPU."""
+
+SINGLE = 5e-6
+"""Largest difference of float32 from float64: some hundred roundings of 6e-8 through slopes of
+order one; 4e-7 was measured. A thousandth of what labels are good to."""
+
+
+@pytest.fixture(scope="module")
+def atoms():
+    return read(EXAMPLE, index=0)
+
+
+def calculator(dtype="float64"):
+    return ELFCalculator(domain="dense-hydrogen", dtype=dtype, device="cpu")
+
+
+def test_todays_weights_give_the_recorded_values(atoms):
+    if get_domain("dense-hydrogen").card["weights"]["sha256"] != DIGEST:
+        pytest.fail("the weights are others: record their values here, and say so in the changelog")
+    calc = calculator()
+    # Points are evaluated directly; nine digits were recorded.
+    np.testing.assert_allclose(calc.get_elf(atoms, points=POINTS), AT_POINTS, rtol=0, atol=1e-7)
+    grid = calc.get_elf(atoms, shape=(24, 24, 24))
+    assert grid.values.mean(dtype=float) == pytest.approx(MEAN, abs=1e-6)
+    assert grid.sigma.mean(dtype=float) == pytest.approx(MEAN_SIGMA, abs=1e-6)
+
+
+def test_single_precision_differs_by_less_than_any_label_is_good_to(atoms):
+    double, single = (calculator(dtype) for dtype in ("float64", "float32"))
+    for options in ({"points": POINTS}, {"shape": (24, 25, 27)}):
+        values = [calc.get_elf(atoms, **options) for calc in (double, single)]
+        one, two = (getattr(value, "values", value) for value in values)
+        np.testing.assert_allclose(one, two, rtol=0, atol=SINGLE)
+
+
+def test_structures_predicted_together_are_those_predicted_alone(atoms):
+    calc = calculator("float32")
+    frames = read(EXAMPLE, index="0:3")
+    together = calc.predict(frames, shape=(20, 20, 20))
+    for frame, grid in zip(frames, together, strict=True):
+        alone = calculator("float32").get_elf(frame, shape=(20, 20, 20))
+        assert np.array_equal(alone.values, grid.values)
+        assert np.array_equal(alone.sigma, grid.sigma)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
+def test_a_gpu_gives_the_numbers_of_the_cpu(atoms):
+    cpu = calculator().get_elf(atoms, shape=(24, 24, 24)).values
+    for dtype in ("float64", "float32"):
+        calc = ELFCalculator(domain="dense-hydrogen", dtype=dtype, device="cuda")
+        gpu = calc.get_elf(atoms, shape=(24, 24, 24)).values
+        np.testing.assert_allclose(gpu, cpu, rtol=0, atol=SINGLE)
+
+
+def global_state():
+    return {
+        "dtype": torch.get_default_dtype(),
+        "device": str(torch.get_default_device()),
+        "threads": (torch.get_num_threads(), torch.get_num_interop_threads()),
+        "grad": torch.is_grad_enabled(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "matmul": torch.get_float32_matmul_precision(),
+        "seed": torch.random.get_rng_state().numpy().tobytes(),
+        "numpy": np.random.get_state()[1].tobytes(),  # noqa: NPY002 - it is the global one
+        "python": random.getstate(),
+        "errors": np.geterr(),
+    }
+
+
+def test_predicting_analysing_and_training_leave_global_state_alone(atoms, tmp_path):
+    from ase_elf.analysis import analyze, settings_for
+    from ase_elf.training.fit import Fit
+    from ase_elf.trajectory import Frame
+    from test_training import ARCH, pools, recipe
+
+    before = global_state()
+    calc = calculator()
+    calc.get_elf(atoms, shape=(12, 12, 12))
+    domain = get_domain("dense-hydrogen")
+    list(analyze([Frame(0, 0.0, atoms)], domain, settings_for(atoms, domain, shape=(12, 12, 12))))
+    Fit(tmp_path, recipe(10), ARCH, pools([0]), pools([1])).run()
+    assert global_state() == before
