@@ -1,4 +1,4 @@
-"""A field network fitted to ten DFT labels, and a picture of how far that gets.
+"""A field network fitted to eight DFT labels, and a picture of how far that gets.
 
     python examples/train_pack.py [fit.png] [steps]
 
