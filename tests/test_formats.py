@@ -94,6 +94,33 @@ def test_pymatgen_reads_our_elfcar_as_we_do(tmp_path, grid):
     )
 
 
+def test_pymatgen_reads_our_cube_and_the_structure_of_our_xsf(tmp_path, grid):
+    common = pytest.importorskip("pymatgen.io.common", reason="pymatgen is not installed")
+    from pymatgen.io.xcrysden import XSF
+
+    write_elf(tmp_path / "elf.cube", grid)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cube = common.VolumetricData.from_cube(tmp_path / "elf.cube")
+    np.testing.assert_allclose(cube.data["total"], grid.values, rtol=1e-7)
+    np.testing.assert_allclose(cube.structure.lattice.matrix, grid.cell, atol=1e-6)
+    np.testing.assert_allclose(cube.structure.cart_coords, grid.atoms.positions, atol=1e-6)
+    write_elf(tmp_path / "elf.xsf", grid)
+    structure = XSF.from_str((tmp_path / "elf.xsf").read_text()).structure
+    np.testing.assert_allclose(structure.lattice.matrix, grid.cell, atol=1e-8)
+    np.testing.assert_allclose(structure.cart_coords, grid.atoms.positions, atol=1e-8)
+
+
+def test_ase_reads_our_elfcar_as_it_reads_charge_densities(tmp_path, grid):
+    from ase.calculators.vasp import VaspChargeDensity
+
+    write_elf(tmp_path / "ELFCAR", grid)
+    theirs = VaspChargeDensity(str(tmp_path / "ELFCAR"))
+    (values,) = theirs.chg  # divided by the volume, as a charge density is
+    np.testing.assert_allclose(values * grid.atoms.get_volume(), grid.values, rtol=1e-6)
+    np.testing.assert_allclose(theirs.atoms[0].cell[:], grid.cell, atol=1e-8)
+
+
 def test_both_spin_blocks_of_an_elfcar_are_kept_apart(tmp_path, grid):
     down = ELFGrid(1 - grid.values, grid.atoms)
     path = tmp_path / "ELFCAR"
