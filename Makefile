@@ -18,9 +18,21 @@ demo: $(VENV)/installed
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -m 'not long' $(PYTEST_ARGS)
 
-# Soak, fuzz and kill tests: hours, by hand; the dated result goes to docs/reliability.md.
+# Kills, faults, fuzzing, soak, bounds and audit: a day, by hand. Figures are added to those in
+# benchmarks/results, from which docs/reliability.md is written.
+FUZZ_MINUTES ?= 60
+RESULTS := benchmarks/results
 test-long: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,long]'
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
+	$(BIN)/python tests/kills.py --kills 40 --results $(RESULTS)/kills.json
+	cd tests && ../$(BIN)/python -m fuzz --minutes $(FUZZ_MINUTES)
+	for size in small large; do for way in observer analyze; do \
+	    $(BIN)/python benchmarks/soak.py $$way $$size --folder build/soak \
+	        --results $(RESULTS)/soak.json || exit 1; done; done
+	for end in lowest newest; do \
+	    $(BIN)/python tests/bounds.py $$end --results $(RESULTS)/bounds.json || exit 1; done
+	$(BIN)/pip-audit
 
 # Warnings are errors: a page that names something that is gone does not build.
 docs: $(VENV)/installed

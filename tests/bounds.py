@@ -1,0 +1,77 @@
+"""Do the tests pass at both ends of what setup.cfg allows?
+
+    python tests/bounds.py lowest|newest [--results FILE] [TEST ...]
+
+Makes a virtual environment in a temporary folder, installs every dependency in the lowest
+version that setup.cfg names, or the newest that the registry has, and runs tests there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import configparser
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import venv
+from datetime import date
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+QUICK = ("tests/test_grid.py", "tests/test_formats.py", "tests/test_formats_store.py",
+         "tests/test_calculator.py", "tests/test_observers.py", "tests/test_model.py",
+         "tests/test_numbers.py", "tests/test_trajectory.py", "tests/test_mda_extxyz.py",
+         "tests/test_mda_analysis.py", "tests/test_cli_analyze.py", "tests/test_training.py",
+         "tests/test_topology_critical.py", "tests/test_topology_networking.py",
+         "tests/test_report.py", "tests/test_dense_hydrogen.py")  # fmt: skip
+"""Tests that use every required dependency."""
+
+
+def requirements(end: str) -> list[str]:
+    """What setup.cfg requires, and what the tests need, at one end."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    needed = setup["options"]["install_requires"].split("\n")
+    bounds = [line.strip() for line in needed if line.strip()]
+    if end == "lowest":
+        bounds = [re.sub(r">=", "==", bound) for bound in bounds]
+    return [*bounds, "pytest>=8", "hypothesis>=6.100"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("end", choices=["lowest", "newest"])
+    parser.add_argument("tests", nargs="*", default=QUICK)
+    parser.add_argument("--results", type=Path, help="JSON file that is added to")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bounds-") as folder:
+        venv.create(folder, with_pip=True)
+        python = str(Path(folder) / "bin" / "python")
+        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*install, *requirements(given.end)], check=True)
+        subprocess.run([*install, "--no-deps", str(ROOT)], check=True)
+        listed = subprocess.run([python, "-m", "pip", "list", "--format=json"], check=True,
+                                capture_output=True, text=True).stdout  # fmt: skip
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run([python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *given.tests],
+                              cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)  # fmt: skip
+    print(done.stdout[-6000:])
+    if given.results:
+        known = json.loads(given.results.read_text()) if given.results.is_file() else {}
+        versions = {p["name"].lower(): p["version"] for p in json.loads(listed)}
+        named = {re.split(r"[>=]", line)[0].lower() for line in requirements(given.end)}
+        known[given.end] = {
+            "date": date.today().isoformat(), "python": platform.python_version(),
+            "outcome": done.stdout.strip().splitlines()[-1].strip("= "),
+            "versions": {name: version for name, version in versions.items() if name in named},
+        }  # fmt: skip
+        given.results.write_text(json.dumps(known, indent=1) + "\n")
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
