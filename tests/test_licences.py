@@ -1,0 +1,38 @@
+"""What is shipped may be: every required package says under which licence, and a report too."""
+
+import configparser
+import re
+from importlib.metadata import metadata
+from pathlib import Path
+
+import pytest
+
+SETUP = Path(__file__).parents[1] / "setup.cfg"
+
+FREE = re.compile(r"MIT|BSD|Apache|GPL|PSF|Python Software Foundation|MPL", re.IGNORECASE)
+"""All of them may be used by, and installed beside, a program under the LGPL 2.1 or later."""
+
+
+def required():
+    setup = configparser.ConfigParser()
+    setup.read(SETUP)
+    lines = setup["options"]["install_requires"].split()
+    return sorted(re.split(r"[<>=;]", line)[0] for line in lines)
+
+
+def licence(name):
+    """What the metadata of a distribution say, by whichever of three ways they say it."""
+    found = metadata(name)
+    classifiers = [c for c in found.get_all("Classifier") or () if c.startswith("License")]
+    return found["License-Expression"] or " ".join(classifiers) or (found["License"] or "")[:200]
+
+
+@pytest.mark.parametrize("name", required())
+def test_a_required_package_has_a_free_licence(name):
+    assert FREE.search(licence(name)), (name, licence(name))
+
+
+def test_the_script_inside_every_report_keeps_its_notice():
+    from plotly.offline import get_plotlyjs
+
+    assert re.search(r"plotly\.js v[\d.]+\s.*?Licensed under the MIT license", get_plotlyjs()[:600], re.S)
