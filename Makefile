@@ -28,7 +28,7 @@ test-long: $(VENV)/installed
 	$(BIN)/python tests/kills.py --kills 40 --results $(RESULTS)/kills.json
 	cd tests && ../$(BIN)/python -m fuzz --minutes $(FUZZ_MINUTES)
 	for size in small large; do for way in observer analyze; do \
-	    $(BIN)/python benchmarks/soak.py $$way $$size --folder build/soak \
+	    $(BIN)/python tests/soak.py $$way $$size --folder build/soak \
 	        --results $(RESULTS)/soak.json || exit 1; done; done
 	for end in lowest newest; do \
 	    $(BIN)/python tests/bounds.py $$end --results $(RESULTS)/bounds.json || exit 1; done

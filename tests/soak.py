@@ -1,6 +1,6 @@
 """Do memory and speed stay what they are over a very long run?
 
-    python benchmarks/soak.py observer|analyze small|large [--frames N] [--results FILE]
+    python tests/soak.py observer|analyze small|large [--frames N] [--results FILE]
 
 `small` is 16 atoms on 16x16x16 points (meant for 100,000 frames), `large` 128 atoms on the
 default grid (2,000 frames); shipped weights and the topology of every frame. `observer` runs
