@@ -59,16 +59,7 @@ class Domain:
         FormatError
             If it is missing, or lacks what a pack needs.
         """
-        path = self.folder / "card.json"
-        try:
-            card = json.loads(path.read_text(encoding="utf-8"))
-            _check_card(card)
-        except (OSError, AttributeError, LookupError, RuntimeError, TypeError,
-                ValueError) as error:  # fmt: skip
-            raise FormatError(
-                f"{path} is not the card of a domain pack ({error}); install the pack again."
-            ) from error
-        return card
+        return _read_card(self.folder / "card.json", _check_card)
 
     @property
     def name(self) -> str:
@@ -103,7 +94,8 @@ class Domain:
     @cached_property
     def ruler_cards(self) -> dict[tuple[str, str], dict]:
         """Cards of the rulers of this pack, by the elements of first and second atom."""
-        cards = [json.loads(path.read_text()) for path in sorted(self.folder.glob("ruler-*.json"))]
+        paths = sorted(self.folder.glob("ruler-*.json"))
+        cards = [_read_card(path, _check_ruler_card) for path in paths]
         return {tuple(card["pair"].split("-")): card for card in cards}
 
     def load_ruler(self, pair: tuple[str, str]) -> Ruler:
@@ -122,7 +114,7 @@ class Domain:
                 f"the domain pack {self.name!r} brings no potential; give energy and forces "
                 "by another ASE calculator."
             )
-        return json.loads(path.read_text())
+        return _read_card(path, _check_file)
 
     def load_potential(self, device: str | None = None, dtype: str = "float32") -> EnergyNetwork:
         """The energy network of this pack (digest checked, cached per process).
@@ -140,6 +132,11 @@ class Domain:
         )
 
     @property
+    def must_hold(self) -> tuple[str, ...]:
+        """Elements without which a structure is of another chemistry, whatever else it holds."""
+        return tuple(self.card.get("must_hold", ()))
+
+    @property
     def isolated(self) -> bool:
         """Whether the pack describes molecules and clusters, which need no cell."""
         return bool(self.card.get("isolated", False))
@@ -154,6 +151,13 @@ class Domain:
                 f"{self.name!r}, which covers {', '.join(self.elements)}. "
                 "Choose another pack (see `ase-elf info`) or train one."
             )
+        lacking = sorted(set(self.must_hold) - set(atoms.get_chemical_symbols()))
+        if lacking:
+            raise InputError(
+                f"the structure holds no {', '.join(lacking)}, without which it is not what the "
+                f"domain pack {self.name!r} describes. Choose another pack (see `ase-elf info`) "
+                "or train one."
+            )
 
     def outside(self, atoms: Atoms) -> list[str]:
         """Reasons why ``atoms`` lies outside the trained range; empty when it is inside."""
@@ -166,6 +170,18 @@ class Domain:
                     f"{limits[0]:.3f} to {limits[1]:.3f}"
                 )
         return reasons
+
+
+def _read_card(path: Path, check: Callable[[dict], None]) -> dict:
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        check(card)
+    except (OSError, AttributeError, LookupError, RuntimeError, TypeError,
+            ValueError) as error:  # fmt: skip
+        raise FormatError(
+            f"{path} is not a card of a domain pack ({error}); install the pack again."
+        ) from error
+    return card
 
 
 def _check_card(card: dict) -> None:
@@ -186,7 +202,18 @@ def _check_card(card: dict) -> None:
         low, high = limits
         if not low <= high:
             raise ValueError(f"trained range of {quantity!r:.20}: {low!r:.20} to {high!r:.20}")
-    file, digest = card["weights"]["file"], card["weights"]["sha256"]
+    _check_file(card["weights"])
+
+
+def _check_ruler_card(card: dict) -> None:
+    if len(card["pair"].split("-")) != 2:
+        raise ValueError(f"pair {card['pair']!r:.20}")
+    _check_file(card)
+
+
+def _check_file(card: dict) -> None:
+    """Raise where a card names no file beside it, or not by its digest."""
+    file, digest = card["file"], card["sha256"]
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
         raise ValueError("weights have no SHA-256")
     if not isinstance(file, str) or not _FILE.fullmatch(file):
@@ -283,7 +310,11 @@ def domain_for(symbols: Iterable[str]) -> Domain:
     """The pack that knows every element in ``symbols``, the smallest one if several do."""
     wanted = set(symbols)
     packs = installed()
-    fitting = [pack for pack in packs.values() if wanted <= set(pack.elements)]
+    fitting = [
+        pack
+        for pack in packs.values()
+        if set(pack.must_hold) <= wanted <= set(pack.elements)
+    ]
     if not fitting:
         known = "; ".join(f"{n}: {', '.join(p.elements)}" for n, p in packs.items())
         raise DomainError(

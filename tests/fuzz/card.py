@@ -1,10 +1,12 @@
 """card.json of a domain pack."""
 
 import json
+from contextlib import suppress
 
 from ase import Atoms
 
 from ase_elf.domains import Domain
+from ase_elf.errors import ElfError
 from fuzz.target import Target
 
 
@@ -15,15 +17,28 @@ def make():
         "weights": {"file": "w.safetensors", "sha256": "0" * 64},
     }  # fmt: skip
     stray = card | {"weights": {"file": "../../etc/passwd", "sha256": ""}}
-    return [json.dumps(card).encode(), json.dumps(stray).encode()]
+    ruler = {"pair": "H-H", "file": "ruler.safetensors", "sha256": "0" * 64}
+    return [json.dumps(one).encode() for one in (card, stray, ruler, ruler | {"file": "/etc/x"})]
 
 
 def read(path):
+    for name in ("potential.json", "ruler-h-h.json"):
+        path.with_name(name).write_bytes(path.read_bytes())
     pack = Domain(path.parent)
+    for use in (_describe, Domain.load, Domain.load_potential, _rulers):
+        with suppress(ElfError):
+            use(pack)
+
+
+def _describe(pack):
     atoms = Atoms("H", cell=[2.0] * 3, pbc=True)
     pack.check(atoms)
     str(pack.name), pack.elements, pack.bonds, pack.spacing, pack.outside(atoms)
-    pack.load(device="cpu")
+
+
+def _rulers(pack):
+    for pair in pack.ruler_cards:
+        pack.load_ruler(pair)
 
 
 TARGET = Target(

@@ -149,7 +149,10 @@ def _audit(event: str, arguments: tuple) -> None:
 
 
 _ROOT = Path(__file__).resolve().parents[2]
-_LIBRARIES = (sys.prefix, sys.base_prefix, "/usr/", f"{_ROOT}/ase_elf", f"{_ROOT}/plugins/")
+_LIBRARIES = (
+    sys.prefix, sys.base_prefix, "/usr/",
+    *(f"{_ROOT}/{part}" for part in ("ase_elf", "plugins/", "tests/")),
+)  # fmt: skip
 _hooked = False
 
 
