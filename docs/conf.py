@@ -20,7 +20,7 @@ extensions = [
     "sphinx_copybutton",
     "model_cards",
 ]
-myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build", "mdakit"]
 
