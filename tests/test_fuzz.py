@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,11 @@ from fuzz.target import ALLOWANCE, Broken, ceiling, target
 
 @pytest.fixture(scope="module", params=FORMATS)
 def wanted(request, tmp_path_factory):
-    """A target whose reader has loaded what it needs."""
+    """A target whose reader has loaded the libraries it needs, which takes time and memory."""
     found = target(request.param)
-    try:
-        found.attempt(found.seeds[0], tmp_path_factory.mktemp("first"))
-    except Broken as broken:
-        assert " s for a file" in str(broken)  # loading took long
+    for data in found.seeds:
+        with suppress(Broken):
+            found.attempt(data, tmp_path_factory.mktemp("first"))
     return found
 
 
