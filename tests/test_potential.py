@@ -117,7 +117,7 @@ def test_an_atom_that_leaves_takes_no_energy_along_suddenly(pack):
 
 
 def test_nuclei_that_meet_repel_each_other(pack):
-    pair = Atoms("H2", [(0, 0, 0), (0, 0, 0.4)], cell=[4] * 3, pbc=True)
+    pair = Atoms("H2", [(0, 0, 0), (0, 0, 0.4)], cell=[2.6] * 3, pbc=True)
     pair.calc = Potential(domain=pack, device="cpu")
     far = pair.copy()
     far.positions[1, 2] = 0.64  # beyond `core`
