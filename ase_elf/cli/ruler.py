@@ -58,9 +58,8 @@ def command(ctx: click.Context, file: Path, output: Path | None, **given) -> Non
 def _sources(file: Path, given: dict):
     """(frame number, structure, ELF) of everything in a file."""
     from ase_elf import ELFCalculator, read_elf
-    from ase_elf.formats import detect
 
-    kind = None if file.is_dir() else detect(file)
+    kind = _kind_of_elf(file)
     if kind == "store":
         from ase_elf.formats.store import ELFStore
 
@@ -74,6 +73,20 @@ def _sources(file: Path, given: dict):
         calculator = ELFCalculator(domain=given["domain"], device=given["device"])
         for frame in options.open_trajectory(file, given):
             yield frame.index, frame.atoms, calculator
+
+
+def _kind_of_elf(file: Path) -> str | None:
+    """The format of an ELF file; None for one of structures."""
+    from ase_elf.errors import FormatError
+    from ase_elf.formats import detect
+
+    # A POSCAR begins like the ELFCAR of the same structure.
+    if file.name.upper().startswith(("POSCAR", "CONTCAR")) or file.suffix == ".vasp":
+        return None
+    try:
+        return detect(file)
+    except FormatError:
+        return None
 
 
 def _with_structure(grid, path: Path | None):

@@ -44,7 +44,7 @@ def plot_example(example: Example) -> Figure:
     planes = len(spec.planes)
     edge = spec.half_width
     with style():
-        figure = Figure(figsize=(6.4, 2.9 * planes + 0.5), layout="constrained")
+        figure = Figure(figsize=(6.4, 2.4 * planes + 0.6), layout="constrained")
         axes = figure.subplots(planes, 2, squeeze=False)
         largest = float(np.abs(example.attribution).max()) or 1.0
         for p in range(planes):

@@ -1,0 +1,180 @@
+"""The Au-S ruler against its variants, its baselines, and the ELF of altered clusters.
+
+    OMP_NUM_THREADS=1 python benchmarks/ruler.py [--members N] [--epochs N] [--only TABLE]
+
+Reads the images in ``plugins/gold_thiolate/bonds`` (and ``altered``), fits every variant on
+the same bonds, and prints Markdown tables of what it reads on compositions that were not
+trained on. Seeds are those of the recipe; one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from ase_elf.ruler.bond_set import BondSet  # noqa: E402
+from ase_elf.ruler.image import ImageSpec  # noqa: E402
+from ase_elf.training.ruler import RulerConfig, divide, fit_ruler, gather, score  # noqa: E402
+
+PACK = ROOT / "plugins" / "gold_thiolate"
+
+VARIANTS = {
+    "A: as the paper, fixed Å per pixel": ImageSpec(48, 2.56, None, (0,)),
+    "B: normalised by the bond length": ImageSpec(48, 2.56, 2.4, (0,)),
+    "C: B with both cores blanked": ImageSpec(48, 2.56, 2.4, (0,), (0.8, 0.5)),
+    "C, two planes": ImageSpec(48, 2.56, 2.4, (0, 1), (0.8, 0.5)),
+    "shipped: C within 1.28 Å, two planes": ImageSpec(16, 1.28, 2.4, (0, 1), (0.8, 0.5)),
+    "the same, plane through carbon only": ImageSpec(16, 1.28, 2.4, (0,), (0.8, 0.5)),
+    "the same, plane through second gold only": ImageSpec(16, 1.28, 2.4, (1,), (0.8, 0.5)),
+    "the same, 12 pixels": ImageSpec(12, 1.28, 2.4, (0, 1), (0.8, 0.5)),
+}
+
+ARCHITECTURES = {
+    "16-32-48, 64": {},
+    "8-16, 32": {"widths": (8, 16), "hidden": 32},
+    "16-32, 64": {"widths": (16, 32)},
+    "32-64-96, 128": {"widths": (32, 64, 96), "hidden": 128},
+    "16-32-48, 64, no noise": {"noise": 0.0},
+    "16-32-48, 64, one member": {"members": 1},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--members", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--only", choices=["variants", "architectures", "altered"])
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    config = RulerConfig.read(PACK / "ruler.yaml")
+    recipe = replace(config.recipe, members=chosen.members, epochs=chosen.epochs)
+    config = replace(config, recipe=recipe, type_image=None)
+    tables = {"variants": variants, "architectures": architectures, "altered": altered}
+    for name, table in tables.items():
+        if chosen.only in (None, name):
+            print(f"\n### {name}\n", flush=True)
+            table(config)
+
+
+def variants(config: RulerConfig) -> None:
+    """Images of different kinds, and readings without a network."""
+    parts = divide(gather(config), config)
+    print(f"{len(parts.train)} bonds trained on, {len(parts.test)} tested on.\n")
+    print("| reading | MAE (Å) | relaxed | dynamics | rmse | 1σ coverage | Spearman | s |")
+    print("|---|---|---|---|---|---|---|---|")
+    truth = parts.test.length
+    median = np.full(len(truth), np.median(parts.train.length))
+    _row("nothing: the median length", median - truth, parts.test)
+    _row("distance of the dark cores in image A", core_distance(parts.test) - truth, parts.test)
+    _row("linear in three values along the bond", _linear(parts) - truth, parts.test)
+    for name, spec in VARIANTS.items():
+        _fitted(name, replace(config, image=spec), parts)
+
+
+def architectures(config: RulerConfig) -> None:
+    """The shipped image, read by networks of different size."""
+    parts = divide(gather(config), config)
+    print("| network | MAE (Å) | relaxed | dynamics | rmse | 1σ coverage | Spearman | s |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name, change in ARCHITECTURES.items():
+        _fitted(name, replace(config, recipe=replace(config.recipe, **change)), parts)
+
+
+def altered(config: RulerConfig) -> None:
+    """Readings of clusters whose geometry was kept while something else was changed.
+
+    The ruler is fitted on relaxed bonds only, and what it reads is compared with itself:
+    the same bond before and after. σ is that of its deviations on relaxed bonds of
+    compositions it was not fitted to.
+    """
+    bonds = gather(config)
+    config = replace(config, kinds=("relaxed",))
+    parts = divide(bonds, config)
+    ruler = fit_ruler(config, parts)
+    relaxed = parts.test[parts.test.kind == "relaxed"]
+    read = ruler.read(relaxed.shown(config.image))[0]
+    sigma = float((relaxed.length - read).std())
+    print(f"Fitted on {len(parts.train)} relaxed bonds; σ of held-out deviations {sigma:.4f} Å")
+    print(f"({len(relaxed)} relaxed bonds, MAE {np.abs(relaxed.length - read).mean():.4f} Å).\n")
+    print("| change | cluster | type | bonds | reading changes by (Å) | spread | in σ |")
+    print("|---|---|---|---|---|---|---|")
+    changed = BondSet.read(PACK / "altered")
+    for kind in sorted(set(changed.kind.tolist())):
+        for structure in sorted(set(changed.structure[changed.kind == kind].tolist())):
+            after = changed[(changed.structure == structure) & (changed.kind == kind)]
+            before = bonds[bonds.structure == structure]
+            assert np.allclose(after.length, before.length, atol=1e-6)
+            shift = (
+                ruler.read(after.shown(config.image))[0] - ruler.read(before.shown(config.image))[0]
+            )
+            for label in sorted(set(before.type.tolist())):
+                mine = shift[before.type == label]
+                print(
+                    f"| {kind} | {structure} | {label} | {len(mine)} | {mine.mean():+.4f} | "
+                    f"{mine.std():.4f} | {abs(mine.mean()) / sigma:.1f} |"
+                )
+
+
+def core_distance(bonds: BondSet) -> np.ndarray:
+    """Å between the centres of the two dark cores on the bond axis of a fixed-scale image."""
+    spec = VARIANTS["A: as the paper, fixed Å per pixel"]
+    images = bonds.shown(spec)[:, 0]
+    x = ((np.arange(spec.size) + 0.5) / spec.size * 2 - 1) * spec.half_width
+    rows = images[:, spec.size // 2 - 2 : spec.size // 2 + 2].mean(1)
+    dark = np.clip(0.2 - rows, 0, None)
+    centres = []
+    for side in (x < 0, x > 0):
+        # Of the dark stretches on this side the deepest is the core.
+        weight = dark * side * (np.abs(np.abs(x) - 1.2) < 0.6)
+        centres.append((weight * x).sum(1) / np.maximum(weight.sum(1), 1e-9))
+    return centres[1] - centres[0]
+
+
+def three_values(bonds: BondSet) -> np.ndarray:
+    """Least ELF between the cores, greatest on the sulfur side, and the one half way."""
+    spec = VARIANTS["C: B with both cores blanked"]
+    rows = bonds.shown(spec)[:, 0, spec.size // 2 - 1 : spec.size // 2 + 1].mean(1)
+    x = ((np.arange(spec.size) + 0.5) / spec.size * 2 - 1) * spec.half_width
+    least = rows[:, (x > -0.4) & (x < 0.6)].min(1)
+    greatest = rows[:, (x > 0) & (x < 0.7)].max(1)
+    half_way = rows[:, np.abs(x).argsort()[:2]].mean(1)
+    return np.stack([least, greatest, half_way, np.ones(len(rows))], 1)
+
+
+def _linear(parts) -> np.ndarray:
+    fitted = np.linalg.lstsq(three_values(parts.train), parts.train.length, rcond=None)[0]
+    return three_values(parts.test) @ fitted
+
+
+def _row(name: str, error: np.ndarray, test: BondSet, more: str = "| | |") -> None:
+    by_kind = [
+        f"{np.abs(error[test.kind == kind]).mean():.4f}" for kind in ("relaxed", "dynamics")
+    ]
+    print(
+        f"| {name} | {np.abs(error).mean():.4f} | {by_kind[0]} | {by_kind[1]} | "
+        f"{np.sqrt((error**2).mean()):.4f} {more} |",
+        flush=True,
+    )
+
+
+def _fitted(name: str, config: RulerConfig, parts) -> None:
+    started = time.perf_counter()
+    ruler = fit_ruler(config, parts)
+    seconds = time.perf_counter() - started
+    error = ruler.read(parts.test.shown(config.image))[0] - parts.test.length
+    row = score(ruler, parts.test, {})
+    more = f"| {row['coverage']:.2f} | {row['spearman']:.2f} | {seconds:.0f}"
+    _row(name, error, parts.test, more)
+
+
+if __name__ == "__main__":
+    main()
