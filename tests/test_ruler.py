@@ -338,7 +338,7 @@ def test_a_reader_knows_when_it_is_unsure():
     images = np.full((400, 1, 12, 12), 0.2, np.float32)
     images[:200] += 1.5 * (length[:200, None, None, None] - 2.4).astype(np.float32)
     images[200:] = random.random((200, 1, 12, 12))
-    recipe = ReadingRecipe(members=1, epochs=40, widths=(8,), hidden=16)
+    recipe = ReadingRecipe(members=1, epochs=40, batch=16, widths=(8,), hidden=16)
     ruler = Ruler(("A", "B"), ImageSpec(12), [fit_reader(images, length, recipe, seed=0)])
     _, uncertainty = ruler.read(images)
     assert np.median(uncertainty[200:]) > 2 * np.median(uncertainty[:200])
