@@ -37,8 +37,9 @@ def bash(example):
 
 def write_file(example):
     """``# name.yaml`` in the first line says where the block goes."""
-    name = example.parsed.partition("\n")[0].lstrip("# ").split(";")[0].strip()
-    Path(name).write_text(example.parsed)
+    path = Path(example.parsed.partition("\n")[0].lstrip("# ").split(";")[0].strip())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(example.parsed)
 
 
 def enter_folder(namespace):

@@ -55,8 +55,9 @@ def is_collection(path: str | Path) -> bool:
         from ase.io.bundletrajectory import BundleTrajectory
 
         return not BundleTrajectory.is_bundle(str(path))
-    if Trajectory(path).format in DATABASES:
-        return True
+    form = Trajectory(path).format
+    if form in (*DATABASES, "universe"):  # a binary trajectory cannot even be read alone
+        return form != "universe"
     first = None
     try:
         for frame in islice(Trajectory(path), LOOKED_AT):

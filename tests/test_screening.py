@@ -69,6 +69,8 @@ def test_folder_database_and_mixed_file_are_collections_and_a_run_is_not(folder,
     assert is_collection(tmp_path / "mixed.extxyz")
     write(tmp_path / "run.extxyz", molecular_fluid(4, 3, length=3.0))
     assert not is_collection(tmp_path / "run.extxyz")
+    (tmp_path / "run.xtc").write_bytes(b"of which only MDAnalysis, with a topology, knows more")
+    assert not is_collection(tmp_path / "run.xtc")
     write(tmp_path / "one.cif", crystals(1))
     assert not is_collection(tmp_path / "one.cif")
 

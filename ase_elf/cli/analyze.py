@@ -12,7 +12,8 @@ from ase_elf.cli import options
 NOT_IN_CONFIG = ("output", "progress", "device", "workers", "report")
 """Options that do not change a number: a run may be continued with others."""
 
-OF_TRAJECTORIES = ("topology", "timestep", "elements", "isovalue", "bond", "r_max", "max_lag")
+OF_TRAJECTORIES = ("topology", "timestep", "elements", "isovalue", "bond", "rulers", "r_max",
+                   "max_lag")  # fmt: skip
 """Options that mean nothing for structures that do not follow each other."""
 
 
@@ -28,6 +29,7 @@ OF_TRAJECTORIES = ("topology", "timestep", "elements", "isovalue", "bond", "r_ma
     "--bond", "bond", multiple=True, metavar="A-B=LENGTH",
     help="Longest bond length in Å of a pair of elements, instead of the domain pack's.",
 )  # fmt: skip
+@click.option("--rulers", is_flag=True, help="Read the length of every bond off its ELF too.")
 @click.option("--r-max", type=float, help="Range of g(r) in Å. [default: half the cell width]")
 @click.option("--max-lag", type=click.IntRange(min=1), default=200,
               help="Longest lag of bond correlation functions, in frames.")  # fmt: skip
@@ -56,7 +58,9 @@ def command(ctx: click.Context, trajectory: Path, output: Path | None, **given) 
     from ase_elf.candidates import is_collection
 
     screen = given.pop("screen")
-    if is_collection(trajectory) if screen is None else screen:
+    if screen is None:
+        screen = given["topology"] is None and is_collection(trajectory)
+    if screen:
         _screen(ctx, trajectory, output, given)
     else:
         _follow(ctx, trajectory, output, given)
@@ -82,6 +86,7 @@ def _follow(ctx: click.Context, trajectory: Path, output: Path | None, given: di
             "r_max": given["r_max"],
             "spacing": given["spacing"],
             "shape": given["shape"],
+            "rulers": given["rulers"],
             "bonds": {**domain.bonds, **_bonds(given["bond"])} if given["bond"] else None,
         },
         batch=given["batch"],
