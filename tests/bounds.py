@@ -1,6 +1,6 @@
 """Do the tests pass at both ends of what setup.cfg allows?
 
-    python tests/bounds.py lowest|newest [--results FILE] [TEST ...]
+    python tests/bounds.py lowest|newest [--keep NAME] [--results FILE] [TEST ...]
 
 Makes a virtual environment in a temporary folder, installs every dependency in the lowest
 version that setup.cfg names, or the newest that the registry has, and runs tests there.
@@ -19,6 +19,7 @@ import sys
 import tempfile
 import venv
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,14 +32,17 @@ QUICK = ("tests/test_grid.py", "tests/test_formats.py", "tests/test_formats_stor
 """Tests that use every required dependency."""
 
 
-def requirements(end: str) -> list[str]:
-    """What setup.cfg requires, and what the tests need, at one end."""
+def requirements(end: str, keep: list[str]) -> list[str]:
+    """What setup.cfg requires, and what the tests need, at one end; ``keep`` as it is here."""
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     needed = setup["options"]["install_requires"].split("\n")
     bounds = [line.strip() for line in needed if line.strip()]
     if end == "lowest":
-        bounds = [re.sub(r">=", "==", bound) for bound in bounds]
+        bounds = [bound.replace(">=", "==") for bound in bounds]
+    for name in keep:
+        bounds = [bound for bound in bounds if re.split("[>=]", bound)[0] != name]
+        bounds.append(f"{name}=={version(name)}")
     return [*bounds, "pytest>=8", "hypothesis>=6.100"]
 
 
@@ -46,13 +50,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("end", choices=["lowest", "newest"])
     parser.add_argument("tests", nargs="*", default=QUICK)
+    parser.add_argument("--keep", action="append", default=[], metavar="NAME",
+                        help="use the version that is installed here (a torch without CUDA)")  # fmt: skip
     parser.add_argument("--results", type=Path, help="JSON file that is added to")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bounds-") as folder:
         venv.create(folder, with_pip=True)
         python = str(Path(folder) / "bin" / "python")
         install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*install, *requirements(given.end)], check=True)
+        subprocess.run([*install, *requirements(given.end, given.keep)], check=True)
         subprocess.run([*install, "--no-deps", str(ROOT)], check=True)
         listed = subprocess.run([python, "-m", "pip", "list", "--format=json"], check=True,
                                 capture_output=True, text=True).stdout  # fmt: skip
@@ -63,7 +69,8 @@ def main() -> int:
     if given.results:
         known = json.loads(given.results.read_text()) if given.results.is_file() else {}
         versions = {p["name"].lower(): p["version"] for p in json.loads(listed)}
-        named = {re.split(r"[>=]", line)[0].lower() for line in requirements(given.end)}
+        needed = requirements(given.end, given.keep)
+        named = {re.split("[>=]", line)[0].lower() for line in needed}
         known[given.end] = {
             "date": date.today().isoformat(), "python": platform.python_version(),
             "outcome": done.stdout.strip().splitlines()[-1].strip("= "),
