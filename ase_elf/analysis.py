@@ -62,6 +62,8 @@ class AnalysisSettings:
         Bin width of distances in Å.
     n_elf : int
         Bins of the ELF histogram.
+    rulers : bool
+        Read the length of every bond off its ELF too, where the domain pack has a ruler.
     """
 
     bonds: dict[tuple[str, str], float]
@@ -72,6 +74,7 @@ class AnalysisSettings:
     r_bin: float = 0.02
     n_elf: int = 50
     elements: tuple[str, ...] = field(default=())
+    rulers: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.isovalue < 1:
@@ -316,7 +319,7 @@ def analyze_frame(
         volume=float(atoms.get_volume()),
         scalars={name: float(scalars[name]) for name in SCALARS},
         outside=outside,
-        bonds={name: bonds[name] for name in ("i", "j", "length", "elf_mid", "elf_min", "mutual")},
+        bonds={name: bonds[name] for name in BOND_COLUMNS},
         rdf_counts=_pair_counts(atoms, neighbors, settings),
         cluster_sizes=sizes,
         degrees=degrees,
@@ -326,6 +329,13 @@ def analyze_frame(
         geometry=geometry_digest(atoms),
     )
     return result, grid, network
+
+
+BOND_COLUMNS = (
+    "i", "j", "length", "elf_mid", "elf_min", "mutual",
+    "label", "ruler_length", "deviation", "uncertainty",
+)  # fmt: skip
+"""What is kept of every bond."""
 
 
 def _rms(values: np.ndarray) -> float:
@@ -390,7 +400,28 @@ def _bonds(
         "elf_min": elf.min(axis=1, initial=1.0),
         "mutual": mutual[keep],
         "vector": vector,
+        **_read_bonds(atoms, near.i[keep], near.j[keep], vector, grid, settings),
     }
+
+
+def _read_bonds(
+    atoms: Atoms,
+    i: np.ndarray,
+    j: np.ndarray,
+    vectors: np.ndarray,
+    grid: ELFGrid,
+    settings: AnalysisSettings,
+) -> dict[str, np.ndarray]:
+    """Type of every bond, and its length as a ruler reads it where rulers are asked for."""
+    from ase_elf.ruler.bonds import RULER_COLUMNS, bond_rows, name_types, packs_of, read_rulers
+
+    rows = bond_rows(atoms, i, j, vectors)
+    packs = packs_of(atoms, grid) if len(rows) else []
+    for pack in packs:
+        name_types(rows, atoms, pack)
+    if settings.rulers:
+        read_rulers(rows, vectors, atoms, packs, grid.sample)
+    return {name: rows[name] for name in RULER_COLUMNS}
 
 
 def _mutual(i: np.ndarray, j: np.ndarray, length: np.ndarray, n_atoms: int) -> np.ndarray:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 ENTRY_POINTS = "ase_elf.domains"
 
+VACUUM = 3.5
+"""Å around an isolated structure on a grid: twice that is farther than any model looks."""
+
 OVERLAP = 0.3
 """Å. Two nuclei closer than this are a broken structure, not a strained one."""
 
@@ -140,6 +143,15 @@ class Domain:
     def isolated(self) -> bool:
         """Whether the pack describes molecules and clusters, which need no cell."""
         return bool(self.card.get("isolated", False))
+
+    def periodic(self, atoms: Atoms) -> Atoms:
+        """Atoms on which a grid can lie: of an isolated structure, a copy in a box of its own."""
+        if not self.isolated or atoms.pbc.any() or not len(atoms):
+            return atoms
+        boxed = atoms.copy()
+        boxed.center(vacuum=VACUUM)
+        boxed.pbc = True
+        return boxed
 
     def check(self, atoms: Atoms) -> None:
         """Raise :class:`InputError` unless ``atoms`` can be given to the model at all."""

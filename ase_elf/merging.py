@@ -122,6 +122,7 @@ def _settings(identity: dict[str, Any]) -> AnalysisSettings:
         spacing=identity["spacing"],
         shape=tuple(identity["shape"]) or None,
         elements=tuple(sorted(set(_symbols(identity)))),
+        rulers=identity["rulers"],
     )
 
 

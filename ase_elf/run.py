@@ -134,7 +134,7 @@ class AnalysisRun:
         return self.directory
 
     def _first(self) -> Frame:
-        first = next(iter(self.trajectory))
+        first = next(self._frames(0))
         self.domain.check(first.atoms)
         return first
 
@@ -158,6 +158,7 @@ class AnalysisRun:
             "r_max": settings.r_max,
             "spacing": settings.spacing,
             "shape": list(settings.shape or ()),
+            "rulers": settings.rulers,
             "max_lag": self.max_lag,
             "batch": batch,
             "ase_elf": __version__,
@@ -176,7 +177,7 @@ class AnalysisRun:
             progress(done)
         began, count = time.perf_counter(), 0
         try:
-            frames = self._from(done) if self._has(done) else ()
+            frames = self._frames(done) if self._has(done) else ()
             for results, snapshots in self._analyzed(frames, settings, batch, done):
                 for ordinal, snapshot in snapshots.items():
                     self._keep(ordinal, snapshot)
@@ -231,6 +232,11 @@ class AnalysisRun:
         source = self.trajectory
         return replace(source, start=source.start + ordinal * source.step)
 
+    def _frames(self, ordinal: int) -> Iterator[Frame]:
+        """Frames from that number on, ready for a grid."""
+        for frame in self._from(ordinal):
+            yield replace(frame, atoms=self.domain.periodic(frame.atoms))
+
     def _has(self, ordinal: int) -> bool:
         """Whether the trajectory holds a frame of that number; damage counts as a frame."""
         try:
@@ -243,7 +249,7 @@ class AnalysisRun:
 
     def _check_last(self, journal: Journal) -> None:
         last = journal.last()
-        frame = next(iter(self._from(len(journal) - 1)))
+        frame = next(self._frames(len(journal) - 1))
         if geometry_digest(frame.atoms) != last.geometry:
             raise OutputError(
                 f"frame {frame.index} of {self.trajectory.path} is not the one analysed in "

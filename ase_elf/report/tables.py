@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 FRAME_COLUMNS = ("frame", "time_fs", *SCALARS, "reasons_outside")
 """Columns of ``frames.csv``. Lengths in Å, times in fs; empty = undefined."""
 
-BOND_COLUMNS = ("frame", "time_fs", "i", "j", "pair", "length", "elf_mid", "elf_min", "mutual")
+BOND_COLUMNS = (
+    "frame", "time_fs", "i", "j", "pair", "length", "elf_mid", "elf_min", "mutual",
+    "label", "ruler_length", "deviation", "uncertainty",
+)  # fmt: skip
 """Columns of ``bonds.csv``: one row per bond and frame; i and j count from 0."""
 
 
@@ -58,10 +61,14 @@ class Tables:
 def bond_rows(frame: FrameResult, symbols: list[str]) -> Iterator[list[object]]:
     """Rows of the bond table of one frame, from column ``i`` on."""
     columns = (frame.bonds[name].tolist() for name in ("i", "j", "length", "elf_mid", "elf_min"))
-    mutual = frame.bonds["mutual"].tolist()
-    for i, j, length, mid, low, nearest in zip(*columns, mutual, strict=True):
+    mutual, label = frame.bonds["mutual"].tolist(), frame.bonds["label"].tolist()
+    read = zip(*(frame.bonds[name].tolist() for name in BOND_COLUMNS[-3:]), strict=True)
+    for (i, j, length, mid, low), nearest, kind, told in zip(
+        zip(*columns, strict=True), mutual, label, read, strict=True
+    ):
         pair = "-".join(sorted((symbols[i], symbols[j])))
-        yield [i, j, pair, f"{length:.5f}", f"{mid:.5f}", f"{low:.5f}", int(nearest)]
+        measured = [f"{length:.5f}", f"{mid:.5f}", f"{low:.5f}", int(nearest)]
+        yield [i, j, pair, *measured, kind, *(f"{v:.5f}" if v == v else "" for v in told)]
 
 
 def number(value: float) -> str:

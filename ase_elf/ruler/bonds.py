@@ -22,6 +22,9 @@ POINTS = 65
 """Points along a bond, ends included: 0.02 Å apart in a bond of 1.3 Å, and one of them
 is the midpoint."""
 
+RULER_COLUMNS = ("label", "ruler_length", "deviation", "uncertainty")
+"""Columns of a bond table that domain packs fill."""
+
 _SAME = 1e-3
 """Å. Atoms of the grid may differ from those given by what text formats round away."""
 
@@ -86,7 +89,7 @@ def read_bonds(
         atoms = _periodic(atoms)
     elif not hasattr(elf, "get_elf"):
         raise InputError(f"elf must be an ELFGrid or an ELFCalculator, not {type(elf).__name__}.")
-    packs = _packs(atoms, elf, required=cutoffs is None)
+    packs = packs_of(atoms, elf, required=cutoffs is None)
     if cutoffs is None:
         cutoffs = {k: v for pack in packs for k, v in _cutoffs(pack, atoms).items()}
     if not cutoffs:
@@ -94,18 +97,51 @@ def read_bonds(
     rows, vectors = _find_pairs(atoms, cutoffs)
     if not len(rows):
         return rows, []
-    readings = [
-        Reading(pack, pair, atoms, rows, vectors) for pack in packs for pair in pack.ruler_cards
-    ]
-    readings = [reading for reading in readings if len(reading.chosen)]
+    readings = _readings(rows, vectors, atoms, packs)
     n_points = len(rows) * POINTS + sum(reading.n_points for reading in readings)
     sample = _source(atoms, elf, n_points)
     _measure_along(rows, vectors, atoms, sample)
     for reading in readings:
         reading.read(rows, sample)
     for pack in packs:
-        _name_types(rows, atoms, pack)
+        name_types(rows, atoms, pack)
     return rows, readings
+
+
+def read_rulers(
+    rows: np.ndarray, vectors: np.ndarray, atoms: Atoms, packs: list[Domain], sample: ELFSource
+) -> None:
+    """Fill the columns of the rulers in ``rows`` (``COLUMNS``), from the ELF at points."""
+    for reading in _readings(rows, vectors, atoms, packs):
+        reading.read(rows, sample)
+
+
+def name_types(rows: np.ndarray, atoms: Atoms, pack: Domain) -> None:
+    """Fill ``label`` with the names a pack has for bonds of its chemistry."""
+    if pack.bond_types is not None:
+        types = pack.bond_types(atoms, rows["i"], rows["j"], rows["length"])
+        rows["label"] = np.where(types == "", rows["label"], types)
+
+
+def bond_rows(atoms: Atoms, i: np.ndarray, j: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Rows (``COLUMNS``) with atoms, length and pair of elements; nothing read yet."""
+    rows = np.zeros(len(i), dtype=COLUMNS)
+    for name in RULER_COLUMNS[1:]:
+        rows[name] = np.nan
+    rows["i"], rows["j"], rows["length"] = i, j, np.linalg.norm(vectors, axis=1)
+    symbols = np.array(atoms.get_chemical_symbols())
+    pairs = np.sort(np.stack([symbols[i], symbols[j]], axis=1), axis=1)
+    rows["label"] = ["-".join(pair) for pair in pairs.tolist()]
+    return rows
+
+
+def _readings(
+    rows: np.ndarray, vectors: np.ndarray, atoms: Atoms, packs: list[Domain]
+) -> list[Reading]:
+    readings = [
+        Reading(pack, pair, atoms, rows, vectors) for pack in packs for pair in pack.ruler_cards
+    ]
+    return [reading for reading in readings if len(reading.chosen)]
 
 
 class Reading:
@@ -182,14 +218,10 @@ def _measure_along(
     rows["elf_min"], rows["elf_max"] = along.min(axis=1), along.max(axis=1)
 
 
-def _name_types(rows: np.ndarray, atoms: Atoms, pack: Domain) -> None:
-    if pack.bond_types is not None:
-        types = pack.bond_types(atoms, rows["i"], rows["j"], rows["length"])
-        rows["label"] = np.where(types == "", rows["label"], types)
-
-
-def _packs(atoms: Atoms, elf: ELFGrid | ELFCalculator, *, required: bool) -> list[Domain]:
-    """The pack that covers the structure, or else all with a ruler for a pair in it."""
+def packs_of(
+    atoms: Atoms, elf: ELFGrid | ELFCalculator, *, required: bool = False
+) -> list[Domain]:
+    """The pack that made the ELF or covers the structure, or else all with a ruler for it."""
     from ase_elf.domains import domain_for, get_domain, installed
 
     if not isinstance(elf, ELFGrid):
@@ -201,7 +233,7 @@ def _packs(atoms: Atoms, elf: ELFGrid | ELFCalculator, *, required: bool) -> lis
         packs = [p for p in installed().values() if any(set(r) <= symbols for r in p.ruler_cards)]
         if required and not packs:
             raise
-        return packs
+        return [] if "domain" in elf.info else packs
 
 
 def _cutoffs(pack: Domain, atoms: Atoms) -> dict[tuple[str, str], float]:
@@ -221,23 +253,26 @@ def _find_pairs(
     atoms: Atoms, cutoffs: dict[tuple[str, str], float]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows with everything but the ELF, and the vectors from i to the image of j."""
-    from ase.neighborlist import neighbor_list
+    import vesin
 
-    i, j, length, vector, shift = neighbor_list("ijdDS", atoms, dict(cutoffs))
+    longest = max(cutoffs.values())
+    i, j, length, vector, shift = vesin.ase_neighbor_list("ijdDS", atoms, longest)
+    symbols = np.array(atoms.get_chemical_symbols())
+    near = np.zeros(len(i), bool)
+    for (a, b), cutoff in cutoffs.items():
+        of_pair = ((symbols[i] == a) & (symbols[j] == b)) | ((symbols[i] == b) & (symbols[j] == a))
+        near |= of_pair & (length < cutoff)
+    i, j, length, vector, shift = (each[near] for each in (i, j, length, vector, shift))
+    i, j = i.astype(np.int64), j.astype(np.int64)
     # Every pair comes in both directions; an atom and its own image in both shifts.
     forward = i < j
     own = np.flatnonzero(i == j)
     forward[own] = [tuple(image) > (0, 0, 0) for image in shift[own].tolist()]
     i, j, length, vector, shift = (a[forward] for a in (i, j, length, vector, shift))
     order = np.lexsort((*shift.T[::-1], j, i))
-    rows = np.zeros(len(order), dtype=COLUMNS)
-    for name in ("ruler_length", "deviation", "uncertainty"):
-        rows[name] = np.nan
-    rows["i"], rows["j"], rows["length"] = i[order], j[order], length[order]
+    rows = bond_rows(atoms, i[order], j[order], vector[order])
+    rows["length"] = length[order]
     rows["S1"], rows["S2"], rows["S3"] = shift[order].T
-    symbols = np.array(atoms.get_chemical_symbols())
-    pairs = np.sort(np.stack([symbols[i[order]], symbols[j[order]]], axis=1), axis=1)
-    rows["label"] = ["-".join(pair) for pair in pairs.tolist()]
     return rows, vector[order]
 
 

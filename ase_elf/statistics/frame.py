@@ -34,7 +34,9 @@ class FrameResult:
     bonds : dict of ndarray, each of shape (n_bonds,)
         ``i``, ``j`` int64, 0-based, i <= j (i = j: an atom and its own image); ``length`` Å;
         ``elf_mid`` ELF at the midpoint; ``elf_min`` lowest ELF on the straight line between
-        the nuclei; ``mutual`` bool: each is the other's nearest neighbour.
+        the nuclei; ``mutual`` bool: each is the other's nearest neighbour; ``label`` its
+        type; ``ruler_length``, ``deviation``, ``uncertainty`` (Å) as in a
+        :class:`~ase_elf.ruler.BondTable`, NaN where no ruler was asked for.
     rdf_counts : ndarray, shape (n_pairs, n_r), int64
         Unordered pairs per bin of distance, one row per pair of elements.
     composition : dict
@@ -108,7 +110,7 @@ _DTYPES = {
     "elf_histogram": np.float64,
     "orientation": np.float64,
 }
-_BOND_DTYPES = {"i": np.int64, "j": np.int64, "mutual": bool}
+_BOND_DTYPES = {"i": np.int64, "j": np.int64, "mutual": bool, "label": "U16"}
 
 
 def _plain(value: object) -> object:
