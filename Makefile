@@ -32,6 +32,7 @@ test-long: $(VENV)/installed
 	        --results $(RESULTS)/soak.json || exit 1; done; done
 	for end in lowest newest; do \
 	    $(BIN)/python tests/bounds.py $$end --results $(RESULTS)/bounds.json || exit 1; done
+	$(BIN)/python tests/reliability_page.py
 	$(BIN)/pip-audit
 
 # Warnings are errors: a page that names something that is gone does not build.
