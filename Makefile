@@ -8,21 +8,26 @@ REPORT := demo-report
 
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,docs]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+# What only tests and pages need is not fetched for the demo.
+$(VENV)/installed-%: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$*]'
 	touch $@
 
 demo: $(VENV)/installed
 	$(BIN)/ase-elf analyze examples/dense-hydrogen.extxyz -o $(REPORT)
 	@echo "The report is $(REPORT)/report.html"
 
-test: $(VENV)/installed
+test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m 'not long' $(PYTEST_ARGS)
 
 # Kills, faults, fuzzing, soak, bounds and audit: a day, by hand. Figures are added to those in
 # benchmarks/results, from which docs/reliability.md is written.
 FUZZ_MINUTES ?= 60
 RESULTS := benchmarks/results
-test-long: $(VENV)/installed
+test-long: $(VENV)/installed-test
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,long]'
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
 	$(BIN)/python tests/kills.py --kills 40 --results $(RESULTS)/kills.json
@@ -36,7 +41,7 @@ test-long: $(VENV)/installed
 	$(BIN)/pip-audit
 
 # Warnings are errors: a page that names something that is gone does not build.
-docs: $(VENV)/installed
+docs: $(VENV)/installed-docs
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q -b html docs docs/_build/html
 	@echo "The site is docs/_build/html/index.html"
 
