@@ -43,7 +43,7 @@ def requirements(end: str, keep: list[str]) -> list[str]:
     for name in keep:
         bounds = [bound for bound in bounds if re.split("[>=]", bound)[0] != name]
         bounds.append(f"{name}=={version(name)}")
-    return [*bounds, "pytest>=8", "hypothesis>=6.100"]
+    return [*bounds, "pytest>=8", "hypothesis>=6.100", "sybil>=9"]
 
 
 def main() -> int:

@@ -42,7 +42,7 @@ def fuzz(found: dict) -> str:
     inputs = sum(sum_["inputs"] for sum_ in found.values())
     seconds = sum(sum_["seconds"] for sum_ in found.values())
     rows.append(["all", f"{inputs:,}", f"{seconds:.0f}", "", "", "", ""])
-    return table("format|inputs|seconds|slowest (s)|largest traced peak (kB)|findings, all mended|last run", rows)
+    return table("format|inputs|seconds|slowest (s)|largest traced peak (kB)|findings|last run", rows)
 
 
 def kills(found: dict) -> str:
