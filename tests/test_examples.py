@@ -38,3 +38,16 @@ def test_h3s_from_structure_to_critical_temperature(tmp_path):
 def test_a_small_fit_learns_something(tmp_path):
     said = run("train_pack.py", tmp_path / "fit.png", "20")
     assert float(re.search(r"fluid-md-rs1.42-000 +R² (-?[\d.]+)", said)[1]) > 0.5
+
+
+def test_the_bonds_of_au25_and_what_their_elf_says(tmp_path):
+    said = run("au25_ruler.py", tmp_path / "au25.png")
+    for label in ("bridging", "core", "terminal"):
+        length, read = re.search(rf"{label} +12 bonds +length ([\d.]+) Å +read ([\d.]+)", said).groups()
+        assert abs(float(length) - float(read)) < 0.05
+
+
+def test_a_ruler_for_carbon_reads_molecules_it_was_not_fitted_to(tmp_path):
+    said = run("carbon_ruler.py", tmp_path / "carbon.png")
+    mae, spread = (float(re.search(rf"'{name}': ([\d.]+)", said)[1]) for name in ("mae", "spread"))
+    assert mae < 0.25 * spread

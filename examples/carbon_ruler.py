@@ -1,0 +1,57 @@
+"""A ruler for C-C bonds, from single to triple: fitted in a minute, ends in carbon-ruler.png.
+
+    python examples/carbon_ruler.py [PICTURE]
+
+Reads `examples/carbon-bonds.npz`: images of the C-C bonds of twenty hydrocarbons, at rest and
+with every atom displaced at random, made by `ase-elf dataset build` with CP2K (docs/ruler.md
+has the configuration). The molecules of the test are not among those it is fitted to.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ase_elf.report.plots import new_axis
+from ase_elf.ruler import ImageSpec
+from ase_elf.training.reading import ReadingRecipe
+from ase_elf.training.ruler import RulerConfig, divide, fit_ruler, gather, score, with_modes
+
+HERE = Path(__file__).resolve().parent
+
+CONFIG = RulerConfig(
+    pair="C-C",
+    cutoff=1.75,
+    pack=Path(),
+    image=ImageSpec(16, 0.8, 1.4, (0, 1), (0.35, 0.35)),
+    bonds=(HERE / "carbon-bonds.npz",),
+    validation=("C3H6_Cs", "2-butyne", "isobutene"),
+    test=("butadiene", "C6H6", "C3H4_C3v", "trans-butane", "cyclobutene"),
+    recipe=ReadingRecipe(members=2, epochs=60, batch=16, noise=0.01),
+)
+
+
+def main(picture: str = "carbon-ruler.png") -> None:
+    torch.set_num_threads(1)
+    parts = divide(gather(CONFIG), CONFIG)
+    ruler = fit_ruler(CONFIG, parts)
+    ruler, _ = with_modes(ruler, parts.test)
+    print(f"{len(parts.train)} bonds fitted, {len(parts.test)} of other molecules read:")
+    print(score(ruler, parts.test, {}), ruler.modes.names)
+
+    length, error = ruler.read(parts.test.shown(ruler.spec))
+    axis = new_axis(None, (4.8, 4.4))
+    for molecule in CONFIG.test:
+        mine = parts.test.group == molecule
+        axis.errorbar(parts.test.length[mine], length[mine], error[mine], fmt="o", ms=4, label=molecule)
+    ends = np.array([parts.test.length.min(), parts.test.length.max()])
+    axis.plot(ends, ends, color="black", lw=0.8)
+    axis.set(xlabel="C-C bond length (Å)", ylabel="length read off the ELF (Å)")
+    axis.legend(fontsize=8)
+    axis.figure.savefig(picture)
+    print(f"picture in {picture}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
