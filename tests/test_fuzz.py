@@ -76,3 +76,8 @@ def test_the_watch_notices_what_it_is_there_for(tmp_path):
     ):
         with pytest.raises(Broken, match=message):
             reading(read).attempt(b"", tmp_path, trace=True)
+
+
+def test_what_was_found_once_is_handled(tmp_path):
+    for path in sorted((Path(__file__).parent / "fuzz" / "found").iterdir()):
+        target(path.name.partition("-")[0]).attempt(path.read_bytes(), tmp_path / path.name)

@@ -7,7 +7,7 @@ into one store, each its own frames, without locks.
 
 A frame holds ``elf`` (and ``sigma`` where known) as uint16 with the attribute ``scale``:
 value = integer * scale, error at most scale / 2 (7.6e-6 for the ELF); ``cell``,
-``positions`` (Å), ``numbers``, ``pbc``, and the attributes ``frame`` and ``info`` (JSON).
+``positions`` (Å), ``numbers``, ``pbc``, ``info`` (JSON, as bytes) and the attribute ``frame``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ase_elf.grid import ELFGrid
 
-LAYOUT = "ase_elf frame 1"
+LAYOUT = "ase_elf frame 2"
 """Written into every frame; the number changes when an old reader would misread it."""
 
 _NAME = re.compile(r"frame-(\d{9})\.h5")
@@ -167,9 +167,10 @@ def write_frame(path: Path, grid: ELFGrid, *, frame: int | None = None) -> None:
     import h5py
 
     with h5py.File(path, "w", driver="core", backing_store=False) as file:
-        file.attrs["layout"] = LAYOUT
-        file.attrs["convention"] = _CONVENTION
-        file.attrs["info"] = json.dumps(grid.info, default=_plain)
+        file.attrs["layout"] = np.bytes_(LAYOUT)
+        file.attrs["convention"] = np.bytes_(_CONVENTION)
+        info = json.dumps(grid.info, default=_plain).encode()
+        file["info"] = np.frombuffer(info, np.uint8)
         if frame is not None:
             file.attrs["frame"] = frame
         _write_scaled(file, "elf", grid.values, 1.0 / _INT_MAX)
@@ -193,13 +194,12 @@ def read_frame(path: Path) -> ELFGrid:
 
     try:
         with h5py.File(path, "r") as file:
-            if file.attrs.get("layout") != LAYOUT:
-                raise FormatError(
-                    f"{path}: layout {file.attrs.get('layout')!r}, expected {LAYOUT!r}."
-                )
-            info = json.loads(file.attrs["info"])
+            layout = _attribute(file, "layout", "S")
+            if layout != np.bytes_(LAYOUT):
+                raise FormatError(f"{path}: layout {layout!r:.80}, expected {LAYOUT!r}.")
+            info = json.loads(_read_written(file, "info", "u").tobytes())
             if "frame" in file.attrs:
-                info["frame"] = int(file.attrs["frame"])
+                info["frame"] = int(_attribute(file, "frame", "iu"))
             values = _read_scaled(file, "elf")
             sigma = _read_scaled(file, "sigma") if "sigma" in file else None
             numbers = _read_written(file, "numbers", "iu")
@@ -255,8 +255,19 @@ def _read_scaled(file: h5py.File, name: str) -> np.ndarray:
             f"{file.filename}: {name} is {integers.ndim}-dimensional {integers.dtype}, expected a "
             "grid of uint16."
         )
-    scale = float(file[name].attrs["scale"])
+    scale = float(_attribute(file[name], "scale", "f"))
     return (integers * scale).astype(np.float32)
+
+
+def _attribute(owner: h5py.File | h5py.Dataset, name: str, kinds: str) -> Any:
+    """An attribute of one of the ``kinds`` of dtype.
+
+    Never text of variable length: HDF5 keeps that in a heap, of which a damaged one takes the
+    process down.
+    """
+    if owner.attrs.get_id(name).dtype.kind not in kinds:
+        raise FormatError(f"{owner.file.filename}: {name} is of another type than ever written.")
+    return owner.attrs[name]
 
 
 def _read_written(file: h5py.File, name: str, kinds: str) -> np.ndarray:

@@ -15,8 +15,8 @@ def _file(**changes) -> bytes:
     """A frame made by hand; ``changes`` maps a data set to what makes it instead."""
     made = io.BytesIO()
     with h5py.File(made, "w", libver=changes.pop("libver", None)) as file:
-        file.attrs["layout"] = LAYOUT
-        file.attrs["info"] = changes.pop("info", json.dumps({"note": 1}))
+        file.attrs["layout"] = np.bytes_(LAYOUT)
+        file["info"] = np.frombuffer(changes.pop("info", '{"note": 1}').encode(), np.uint8)
         for name, data in {
             "elf": np.full((2, 3, 2), 7, np.uint16),
             "cell": np.array(CELL),
