@@ -44,7 +44,8 @@ def main(picture: str = "carbon-ruler.png") -> None:
     axis = new_axis(None, (4.8, 4.4))
     for molecule in CONFIG.test:
         mine = parts.test.group == molecule
-        axis.errorbar(parts.test.length[mine], length[mine], error[mine], fmt="o", ms=4, label=molecule)
+        true = parts.test.length[mine]
+        axis.errorbar(true, length[mine], error[mine], fmt="o", ms=4, label=molecule)
     ends = np.array([parts.test.length.min(), parts.test.length.max()])
     axis.plot(ends, ends, color="black", lw=0.8)
     axis.set(xlabel="C-C bond length (Å)", ylabel="length read off the ELF (Å)")

@@ -145,7 +145,8 @@ def test_normalised_images_hold_the_nuclei_at_fixed_pixels():
 
 def test_blanked_cores_are_zero_and_nothing_else_is():
     spec = ImageSpec(48, 2.56, 2.4, (0,), (0.8, 0.5))
-    image = spec.images(frames_of(Atoms("AuS", [[0, 0, 0], [2.6, 0, 0]])), lambda p: np.ones(len(p)))
+    frames = frames_of(Atoms("AuS", [[0, 0, 0], [2.6, 0, 0]]))
+    image = spec.images(frames, lambda xyz: np.ones(len(xyz)))
     assert (image[0, 0][spec.blank] == 0).all() and (image[0, 0][~spec.blank] == 1).all()
     area = spec.blank.sum() * (2 * 2.56 / 48) ** 2
     assert area == pytest.approx(np.pi * (0.8**2 + 0.5**2), rel=0.05)

@@ -60,10 +60,7 @@ def plot_example(example: Example) -> Figure:
             for ax in axes[p]:
                 ax.grid(visible=False)
                 ax.set(ylabel=f"plane {spec.planes[p]}")
-                for x, symbol in zip((-1, 1), example.pair, strict=True):
-                    x *= (spec.reference or 2 * edge) / 2
-                    if abs(x) < edge:
-                        ax.text(x, 0, symbol, color="#c8502d", ha="center", va="center", weight="bold")
+                _mark_nuclei(ax, example)
         axes[-1, 0].set(xlabel=_axis_label(spec))
         axes[-1, 1].set(xlabel=_axis_label(spec))
         figure.colorbar(left, ax=axes[:, 0], label="ELF", shrink=0.7)
@@ -75,6 +72,13 @@ def plot_example(example: Example) -> Figure:
             fontsize=10,
         )
     return figure
+
+
+def _mark_nuclei(ax: Axes, example: Example) -> None:
+    middle = (example.spec.reference or example.row["length"]) / 2
+    for x, symbol in zip((-middle, middle), example.pair, strict=True):
+        if abs(x) < example.spec.half_width:
+            ax.text(x, 0, symbol, color=COLORS[1], ha="center", va="center", weight="bold")
 
 
 def _axis_label(spec) -> str:

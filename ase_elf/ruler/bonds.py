@@ -160,7 +160,12 @@ class Reading:
     """
 
     def __init__(
-        self, pack: Domain, pair: tuple[str, str], atoms: Atoms, rows: np.ndarray, vectors: np.ndarray
+        self,
+        pack: Domain,
+        pair: tuple[str, str],
+        atoms: Atoms,
+        rows: np.ndarray,
+        vectors: np.ndarray,
     ) -> None:
         symbols = np.array(atoms.get_chemical_symbols())
         first, second = symbols[rows["i"]], symbols[rows["j"]]
@@ -168,7 +173,8 @@ class Reading:
         known = (rows["length"] >= limits["shortest"]) & (rows["length"] <= limits["longest"])
         straight = (first == pair[0]) & (second == pair[1])
         self.ruler = pack.load_ruler(pair)
-        self.chosen = np.flatnonzero(known & (straight | ((first == pair[1]) & (second == pair[0]))))
+        turned = (first == pair[1]) & (second == pair[0])
+        self.chosen = np.flatnonzero(known & (straight | turned))
         forward = straight[self.chosen]
         i, j, v = rows["i"][self.chosen], rows["j"][self.chosen], vectors[self.chosen]
         start, end = np.where(forward, i, j), np.where(forward, j, i)

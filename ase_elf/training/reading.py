@@ -102,7 +102,7 @@ def fit_classifier(
         Called after every epoch with the fraction told wrongly in it.
     """
     counts = np.bincount(classes)
-    weight = torch.from_numpy((len(classes) / len(counts) / np.maximum(counts, 1)).astype(np.float32))
+    weight = torch.from_numpy(len(classes) / len(counts) / np.maximum(counts, 1)).float()
     target = torch.from_numpy(classes.astype(np.int64))
 
     def loss(network: ImageReader, batch: torch.Tensor, rows: torch.Tensor) -> tuple:
