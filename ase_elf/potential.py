@@ -55,11 +55,10 @@ class Potential(BaseCalculator):
 
     Examples
     --------
-    >>> from ase.build import molecule
     >>> from ase_elf.potential import Potential
-    >>> atoms = molecule("H2", cell=[2, 2, 2], pbc=True, calculator=Potential())
-    >>> atoms.get_forces().shape, atoms.get_stress().shape
-    ((2, 3), (6,))
+    >>> calculator = Potential(dtype="float64")  # for ELFCalculator(calculator=...), or alone
+    >>> calculator.implemented_properties
+    ['energy', 'free_energy', 'energies', 'forces', 'stress']
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]

@@ -19,9 +19,10 @@ import numpy as np
 from ase import Atoms, units
 from ase.io import read
 from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.md.verlet import VelocityVerlet
 
+from ase_elf.domains import get_domain
+from ase_elf.errors import DomainError
 from ase_elf.potential import Potential
 
 SHIPPED = Path(__file__).parents[1] / "examples" / "dense-hydrogen.extxyz"
@@ -60,7 +61,8 @@ def langevin(start: Atoms, temperature: float, steps: int) -> tuple[list, list, 
     rng = np.random.default_rng(1)
     atoms = Atoms(start.numbers, start.positions, cell=start.cell, pbc=True)
     atoms.calc = Potential(device="cpu")
-    MaxwellBoltzmannDistribution(atoms, temperature_K=temperature, rng=rng)
+    width = np.sqrt(units.kB * temperature * atoms.get_masses())[:, None]
+    atoms.set_momenta(rng.normal(size=(len(atoms), 3)) * width)
     dyn = Langevin(
         atoms, STEP * units.fs, temperature_K=temperature, friction=0.02 / units.fs,
         fixcm=False, rng=rng,
@@ -100,6 +102,11 @@ def main() -> None:
     parser.add_argument("--nve", type=int, default=2000)
     parser.add_argument("-o", "--output", type=Path, help="figure of g(r)")
     given = parser.parse_args()
+    try:
+        get_domain("dense-hydrogen").load_potential()
+    except DomainError as error:
+        print(f"nothing to measure: {error}")
+        return
     dft = read(SHIPPED, ":")
     against_forces(dft[::30])
     temperature = np.mean([atoms.info["temperature_K"] for atoms in dft])

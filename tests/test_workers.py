@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from ase.io import write
+from click.testing import CliRunner
 
 from ase_elf.candidates import Collection
+from ase_elf.cli import main
 from ase_elf.errors import ElfError, EngineError, InputError
 from ase_elf.run import AnalysisRun
 from ase_elf.screening import Screener, ScreeningRun
@@ -155,6 +157,13 @@ def test_a_dask_cluster_writes_the_bytes_of_one_process(trajectory, serial, tmp_
     ) as cluster:
         found = analyzed(trajectory, tmp_path / "out", workers=cluster.scheduler_address)
     assert found == serial
+
+
+def test_a_wrong_number_of_workers_is_named(trajectory, tmp_path):
+    for value in ("0", "many"):
+        arguments = ["analyze", str(trajectory), "-o", str(tmp_path / "x"), "--workers", value]
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 2 and f"'{value}' is neither a number" in result.output
 
 
 def test_a_scheduler_that_is_not_there_is_named():

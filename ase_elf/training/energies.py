@@ -136,7 +136,7 @@ class EnergyRecipe:
     steps: int = 12_000
     decay_steps: int = 9_000
     warmup_steps: int = 100
-    rate: float = 5e-3
+    rate: float = 2e-3
     weight_decay: float = 1e-4
     atoms: int = 128
     energy_weight: float = 200.0
