@@ -26,8 +26,9 @@ def command(pack: str | None, as_json: bool) -> None:
     for title, content in found.items():
         click.echo(f"{title}:")
         for name, value in content.items():
-            text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
-            click.echo(f"  {name:18s} {text}")
+            if isinstance(value, dict):
+                value = ", ".join(f"{k} {v}" for k, v in value.items())
+            click.echo(f"  {name:18s} {value}")
         if not content:
             click.echo("  none")
 
@@ -58,13 +59,15 @@ def _packs() -> dict[str, dict | str]:
     packs: dict[str, dict | str] = {}
     for name, point in discover(ENTRY_POINTS).items():
         try:
-            card = point.load().card
+            pack = point.load()
+            card, rulers = pack.card, ["-".join(pair) for pair in pack.ruler_cards]
         except Exception as error:  # a broken pack of someone else must not hide the others
             packs[name] = f"cannot be loaded: {error}"
             continue
         packs[name] = {
             "elements": " ".join(card["elements"]),
             "weights": card["weights"]["sha256"][:12],
+            "rulers": " ".join(rulers) or "none",
             "licence": card.get("licence", "not stated"),
         }
     return packs

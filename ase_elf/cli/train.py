@@ -74,9 +74,11 @@ def ruler(config: Path, progress: bool | None, as_json: bool) -> None:
     from ase_elf.training.ruler import RulerConfig, train_ruler
 
     settings = RulerConfig.read(config)
-    networks = settings.recipe.members + (settings.type_image is not None)
+    epochs = settings.recipe.members * settings.recipe.epochs
+    if settings.type_image is not None:
+        epochs += settings.type_recipe.members * settings.type_recipe.epochs
     disable = None if progress is None else not progress
-    with tqdm(total=networks * settings.recipe.epochs, unit="epoch", disable=disable) as bar:
+    with tqdm(total=epochs, unit="epoch", disable=disable) as bar:
 
         def show(what: str, error: float) -> None:
             bar.update()

@@ -41,7 +41,8 @@ class Ruler:
         What the predicted errors are multiplied with, from validation bonds.
     type_spec : ImageSpec, optional
         What the classifier sees.
-    classifier : ImageReader, optional
+    classifiers : list of ImageReader
+        Averaged; none where types are not told.
     types : tuple of str
         Bond types it tells apart, in the order of its outputs.
     modes : ReadingModes, optional
@@ -52,9 +53,9 @@ class Ruler:
     readers: list[ImageReader]
     factor: float = 1.0
     type_spec: ImageSpec | None = None
-    classifier: ImageReader | None = None
+    classifiers: list[ImageReader] = field(default_factory=list)
     types: tuple[str, ...] = ()
-    modes: ReadingModes | None = field(default=None)
+    modes: ReadingModes | None = None
 
     @torch.no_grad()
     def read(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -84,17 +85,18 @@ class Ruler:
     @torch.no_grad()
     def classify(self, images: np.ndarray) -> np.ndarray:
         """Probability of each of ``types``, shape (n, n_types), from ``type_spec`` images."""
-        parts = torch.from_numpy(images).split(BATCH)
-        logits = [self.classifier(part)[2] for part in parts]
-        return torch.cat(logits).softmax(1).double().numpy() if logits else np.empty((0, 0))
+        told = [
+            torch.stack([network(part)[2].softmax(1) for network in self.classifiers]).mean(0)
+            for part in torch.from_numpy(images).split(BATCH)
+        ]
+        return torch.cat(told).double().numpy() if told else np.empty((0, len(self.types)))
 
     def save(self, path: Path) -> str:
         """Write the ruler; returns the SHA-256 of the file."""
         from ase_elf.model.weights import digest
 
         networks = {f"reader.{n}": reader for n, reader in enumerate(self.readers)}
-        if self.classifier is not None:
-            networks["classifier"] = self.classifier
+        networks |= {f"classifier.{n}": each for n, each in enumerate(self.classifiers)}
         tensors = {
             f"{name}.{key}": value.detach().contiguous()
             for name, network in networks.items()
@@ -165,10 +167,10 @@ class Ruler:
         return cls(
             pair=tuple(header["pair"]),
             spec=ImageSpec.from_dict(header["spec"]),
-            readers=[networks[name] for name in sorted(networks) if name != "classifier"],
+            readers=[networks[name] for name in sorted(networks) if name.startswith("reader")],
             factor=float(header["factor"]),
             type_spec=ImageSpec.from_dict(header["type_spec"]) if "type_spec" in header else None,
-            classifier=networks.get("classifier"),
+            classifiers=[networks[n] for n in sorted(networks) if n.startswith("classifier")],
             types=tuple(header["types"]),
             modes=modes,
         )

@@ -102,7 +102,7 @@ class BondSurvey:
 
     def _look(self, rows: np.ndarray, reading: Reading) -> None:
         ruler, chosen = reading.ruler, reading.chosen
-        if ruler.classifier is not None:
+        if ruler.classifiers:
             wide = ruler.type_spec.images(reading.frames, reading.sample)
             probability = ruler.classify(wide)
             rows["image_type"][chosen] = np.array(ruler.types)[probability.argmax(1)]

@@ -53,7 +53,8 @@ class RulerConfig:
         Also cluster attribution maps of the test bonds into reading modes.
     notes : dict
         Copied to the card: sources, reference method, where the ruler fails.
-    recipe : ReadingRecipe
+    recipe, type_recipe : ReadingRecipe
+        Of the readers, and of the classifiers.
     """
 
     pair: str
@@ -71,6 +72,7 @@ class RulerConfig:
     modes: bool = True
     notes: dict = field(default_factory=dict)
     recipe: ReadingRecipe = field(default_factory=ReadingRecipe)
+    type_recipe: ReadingRecipe = field(default_factory=ReadingRecipe)
 
     @classmethod
     def read(cls, path: str | Path) -> RulerConfig:
@@ -94,10 +96,12 @@ class RulerConfig:
             if key in values:
                 values[key] = tuple(str(item) for item in values[key])
         values["pack"] = folder / str(values["pack"])
-        recipe = dict(checked(ReadingRecipe, values.get("recipe", {}), "recipe."))
-        if "widths" in recipe:
-            recipe["widths"] = tuple(recipe["widths"])
-        return cls(**{**values, "recipe": ReadingRecipe(**recipe)})
+        for key in ("recipe", "type_recipe"):
+            recipe = dict(checked(ReadingRecipe, values.get(key, {}), f"{key}."))
+            if "widths" in recipe:
+                recipe["widths"] = tuple(recipe["widths"])
+            values[key] = ReadingRecipe(**recipe)
+        return cls(**values)
 
 
 def _plain(loaded: dict) -> dict:
@@ -166,12 +170,14 @@ def fit_ruler(
     classes = class_numbers(parts.train.type, config.types)
     known = classes >= 0
     wide = parts.train[known].shown(config.type_image)
-    classifier = fit_classifier(
-        wide, classes[known], recipe, seed=recipe.seed,
-        progress=lambda error: progress("type", error),
-    )  # fmt: skip
+    recipe = config.type_recipe
+    classifiers = [
+        fit_classifier(wide, classes[known], recipe, seed=recipe.seed + n,
+                       progress=lambda error: progress("type", error))
+        for n in range(recipe.members)
+    ]  # fmt: skip
     return replace(
-        ruler, type_spec=config.type_image, classifier=classifier, types=tuple(config.types)
+        ruler, type_spec=config.type_image, classifiers=classifiers, types=tuple(config.types)
     )
 
 
@@ -215,7 +221,7 @@ def score(ruler: Ruler, bonds: BondSet, classes: dict[str, list[str]]) -> dict:
         "spread": float(np.abs(bonds.length - np.median(bonds.length)).mean()),
     }
     truth = class_numbers(bonds.type, classes)
-    if ruler.classifier is not None and (truth >= 0).any():
+    if ruler.classifiers and (truth >= 0).any():
         known = truth >= 0
         told = ruler.classify(bonds[known].shown(ruler.type_spec)).argmax(1)
         result["f1"] = macro_f1(truth[known], told)
@@ -261,6 +267,7 @@ def write_ruler(
             "longest": round(float(parts.train.length.max()), 3),
             "shortest": round(float(parts.train.length.min()), 3),
             "recipe": asdict(config.recipe),
+            **({"type_recipe": asdict(config.type_recipe)} if config.type_image else {}),
             "error_factor": round(ruler.factor, 4),
         },
         "test": rows,

@@ -11,7 +11,10 @@ def write_cards(app) -> None:
     folder = Path(app.srcdir) / "cards"
     folder.mkdir(exist_ok=True)
     for name, pack in installed().items():
-        _write(folder / f"{name}.md", "\n".join(_page(pack.card)) + "\n")
+        lines = [*_page(pack.card)]
+        for card in pack.ruler_cards.values():
+            lines += _ruler(card)
+        _write(folder / f"{name}.md", "\n".join(lines) + "\n")
 
 
 def _write(path: Path, text: str) -> None:
@@ -58,6 +61,25 @@ def _accuracy(rows):
     for row in rows:
         cells = [row.get(key) for key in columns]
         yield "| " + " | ".join(f"{c:.4g}" if isinstance(c, float) else str(c) for c in cells) + " |"
+
+
+def _ruler(card: dict):
+    """What a ruler was fitted to, and how it reads what it was not."""
+    training = card["training"]
+    yield from ("", f"## Ruler for {card['pair']} bonds", "")
+    yield (
+        f"Fitted to {training['bonds']} bonds of {training['shortest']} to "
+        f"{training['longest']} Å, of {len(training['groups'])} groups: "
+        f"{', '.join(training['groups'])}. Reading modes: {', '.join(card['modes'])}."
+    )
+    if "where_it_fails" in card:
+        yield from ("", str(card["where_it_fails"]).strip())
+    columns = ["n", "mae", "rmse", "bias", "coverage", "spearman", "spread", "f1"]
+    yield from ("", "Bonds it was not fitted to (Å; `spread`: what the median length errs by):", "")
+    yield from ("| bonds | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|")
+    for name, row in card["test"].items():
+        cells = [f"{row[key]:.4g}" if key in row else "" for key in columns]
+        yield f"| {name} | " + " | ".join(cells) + " |"
 
 
 def setup(app):

@@ -13,10 +13,15 @@ from ase import Atoms
 from ase.neighborlist import neighbor_list
 
 BONDED = 2.75
-"""Å. A longer S-Au contact is elongated: it takes no part in deciding what others are."""
+"""Å. A longer S-Au bond is elongated."""
 
-STRAIGHT = 150.0
-"""Degrees. The smallest S-Au-S angle, over the two nearest sulfurs, of gold in a staple."""
+CONTACT = 3.0
+"""Å. Up to here an elongated bond still counts where the types of others are decided: they must
+not change because a neighbour swings out."""
+
+STRAIGHT = 135.0
+"""Degrees. The smallest S-Au-S angle, over the two nearest sulfurs, of gold in a staple: in all
+structures seen, hot ones too, gold with two sulfurs has more than 140 or less than 120."""
 
 TYPES = ("ring", "bridging", "terminal", "core", "mu3", "elongated")
 """ring: of an oligomer (Au-SR)n without a core. bridging: staple gold, and every other gold
@@ -66,7 +71,7 @@ def bond_types(atoms: Atoms, i: np.ndarray, j: np.ndarray, length: np.ndarray) -
 
 def _contacts(atoms: Atoms, symbols: np.ndarray) -> tuple[list[tuple[int, int]], set[int]]:
     """Bonded (gold, sulfur) pairs, and the gold atoms of staples."""
-    i, j, vectors, lengths = neighbor_list("ijDd", atoms, {("Au", "S"): BONDED})
+    i, j, vectors, lengths = neighbor_list("ijDd", atoms, {("Au", "S"): CONTACT})
     keep = symbols[i] == "Au"
     i, j, vectors, lengths = i[keep], j[keep], vectors[keep], lengths[keep]
     staple = set()
