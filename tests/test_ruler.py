@@ -332,6 +332,26 @@ def test_types_are_told_apart():
     )
 
 
+def test_a_ruler_with_types_is_kept_and_scored(bonds, tmp_path):
+    kinds = np.where(bonds.length < 0.8, "short", "long").astype("U16")
+    (tmp_path / "bonds").mkdir()
+    BondSet(**{**vars(bonds), "type": kinds}).write(tmp_path / "bonds" / "0.npz")
+    recipe = {**RECIPE, "members": 1, "epochs": 20}
+    config = {
+        "pair": "H-H", "cutoff": 1.1, "pack": ".", "bonds": "bonds", "image": SPEC.to_dict(),
+        "type_image": ImageSpec(12, 0.6, None, (0,)).to_dict(), "modes": False,
+        "types": {"short": ["short"], "long": ["long"]}, "recipe": recipe, "type_recipe": recipe,
+    }  # fmt: skip
+    (tmp_path / "ruler.yaml").write_text(json.dumps(config))
+    card = train_ruler(RulerConfig.read(tmp_path / "ruler.yaml"))
+    # At a fixed scale, that a bond is short can be seen.
+    assert card["test"]["all"]["f1"] > 0.8 and card["modes"] == []
+    ruler = Ruler.load(tmp_path / card["file"], card["sha256"])
+    assert ruler.types == ("short", "long") and ruler.modes is None
+    told = ruler.classify(bonds.shown(ruler.type_spec))
+    np.testing.assert_allclose(told.sum(1), 1, atol=1e-6)
+
+
 def test_a_reader_knows_when_it_is_unsure():
     """Half of the images are noise: their lengths cannot be read."""
     random = np.random.default_rng(0)
