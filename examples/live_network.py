@@ -15,7 +15,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-import warnings
 from pathlib import Path
 
 import matplotlib
@@ -30,7 +29,7 @@ from ase.io import write
 from ase_elf.mda import follow
 from ase_elf.recorder import Recorder
 from ase_elf.streaming import IMDServer
-from toy_hydrogen import dynamics, fluid
+from hydrogen_md import dynamics, fluid
 
 EVERY = 4  # steps of 0.5 fs
 
@@ -61,7 +60,6 @@ def draw(recorder: Recorder, picture: str) -> None:
 
 
 def main(picture: str = "live.png", frames: int = 24) -> None:
-    warnings.simplefilter("ignore")  # the toy leaves the range the model was trained in
     other = subprocess.Popen(
         [sys.executable, __file__, "--simulate", str(frames)], stdout=subprocess.PIPE, text=True
     )

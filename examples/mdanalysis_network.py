@@ -2,14 +2,13 @@
 
     python examples/mdanalysis_network.py [network.png]
 
-Takes seconds: 12 frames of 16 atoms of a toy fluid. Any trajectory MDAnalysis reads will do.
+Takes seconds: 12 frames of 64 atoms of fluid hydrogen. Any trajectory MDAnalysis reads will do.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-import warnings
 from pathlib import Path
 
 import matplotlib
@@ -21,7 +20,7 @@ import MDAnalysis as mda
 from ase.io import write
 
 from ase_elf.mda import ELFTransformation, NetworkAnalysis
-from toy_hydrogen import dynamics, fluid
+from hydrogen_md import STEP, dynamics, fluid
 
 
 def simulate(path: Path, *, frames: int, every: int = 4) -> None:
@@ -32,7 +31,7 @@ def simulate(path: Path, *, frames: int, every: int = 4) -> None:
 
     def store():
         images.append(atoms.copy())
-        images[-1].info["time_fs"] = 0.5 * dyn.nsteps
+        images[-1].info["time_fs"] = STEP * dyn.nsteps
 
     dyn.attach(store, interval=every)
     dyn.run((frames - 1) * every)
@@ -41,7 +40,6 @@ def simulate(path: Path, *, frames: int, every: int = 4) -> None:
 
 def main(picture: str = "network.png") -> None:
     # Worker processes import this file again, hence the function.
-    warnings.simplefilter("ignore")  # the toy leaves the range the model was trained in
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.extxyz"
         simulate(path, frames=12)

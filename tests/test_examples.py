@@ -35,6 +35,11 @@ def test_h3s_from_structure_to_critical_temperature(tmp_path):
     assert share == pytest.approx(0.489, abs=0.05)
 
 
+def test_dense_hydrogen_moves_and_shows_its_network(tmp_path):
+    said = run("hydrogen_md.py", tmp_path / "md.png", "40")
+    assert 0.3 < float(re.search(r"φ ([\d.]+)", said)[1]) < 0.8
+
+
 def test_a_small_fit_learns_something(tmp_path):
     said = run("train_pack.py", tmp_path / "fit.png", "20")
     assert float(re.search(r"fluid-md-rs1.42-000 +R² (-?[\d.]+)", said)[1]) > 0.5
