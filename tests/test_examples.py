@@ -54,5 +54,7 @@ def test_the_bonds_of_au25_and_what_their_elf_says(tmp_path):
 
 def test_a_ruler_for_carbon_reads_molecules_it_was_not_fitted_to(tmp_path):
     said = run("carbon_ruler.py", tmp_path / "carbon.png")
-    mae, spread = (float(re.search(rf"'{name}': ([\d.]+)", said)[1]) for name in ("mae", "spread"))
-    assert mae < 0.25 * spread
+    mae, spread = re.search(r"localized.*mae ([\d.]+).*lengths ([\d.]+)", said).groups()
+    assert float(mae) < 0.3 * float(spread)
+    # Conjugated bonds are read longer than they are: their electrons are spread.
+    assert float(re.search(r"conjugated.*less length ([+-][\d.]+)", said)[1]) > float(mae)

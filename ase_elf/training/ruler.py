@@ -167,9 +167,11 @@ def fit_ruler(
     ruler = replace(ruler, factor=error_factor(*read, parts.validation.length))
     if config.type_image is None:
         return ruler
-    classes = class_numbers(parts.train.type, config.types)
+    # Nothing of the classifiers is tuned on validation bonds, so they may see them.
+    seen = BondSet.joined([parts.train, parts.validation])
+    classes = class_numbers(seen.type, config.types)
     known = classes >= 0
-    wide = parts.train[known].shown(config.type_image)
+    wide = seen[known].shown(config.type_image)
     recipe = config.type_recipe
     classifiers = [
         fit_classifier(wide, classes[known], recipe, seed=recipe.seed + n,
