@@ -35,6 +35,21 @@ def ring():
     return read(ROOT / "examples" / "gold-ring.extxyz", index=0)
 
 
+@pytest.fixture
+def fragment():
+    """CH3S-Au-SCH3, small enough for grids."""
+    atoms = Atoms("AuS2", [[0, 0, 0], [2.33, 0, 0], [-2.33, 0, 0]])
+    for side in (1, -1):
+        methyl = molecule("CH3SH")
+        carbon, sulfur = (methyl.symbols.indices()[s][0] for s in "CS")
+        methyl.positions -= methyl.positions[sulfur]
+        methyl.rotate(methyl.positions[carbon], (0.25 * side, side, 0))
+        methyl.translate((2.33 * side, 0, 0))
+        near_carbon = methyl.get_distances(carbon, range(len(methyl))) < 1.3
+        atoms += methyl[near_carbon]
+    return atoms
+
+
 @pytest.fixture(scope="module")
 def labels():
     """DFT labels of a ring of seven, a composition that was not trained on."""
@@ -107,11 +122,11 @@ def test_a_box_with_vacuum_changes_nothing_and_one_without_does(ring):
     np.testing.assert_allclose(together, alone, atol=2e-4)
 
 
-def test_a_grid_needs_a_cell_and_says_how_to_get_one(ring):
+def test_a_grid_needs_a_cell_and_says_how_to_get_one(fragment):
     calculator = ELFCalculator()
     with pytest.raises(InputError, match="center"):
-        calculator.get_elf(ring, shape=(16, 16, 16))
-    tight = ring.copy()
+        calculator.get_elf(fragment, shape=(16, 16, 16))
+    tight = fragment.copy()
     tight.center(vacuum=0.5)
     with pytest.raises(InputError, match="between the structure and its image"):
         calculator.get_elf(tight, shape=(16, 16, 16))
@@ -188,13 +203,14 @@ def test_the_command_on_a_cluster(tmp_path):
     assert coloured.arrays["n_bonds"].sum() == 72
 
 
-def test_analyze_gives_clusters_a_box_and_bonds_a_type(tmp_path):
+def test_analyze_gives_clusters_a_box_and_bonds_a_type(tmp_path, fragment):
+    fragment.write(tmp_path / "fragment.extxyz")
     # A coarse grid: what is tested is the way through, not the numbers.
-    command = ["analyze", str(ROOT / "examples" / "gold-ring.extxyz"), "--stop", "2", "--rulers"]
+    command = ["analyze", str(tmp_path / "fragment.extxyz"), "--trajectory", "--rulers"]
     command += ["--spacing", "0.5", "--no-report", "-o", str(tmp_path / "out")]
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
     header, *rows = (tmp_path / "out" / "bonds.csv").read_text().splitlines()
-    assert len(rows) == 16
+    assert len(rows) == 2
     first = dict(zip(header.split(","), rows[0].split(","), strict=True))
-    assert first["label"] == "ring" and 2.0 < float(first["ruler_length"]) < 3.0
+    assert first["label"] == "bridging" and 2.0 < float(first["ruler_length"]) < 3.0
