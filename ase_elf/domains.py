@@ -92,6 +92,7 @@ class Domain:
             digest=self.card["weights"]["sha256"],
             device=device,
             dtype=dtype,
+            **{key: self.card[key] for key in ("native_spacing",) if key in self.card},
         )
 
     @cached_property

@@ -130,11 +130,17 @@ def test_a_grid_needs_a_cell_and_says_how_to_get_one(fragment):
     tight.center(vacuum=0.5)
     with pytest.raises(InputError, match="between the structure and its image"):
         calculator.get_elf(tight, shape=(16, 16, 16))
-    tight.center(vacuum=3.5)
-    grid = calculator.get_elf(tight, shape=(24, 24, 24))
+
+
+def test_a_reading_from_a_grid_is_that_from_points(fragment):
+    calculator = ELFCalculator()
+    fragment.center(vacuum=3.5)
+    fragment.pbc = True
+    at_points = measure_bonds(fragment, calculator)["ruler_length"]
+    grid = calculator.get_elf(fragment, spacing=0.2)
+    np.testing.assert_allclose(measure_bonds(fragment, grid)["ruler_length"], at_points, atol=0.01)
     # Far from every atom the ELF is zero by training.
-    far = grid.values[0, 0, 0]
-    assert far < 0.1 < grid.values.max()
+    assert grid.values[0, 0, 0] < 0.1 < grid.values.max()
 
 
 def test_only_gold_and_sulfur_together_are_its_chemistry():

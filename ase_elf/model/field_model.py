@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 NATIVE_SPACING = 0.30
 """bohr. Grid on which the network itself runs; see ``docs/field-model.md`` for the error."""
 
+BOUND = 10.0
+"""Largest |z| on a grid, 5e-5 from an ELF of 0 or 1: where the ELF is exactly 0, as in the core of a
+pseudopotential, z falls without limit, and would ring between the points."""
+
 CHUNK = 8192
 """Points that go through the network together: enough to be fast, few enough for cache."""
 
@@ -140,6 +144,7 @@ class FieldModel:
                 slab[0, part] = self.network.value(invariants)[:, 0]
                 if sigma:
                     slab[1, part] = self.network.log_error(invariants)[:, 0]
+        outputs[0].clamp_(-BOUND, BOUND)
         fine = [upsample(out.view(native), shape) for out in outputs]
         return _prediction(fine[0], fine[1] if sigma else None)
 

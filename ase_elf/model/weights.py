@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from ase_elf.errors import FormatError, InputError
 from ase_elf.formats import replacing
 from ase_elf.model.energy import EnergyNetwork
-from ase_elf.model.field_model import FieldModel
+from ase_elf.model.field_model import NATIVE_SPACING, FieldModel
 from ase_elf.model.network import Architecture, AtomNetwork, FieldNetwork
 
 
@@ -101,7 +101,12 @@ def choose_dtype(dtype: str) -> torch.dtype:
 
 
 def load_model(
-    path: Path, *, digest: str | None = None, device: str | None = None, dtype: str = "float32"
+    path: Path,
+    *,
+    digest: str | None = None,
+    device: str | None = None,
+    dtype: str = "float32",
+    native_spacing: float = NATIVE_SPACING,
 ) -> FieldModel:
     """The model in a weights file, once per process, device and precision.
 
@@ -114,6 +119,8 @@ def load_model(
         ``"cpu"``, ``"cuda"`` or ``"cuda:1"``; by default CUDA where there is one.
     dtype : str
         ``"float32"`` or ``"float64"``.
+    native_spacing : float, bohr
+        Of the grid the network runs on.
 
     Raises
     ------
@@ -122,12 +129,21 @@ def load_model(
     InputError
         Unknown device or precision.
     """
-    return _load(Path(path), digest, choose_device(device), choose_dtype(dtype))
+    return _load(
+        Path(path), digest, choose_device(device), choose_dtype(dtype), native_spacing
+    )
 
 
 @lru_cache(maxsize=8)
-def _load(path: Path, expected: str | None, device: torch.device, dtype: torch.dtype) -> FieldModel:
-    return FieldModel(load_network(path, expected), device=device, dtype=dtype)
+def _load(
+    path: Path,
+    expected: str | None,
+    device: torch.device,
+    dtype: torch.dtype,
+    native_spacing: float,
+) -> FieldModel:
+    network = load_network(path, expected)
+    return FieldModel(network, device=device, dtype=dtype, native_spacing=native_spacing)
 
 
 def load_potential(
