@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 REPORT := demo-report
 
-.PHONY: demo test test-long docs clean
+.PHONY: demo test test-docs test-long docs clean
 
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -21,7 +21,11 @@ demo: $(VENV)/installed
 	@echo "The report is $(REPORT)/report.html"
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -m 'not long' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m 'not long' tests $(PYTEST_ARGS)
+
+# README and docs are programs too: their code blocks, one after the other.
+test-docs: $(VENV)/installed-test
+	$(BIN)/python -m pytest README.md docs $(PYTEST_ARGS)
 
 # Kills, faults, fuzzing, soak, bounds and audit: a day, by hand. Figures are added to those in
 # benchmarks/results, from which docs/reliability.md is written.
