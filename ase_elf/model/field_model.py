@@ -28,8 +28,8 @@ NATIVE_SPACING = 0.30
 """bohr. Grid on which the network itself runs; see ``docs/field-model.md`` for the error."""
 
 BOUND = 10.0
-"""Largest magnitude of z on a grid, 5e-5 from an ELF of 0 or 1: where the ELF is exactly 0, as in the core of a
-pseudopotential, z falls without limit, and would ring between the points."""
+"""Largest magnitude of z on a grid, 5e-5 from an ELF of 0 or 1: where the ELF is exactly 0, as in
+the core of a pseudopotential, z falls without limit, and would ring between the points."""
 
 CHUNK = 8192
 """Points that go through the network together: enough to be fast, few enough for cache."""
