@@ -1,15 +1,11 @@
 """Fitting an energy network to energies and forces: a resumable loop like :mod:`.fit`.
 
 Same frames and recipe give the same weights on the same machine, also after an interruption.
-Owns the optimiser and the run folder (``checkpoint.pt``, ``log.jsonl``).
 """
 
 from __future__ import annotations
 
-import json
-import os
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +18,7 @@ from torch import nn
 from ase_elf.model.energy import EnergyNetwork, energies_and_slopes, forces
 from ase_elf.model.neighbors import Surroundings
 from ase_elf.model.network import Architecture
+from ase_elf.training.loop import FittingRun, Schedule
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,15 +113,11 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class EnergyRecipe:
+class EnergyRecipe(Schedule):
     """How to fit; everything here ends up on the model card.
 
     Parameters
     ----------
-    steps, decay_steps : int
-        Length of the run, and how many of its last steps let the rate fall to zero.
-    rate : float
-        Learning rate of AdamW after a warm-up.
     atoms : int
         Frames are added to a step until they hold so many atoms. They are drawn with
         probability in proportion to their atoms, so that every force counts the same.
@@ -138,19 +131,13 @@ class EnergyRecipe:
     warmup_steps: int = 100
     rate: float = 2e-3
     weight_decay: float = 1e-4
-    atoms: int = 128
-    energy_weight: float = 200.0
     seed: int = 0
     checkpoint_every: int = 250
-
-    def rate_at(self, step: int) -> float:
-        """Warm-up, plateau, then a linear decay to zero."""
-        rising = min(1.0, (step + 1) / self.warmup_steps)
-        falling = min(1.0, (self.steps - step) / max(1, self.decay_steps))
-        return self.rate * rising * max(0.0, falling)
+    atoms: int = 128
+    energy_weight: float = 200.0
 
 
-class EnergyFit:
+class EnergyFit(FittingRun):
     """A training run in a folder.
 
     Parameters
@@ -162,6 +149,8 @@ class EnergyFit:
     train, validation : list of EnergyFrame
     """
 
+    memory = 0.99
+
     def __init__(
         self,
         folder: Path,
@@ -170,43 +159,14 @@ class EnergyFit:
         train: list[EnergyFrame],
         validation: list[EnergyFrame],
     ) -> None:
-        self.folder, self.recipe = Path(folder), recipe
         self.train, self.validation = train, validation
-        self.folder.mkdir(parents=True, exist_ok=True)
         sizes = np.array([len(frame) for frame in train])
         self._chances = sizes / sizes.sum()
-        with torch.random.fork_rng():
-            torch.manual_seed(recipe.seed)
-            self.network = EnergyNetwork(architecture)
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
-        )
-        self.step = 0
-        if self.checkpoint.is_file():
-            self._resume()
-        else:
-            standardise(self.network, train)
+        super().__init__(folder, recipe, lambda: EnergyNetwork(architecture))
 
-    @property
-    def checkpoint(self) -> Path:
-        return self.folder / "checkpoint.pt"
-
-    def _resume(self) -> None:
-        state = torch.load(self.checkpoint, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step = state["step"]
-
-    def save(self) -> None:
-        """Write the checkpoint so that a kill leaves either the old or the new one."""
-        state = {
-            "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "step": self.step,
-        }
-        fresh = self.checkpoint.with_suffix(".new")
-        torch.save(state, fresh)
-        os.replace(fresh, self.checkpoint)
+    def standardise(self) -> None:
+        """Readings, energies of atoms, repulsive cores."""
+        standardise(self.network, self.train)
 
     def batch(self, step: int) -> Batch:
         """Frames of a step; depends on seed and step alone."""
@@ -232,23 +192,12 @@ class EnergyFit:
         self.step += 1
         return {"energy": energy.item(), "force": force.item()}
 
-    def run(self, progress: Callable[[int, dict], None] = lambda step, errors: None) -> None:
-        """To the end of the recipe, with checkpoints and a JSON log on the way."""
-        started, mean = time.monotonic(), {}
-        while self.step < self.recipe.steps:
-            errors = self.advance()
-            mean = {k: 0.99 * mean.get(k, v) + 0.01 * v for k, v in errors.items()}
-            progress(self.step, mean)
-            if self.step % self.recipe.checkpoint_every == 0 or self.step == self.recipe.steps:
-                self.save()
-                entry = {
-                    "step": self.step,
-                    "seconds": round(time.monotonic() - started, 1),
-                    "train": {k: v**0.5 for k, v in mean.items()},
-                    "validation": score(self.network, self.validation),
-                }
-                with (self.folder / "log.jsonl").open("a") as handle:
-                    handle.write(json.dumps(entry) + "\n")
+    def measure(self, mean: dict[str, float]) -> dict:
+        """Root mean square errors in training, and scores on the validation frames."""
+        return {
+            "train": {k: v**0.5 for k, v in mean.items()},
+            "validation": score(self.network, self.validation),
+        }
 
 
 @torch.no_grad()

@@ -1,42 +1,29 @@
 """Fitting a field network to labels: a resumable loop with step-based checkpoints.
 
 Same configuration, labels and number of processes give the same weights on the same
-machine, also when the run was interrupted. Owns the optimiser and the run folder
-(``checkpoint.pt``, ``log.jsonl``); reads labels, writes no weights for users.
+machine, also when the run was interrupted. Reads labels, writes no weights for users.
 """
 
 from __future__ import annotations
 
-import io
-import json
-import logging
 import math
-import pickle
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ase_elf.errors import FormatError, OutputError
-from ase_elf.formats import replacing
 from ase_elf.model.network import Architecture, FieldNetwork
+from ase_elf.training.loop import FittingRun, Schedule
 from ase_elf.training.samples import Pool
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Schedule):
     """How to fit; everything here ends up on the model card.
 
     Parameters
     ----------
-    steps, decay_steps : int
-        Length of the run, and how many of its last steps let the rate fall to zero.
-    rate : float
-        Learning rate of AdamW after a warm-up.
     structures, points : int
         Structures per step, and points of each.
     pool : int
@@ -48,17 +35,11 @@ class Recipe:
     warmup_steps: int = 500
     rate: float = 3e-3
     weight_decay: float = 1e-4
+    seed: int = 0
+    checkpoint_every: int = 1000
     structures: int = 2
     points: int = 512
     pool: int = 16_384
-    seed: int = 0
-    checkpoint_every: int = 1000
-
-    def rate_at(self, step: int) -> float:
-        """Warm-up, plateau, then a linear decay to zero."""
-        rising = min(1.0, (step + 1) / self.warmup_steps)
-        falling = min(1.0, (self.steps - step) / max(1, self.decay_steps))
-        return self.rate * rising * max(0.0, falling)
 
 
 def standardise(network: FieldNetwork, pools: list[Pool]) -> None:
@@ -126,7 +107,7 @@ def score(network: FieldNetwork, pools: list[Pool], points: int = 4096) -> dict[
     return result
 
 
-class Fit:
+class Fit(FittingRun):
     """A training run in a folder.
 
     Parameters
@@ -146,61 +127,12 @@ class Fit:
         train: list[Pool],
         validation: list[Pool],
     ) -> None:
-        self.folder, self.recipe = Path(folder), recipe
         self.train, self.validation = train, validation
-        self.folder.mkdir(parents=True, exist_ok=True)
-        generator = torch.random.fork_rng()
-        with generator:
-            torch.manual_seed(recipe.seed)
-            self.network = FieldNetwork(architecture)
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
-        )
-        self.step = 0
-        self._mean: dict[str, float] = {}
-        if self.checkpoint.is_file():
-            self._resume()
-        else:
-            self._forget_lines_after(0)
-            standardise(self.network, train[:: max(1, len(train) // 24)])
+        super().__init__(folder, recipe, lambda: FieldNetwork(architecture))
 
-    @property
-    def checkpoint(self) -> Path:
-        return self.folder / "checkpoint.pt"
-
-    def _resume(self) -> None:
-        try:
-            state = torch.load(self.checkpoint, weights_only=True)
-            self.network.load_state_dict(state["network"])
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.step, self._mean = state["step"], state.get("mean", {})
-        except (OSError, EOFError, LookupError, RuntimeError, TypeError, ValueError,
-                pickle.UnpicklingError) as error:  # fmt: skip
-            raise FormatError(
-                f"{self.checkpoint} is damaged, or of another architecture ({str(error)[:300]}). "
-                "Choose another output folder, or remove it to start over."
-            ) from error
-        self._forget_lines_after(self.step)
-        logger.info("continuing at step %d", self.step)
-
-    def save(self) -> None:
-        """Write the checkpoint so that a kill leaves either the old or the new one.
-
-        Raises
-        ------
-        OutputError
-            The disk is full; the old checkpoint is still there.
-        """
-        state = {
-            "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "step": self.step,
-            "mean": self._mean,
-        }
-        buffer = io.BytesIO()
-        torch.save(state, buffer)  # into a full disk it would fail with an error of its own
-        with replacing(self.checkpoint) as part:
-            part.write_bytes(buffer.getbuffer())
+    def standardise(self) -> None:
+        """Shift and scale of every reading."""
+        standardise(self.network, self.train[:: max(1, len(self.train) // 24)])
 
     def batch(self, step: int) -> list[tuple[Pool, torch.Tensor]]:
         """Structures and rows of a step; depends on seed and step alone."""
@@ -230,43 +162,13 @@ class Fit:
         self.step += 1
         return {"rmse": math.sqrt(squared), "nll": likelihood}
 
-    def run(self, progress=lambda step, losses: None) -> None:
-        """To the end of the recipe, with checkpoints and a JSON log on the way."""
-        started = time.monotonic()
-        while self.step < self.recipe.steps:
-            losses = self.advance()
-            self._mean = {k: 0.98 * self._mean.get(k, v) + 0.02 * v for k, v in losses.items()}
-            progress(self.step, self._mean)
-            if self.step % self.recipe.checkpoint_every == 0 or self.step == self.recipe.steps:
-                # In this order: a line too many is dropped on resuming, a missing one is lost.
-                self._log(self._mean, time.monotonic() - started)
-                self.save()
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "log.jsonl"
-
-    def _forget_lines_after(self, step: int) -> None:
-        """Drop lines of the log that a killed run wrote after its last checkpoint."""
-        lines = self.log.read_text().splitlines(keepends=True) if self.log.is_file() else []
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        if kept != lines:
-            with replacing(self.log) as part:
-                part.write_text("".join(kept))
-
-    def _log(self, mean: dict, seconds: float) -> None:
+    def measure(self, mean: dict[str, float]) -> dict:
+        """Losses, and scores on the validation structures."""
         scores = score(self.network, self.validation, 2048)
-        entry = {
-            "step": self.step,
-            "seconds": round(seconds, 1),
+        return {
             "train": mean,
             "worst_r2": min((s["r2"] for s in scores.values()), default=None),
             "mean_r2": float(np.mean([s["r2"] for s in scores.values()])) if scores else None,
             "mean_mae": float(np.mean([s["mae"] for s in scores.values()])) if scores else None,
             "validation": scores,
         }
-        try:
-            with self.log.open("a") as handle:
-                handle.write(json.dumps(entry) + "\n")
-        except OSError as error:
-            raise OutputError(f"cannot add to {self.log}: {error.strerror or error}.") from error

@@ -1,0 +1,177 @@
+"""FittingRun: a training run in a folder that can be killed and goes on where it was.
+
+Owns the optimiser, the step counter and the folder (``checkpoint.pt``, ``log.jsonl``). What is
+fitted, to what, and what a step does is for a subclass.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import pickle
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ase_elf.errors import FormatError, OutputError
+from ase_elf.formats import replacing
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long a run is, and how fast it learns.
+
+    Parameters
+    ----------
+    steps, decay_steps : int
+        Length of the run, and how many of its last steps let the rate fall to zero.
+    warmup_steps : int
+        Steps in which the rate rises to its plateau.
+    rate : float
+        Learning rate of AdamW after the warm-up.
+    checkpoint_every : int
+        Steps between checkpoints.
+    """
+
+    steps: int
+    decay_steps: int
+    warmup_steps: int
+    rate: float
+    weight_decay: float
+    seed: int
+    checkpoint_every: int
+
+    def rate_at(self, step: int) -> float:
+        """Warm-up, plateau, then a linear decay to zero."""
+        rising = min(1.0, (step + 1) / self.warmup_steps)
+        falling = min(1.0, (self.steps - step) / max(1, self.decay_steps))
+        return self.rate * rising * max(0.0, falling)
+
+
+class FittingRun:
+    """A network on its way through a schedule.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds checkpoint and log; a run found there is continued.
+    recipe : Schedule
+    make : callable
+        The untrained network; made with the seed of the recipe, global random state untouched.
+
+    Raises
+    ------
+    FormatError
+        The checkpoint is damaged, or of another architecture.
+    """
+
+    memory = 0.98
+    """Weight of the past in the running mean of the losses."""
+
+    def __init__(self, folder: Path, recipe: Schedule, make: Callable[[], nn.Module]) -> None:
+        self.folder, self.recipe = Path(folder), recipe
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with torch.random.fork_rng():
+            torch.manual_seed(recipe.seed)
+            self.network = make()
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
+        )
+        self.step = 0
+        self._mean: dict[str, float] = {}
+        if self.checkpoint.is_file():
+            self._resume()
+        else:
+            self._forget_lines_after(0)
+            self.standardise()
+
+    def standardise(self) -> None:
+        """Set what is fixed by data before training."""
+        raise NotImplementedError
+
+    def advance(self) -> dict[str, float]:
+        """One optimiser step; returns its losses."""
+        raise NotImplementedError
+
+    def measure(self, mean: dict[str, float]) -> dict:
+        """What the log says at a checkpoint, beside step and seconds."""
+        raise NotImplementedError
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.jsonl"
+
+    def run(self, progress: Callable[[int, dict], None] = lambda step, losses: None) -> None:
+        """To the end of the recipe, with checkpoints and a JSON log on the way."""
+        started, past = time.monotonic(), self.memory
+        while self.step < self.recipe.steps:
+            losses = self.advance()
+            self._mean = {
+                k: past * self._mean.get(k, v) + (1 - past) * v for k, v in losses.items()
+            }
+            progress(self.step, self._mean)
+            if self.step % self.recipe.checkpoint_every == 0 or self.step == self.recipe.steps:
+                # In this order: a line too many is dropped on resuming, a missing one is lost.
+                self._write_line(time.monotonic() - started)
+                self.save()
+
+    def save(self) -> None:
+        """Write the checkpoint so that a kill leaves either the old or the new one.
+
+        Raises
+        ------
+        OutputError
+            The disk is full; the old checkpoint is still there.
+        """
+        state = {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "mean": self._mean,
+        }
+        buffer = io.BytesIO()
+        torch.save(state, buffer)  # into a full disk it would fail with an error of its own
+        with replacing(self.checkpoint) as part:
+            part.write_bytes(buffer.getbuffer())
+
+    def _resume(self) -> None:
+        try:
+            state = torch.load(self.checkpoint, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step, self._mean = state["step"], state.get("mean", {})
+        except (OSError, EOFError, LookupError, RuntimeError, TypeError, ValueError,
+                pickle.UnpicklingError) as error:  # fmt: skip
+            raise FormatError(
+                f"{self.checkpoint} is damaged, or of another architecture ({str(error)[:300]}). "
+                "Choose another output folder, or remove it to start over."
+            ) from error
+        self._forget_lines_after(self.step)
+        logger.info("continuing at step %d", self.step)
+
+    def _forget_lines_after(self, step: int) -> None:
+        """Drop lines of the log that a killed run wrote after its last checkpoint."""
+        lines = self.log.read_text().splitlines(keepends=True) if self.log.is_file() else []
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        if kept != lines:
+            with replacing(self.log) as part:
+                part.write_text("".join(kept))
+
+    def _write_line(self, seconds: float) -> None:
+        entry = {"step": self.step, "seconds": round(seconds, 1), **self.measure(self._mean)}
+        try:
+            with self.log.open("a") as handle:
+                handle.write(json.dumps(entry) + "\n")
+        except OSError as error:
+            raise OutputError(f"cannot add to {self.log}: {error.strerror or error}.") from error
