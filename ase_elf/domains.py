@@ -86,13 +86,14 @@ class Domain:
     def load(self, device: str | None = None, dtype: str = "float32") -> FieldModel:
         """The field model with this pack's weights (digest checked, cached per process)."""
         from ase_elf.model import load_model
+        from ase_elf.model.field_model import NATIVE_SPACING
 
         return load_model(
             self.folder / self.card["weights"]["file"],
             digest=self.card["weights"]["sha256"],
             device=device,
             dtype=dtype,
-            **{key: self.card[key] for key in ("native_spacing",) if key in self.card},
+            native_spacing=self.card.get("native_spacing", NATIVE_SPACING),
         )
 
     @cached_property

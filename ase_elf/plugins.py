@@ -11,6 +11,7 @@ import configparser
 import importlib.util
 import logging
 import sys
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -21,6 +22,11 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 def discover(group: str) -> dict[str, EntryPoint]:
     """Entry points of ``group`` by name; nothing is imported yet."""
+    return dict(_found(group))
+
+
+@cache  # what is installed is read from disk, and asked for at every frame
+def _found(group: str) -> dict[str, EntryPoint]:
     found = {point.name: point for point in entry_points(group=group)}
     if not found and (_ROOT / "setup.cfg").is_file() and (_ROOT / "plugins").is_dir():
         found = _from_source_tree(group)

@@ -27,6 +27,15 @@ def digest(path: Path) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
+def check_digest(path: Path, expected: str | None) -> None:
+    """:class:`FormatError` unless the file has this digest; None accepts any."""
+    if expected and (found := digest(path)) != expected:
+        raise FormatError(
+            f"{path} is not the file its card describes (SHA-256 {found}, "
+            f"expected {expected}); install the domain pack again."
+        )
+
+
 def save_network(path: Path, network: AtomNetwork) -> str:
     """Write weights; returns their digest."""
     header = {"architecture": json.dumps(network.arch.to_dict())}
@@ -41,11 +50,7 @@ def load_network(
 ) -> AtomNetwork:
     """Read weights; :class:`FormatError` if the file is damaged or not what was expected."""
     try:
-        if expected and digest(path) != expected:
-            raise FormatError(
-                f"{path} is not the file its card describes (SHA-256 {digest(path)}, "
-                f"expected {expected}); install the domain pack again."
-            )
+        check_digest(path, expected)
         with safe_open(path, framework="pt") as handle:
             arch = Architecture.from_dict(json.loads((handle.metadata() or {})["architecture"]))
             _check_size(arch, [handle.get_slice(name).get_shape() for name in handle.keys()])

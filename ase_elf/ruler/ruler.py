@@ -17,6 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ase_elf.errors import FormatError
+from ase_elf.formats import replacing
+from ase_elf.model.weights import check_digest, digest
 from ase_elf.ruler.image import ImageSpec
 from ase_elf.ruler.modes import ReadingModes
 from ase_elf.ruler.network import ImageReader, ReaderArchitecture
@@ -76,9 +78,8 @@ class Ruler:
         means, variances = [], []
         for reader in self.readers:
             parts = [reader(part) for part in torch.from_numpy(images).split(BATCH)]
-            means.append(torch.cat([p[0] for p in parts]) if parts else torch.empty(0))
-            errors = torch.cat([p[1] for p in parts]) if parts else torch.empty(0)
-            variances.append(torch.exp(2 * errors))
+            means.append(torch.cat([p[0] for p in parts]))
+            variances.append(torch.exp(2 * torch.cat([p[1] for p in parts])))
         mean, variance = torch.stack(means).double(), torch.stack(variances).double()
         spread = mean.std(0, unbiased=False)
         expected = torch.sqrt(variance.mean(0))
@@ -92,12 +93,10 @@ class Ruler:
             torch.stack([network(part)[2].softmax(1) for network in self.classifiers]).mean(0)
             for part in torch.from_numpy(images).split(BATCH)
         ]
-        return torch.cat(told).double().numpy() if told else np.empty((0, len(self.types)))
+        return torch.cat(told).double().numpy()
 
     def save(self, path: Path) -> str:
         """Write the ruler; returns the SHA-256 of the file."""
-        from ase_elf.model.weights import digest
-
         networks = {f"reader.{n}": reader for n, reader in enumerate(self.readers)}
         networks |= {f"classifier.{n}": each for n, each in enumerate(self.classifiers)}
         tensors = {
@@ -118,7 +117,8 @@ class Ruler:
             tensors["modes.centroids"] = torch.from_numpy(self.modes.centroids.copy())
             tensors["modes.baseline"] = torch.from_numpy(self.modes.baseline.copy())
             header["modes"] = {"names": self.modes.names, "width": self.modes.width}
-        save_file(tensors, path, metadata={"ruler": json.dumps(header)})
+        with replacing(Path(path)) as part:
+            save_file(tensors, part, metadata={"ruler": json.dumps(header)})
         return digest(path)
 
     @classmethod
@@ -136,14 +136,8 @@ class Ruler:
         FormatError
             The file is damaged, of another kind, or not the one with this digest.
         """
-        from ase_elf.model.weights import digest
-
         try:
-            if expected and digest(path) != expected:
-                raise FormatError(
-                    f"{path} is not the file its card describes (SHA-256 {digest(path)}, "
-                    f"expected {expected}); install the domain pack again."
-                )
+            check_digest(path, expected)
             with safe_open(path, framework="pt") as handle:
                 header = json.loads(handle.metadata()["ruler"])
                 tensors = {name: handle.get_tensor(name) for name in handle.keys()}

@@ -56,9 +56,14 @@ def write_pack(
         **recipe,
     }
     card["accuracy"] = [_row(score) for score in scores]
-    with replacing(folder / "card.json") as part:
-        part.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_card(folder / "card.json", card)
     return card
+
+
+def write_card(path: Path, card: dict) -> None:
+    """A card as indented JSON, complete under its name or not there."""
+    with replacing(path) as part:
+        part.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def trained_range(labels: list[Label]) -> dict[str, list[float]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from ase_elf.ruler.modes import attribution, find_modes
 from ase_elf.ruler.ruler import Ruler
 from ase_elf.settings import checked, read_mapping
 from ase_elf.training.labels import read_labels
+from ase_elf.training.pack import write_card
 from ase_elf.training.reading import ReadingRecipe, error_factor, fit_classifier, fit_reader
 
 
@@ -277,8 +277,7 @@ def write_ruler(
         "mode_silhouettes": {str(k): round(v, 4) for k, v in silhouettes.items()},
         **config.notes,
     }
-    text = json.dumps(card, indent=1, ensure_ascii=False)
-    (config.pack / f"{stem}.json").write_text(text + "\n", encoding="utf-8")
+    write_card(config.pack / f"{stem}.json", card)
     return card
 
 

@@ -16,15 +16,16 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 from ase.io import read
 
+from ase_elf.lock import locked
 from ase_elf.model.network import Architecture
 from ase_elf.model.weights import save_network
 from ase_elf.training.energies import EnergyFit, EnergyFrame, EnergyRecipe, score
+from ase_elf.training.pack import write_card
 
 ARCHITECTURE = Architecture(
     elements=(1,),
@@ -99,8 +100,9 @@ def main() -> None:
     data, run = given.pop("data"), given.pop("run")
     frames = read_frames(data)
     watched = frames["test"][:: max(1, len(frames["test"]) // 24)]
-    fit = EnergyFit(run, EnergyRecipe(**given), ARCHITECTURE, frames["train"], watched)
-    fit.run()
+    with locked(run, "training"):
+        fit = EnergyFit(run, EnergyRecipe(**given), ARCHITECTURE, frames["train"], watched)
+        fit.run()
     write(Path(__file__).parent, fit, frames)
 
 
@@ -122,7 +124,7 @@ def write(folder: Path, fit: EnergyFit, frames: dict[str, list[EnergyFrame]]) ->
         },
         "accuracy": score(network, frames["test"]),
     }
-    (folder / "potential.json").write_text(json.dumps(card, indent=1) + "\n")
+    write_card(folder / "potential.json", card)
 
 
 def _range(frames: list[EnergyFrame]) -> list[float]:
