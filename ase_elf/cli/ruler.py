@@ -57,36 +57,31 @@ def command(ctx: click.Context, file: Path, output: Path | None, **given) -> Non
 
 def _sources(file: Path, given: dict):
     """(frame number, structure, ELF) of everything in a file."""
-    from ase_elf import ELFCalculator, read_elf
+    from ase_elf import ELFCalculator
+    from ase_elf.formats import iread_elf
 
-    kind = _kind_of_elf(file)
-    if kind == "store":
-        from ase_elf.formats.store import ELFStore
-
-        store = ELFStore(file)
-        for frame in store.frames:
-            yield frame, store[frame].atoms, store[frame]
-    elif kind:
-        grid = read_elf(file)
-        yield 0, *_with_structure(grid, given["structure"])
+    if _holds_elf(file):
+        for frame, grid in iread_elf(file):
+            yield frame or 0, *_with_structure(grid, given["structure"])
     else:
         calculator = ELFCalculator(domain=given["domain"], device=given["device"])
         for frame in options.open_trajectory(file, given):
             yield frame.index, frame.atoms, calculator
 
 
-def _kind_of_elf(file: Path) -> str | None:
-    """The format of an ELF file; None for one of structures."""
+def _holds_elf(file: Path) -> bool:
+    """Whether it is an ELF file, not one of structures."""
     from ase_elf.errors import FormatError
     from ase_elf.formats import detect
 
     # A POSCAR begins like the ELFCAR of the same structure.
     if file.name.upper().startswith(("POSCAR", "CONTCAR")) or file.suffix == ".vasp":
-        return None
+        return False
     try:
-        return detect(file)
+        detect(file)
     except FormatError:
-        return None
+        return False
+    return True
 
 
 def _with_structure(grid, path: Path | None):

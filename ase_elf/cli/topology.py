@@ -104,18 +104,11 @@ def _write(net, points, isovalue: float, number: int, given: dict) -> None:
 
 def _grids(files: tuple[Path, ...], spin: str | None):
     """(name, grid) of every file, and of every frame of a store."""
-    from ase_elf import read_elf
-    from ase_elf.formats import detect
+    from ase_elf.formats import iread_elf
 
     for path in files:
-        if detect(path) == "store":
-            from ase_elf.formats.store import ELFStore
-
-            store = ELFStore(path)
-            for frame in store.frames:
-                yield f"{path}[{frame}]", store[frame]
-        else:
-            yield str(path), read_elf(path, spin=spin)
+        for frame, grid in iread_elf(path, spin=spin):
+            yield str(path) if frame is None else f"{path}[{frame}]", grid
 
 
 def _rescaled(grid):

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from ase import Atoms
-from ase.neighborlist import neighbor_list
 
 from ase_elf.errors import InputError
 from ase_elf.ruler.frame import BondFrames
 from ase_elf.ruler.image import ImageSpec
+from ase_elf.ruler.pairs import find_pairs
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,8 @@ class ImageChoice:
 
     def bonds(self, atoms: Atoms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """First and second atoms, (n,), and the vectors between them, (n, 3) in Å."""
-        return bonds_between(atoms, tuple(self.pair.split("-")), self.cutoff)
-
-
-def bonds_between(
-    atoms: Atoms, pair: tuple[str, str], cutoff: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bonds from the first element to the second; of equal ones each bond once."""
-    i, j, vectors, shift = neighbor_list("ijDS", atoms, {tuple(pair): cutoff})
-    symbols = np.array(atoms.get_chemical_symbols())
-    keep = (symbols[i] == pair[0]) & (symbols[j] == pair[1])
-    if pair[0] == pair[1]:
-        forward = i < j
-        own = np.flatnonzero(i == j)
-        forward[own] = [tuple(image) > (0, 0, 0) for image in shift[own].tolist()]
-        keep &= forward
-    return i[keep], j[keep], vectors[keep]
+        first, second = self.pair.split("-")
+        i, j, vectors, _ = find_pairs(atoms, {(first, second): self.cutoff})
+        turned = np.array(atoms.get_chemical_symbols())[i] != first
+        ways = np.where(turned, j, i), np.where(turned, i, j)
+        return *ways, np.where(turned[:, None], -vectors, vectors)

@@ -131,6 +131,24 @@ def read_elf(
         raise InputError(f"{path}: {error}") from error
 
 
+def iread_elf(
+    path: str | os.PathLike, *, spin: str | None = None
+) -> Iterator[tuple[int | None, ELFGrid]]:
+    """Every ELF in a file or store, one at a time: (number of the frame, grid).
+
+    The number is None where a file holds a single ELF. Parameters and errors as of
+    :func:`read_elf`.
+    """
+    if detect(path) != "store":
+        yield None, read_elf(path, spin=spin)
+        return
+    from ase_elf.formats.store import ELFStore
+
+    store = ELFStore(path)
+    for frame in store.frames:
+        yield frame, store[frame]
+
+
 def write_elf(
     path: str | os.PathLike,
     grid: ELFGrid,

@@ -10,6 +10,7 @@ from ase_elf.errors import DomainError, InputError
 from ase_elf.grid import ELFGrid
 from ase_elf.ruler.frame import BondFrames
 from ase_elf.ruler.image import ELFSource
+from ase_elf.ruler.pairs import find_pairs
 from ase_elf.ruler.table import COLUMNS, BondTable
 
 if TYPE_CHECKING:
@@ -94,9 +95,11 @@ def read_bonds(
         cutoffs = {k: v for pack in packs for k, v in _cutoffs(pack, atoms).items()}
     if not cutoffs:
         return np.zeros(0, dtype=COLUMNS), []
-    rows, vectors = _find_pairs(atoms, cutoffs)
+    i, j, vectors, shift = find_pairs(atoms, cutoffs)
+    rows = bond_rows(atoms, i, j, vectors)
     if not len(rows):
         return rows, []
+    rows["S1"], rows["S2"], rows["S3"] = shift.T
     readings = _readings(rows, vectors, atoms, packs)
     n_points = len(rows) * POINTS + sum(reading.n_points for reading in readings)
     sample = _source(atoms, elf, n_points)
@@ -253,33 +256,6 @@ def _periodic(atoms: Atoms) -> Atoms:
     repeated = atoms.copy()
     repeated.pbc = True
     return repeated
-
-
-def _find_pairs(
-    atoms: Atoms, cutoffs: dict[tuple[str, str], float]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows with everything but the ELF, and the vectors from i to the image of j."""
-    import vesin
-
-    longest = max(cutoffs.values())
-    i, j, length, vector, shift = vesin.ase_neighbor_list("ijdDS", atoms, longest)
-    symbols = np.array(atoms.get_chemical_symbols())
-    near = np.zeros(len(i), bool)
-    for (a, b), cutoff in cutoffs.items():
-        of_pair = ((symbols[i] == a) & (symbols[j] == b)) | ((symbols[i] == b) & (symbols[j] == a))
-        near |= of_pair & (length < cutoff)
-    i, j, length, vector, shift = (each[near] for each in (i, j, length, vector, shift))
-    i, j = i.astype(np.int64), j.astype(np.int64)
-    # Every pair comes in both directions; an atom and its own image in both shifts.
-    forward = i < j
-    own = np.flatnonzero(i == j)
-    forward[own] = [tuple(image) > (0, 0, 0) for image in shift[own].tolist()]
-    i, j, length, vector, shift = (a[forward] for a in (i, j, length, vector, shift))
-    order = np.lexsort((*shift.T[::-1], j, i))
-    rows = bond_rows(atoms, i[order], j[order], vector[order])
-    rows["length"] = length[order]
-    rows["S1"], rows["S2"], rows["S3"] = shift[order].T
-    return rows, vector[order]
 
 
 def _check_same_structure(atoms: Atoms, grid: ELFGrid) -> None:
