@@ -20,15 +20,18 @@ from ase_elf.model import (
 from ase_elf.model.field_model import native_shape, upsample
 
 
-def small_network(seed=0):
+def small_network(seed=0, n_vectors=2):
     """Random weights, but of the size that training gives: every part matters."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = FieldNetwork(
-            Architecture((1, 8), channels=(8, 6, 4, 3, 2), point_channels=(8, 4, 3, 2, 2), hidden=16)
-        )
+            Architecture((1, 8), channels=(8, 6, 4, 3, 2), point_channels=(8, 4, 3, 2, 2), hidden=16,
+                         n_vectors=n_vectors)
+        )  # fmt: skip
         with torch.no_grad():
             network.species.normal_()
+            if n_vectors:
+                network.aims[1].mul_(30)
     return network.requires_grad_(False)
 
 
@@ -39,9 +42,9 @@ def triclinic(n=10, seed=1):
     return Atoms(numbers=rng.choice([1, 8], n), positions=positions, cell=cell, pbc=True)
 
 
-@pytest.fixture(scope="module")
-def model():
-    return FieldModel(small_network(), dtype=torch.float64)
+@pytest.fixture(scope="module", params=[0, 2], ids=["scalars", "vectors"])
+def model(request):
+    return FieldModel(small_network(n_vectors=request.param), dtype=torch.float64)
 
 
 def at(model, atoms, xyz):
@@ -77,6 +80,15 @@ def test_another_cell_of_the_same_crystal_gives_the_same_field(model):
     atoms = triclinic()
     other = make_supercell(atoms, [[2, 1, 0], [0, 1, 0], [1, 0, 1]])
     np.testing.assert_allclose(at(model, other, POINTS), at(model, atoms, POINTS), atol=1e-6)
+
+
+def test_vectors_of_atoms_reach_the_points(model):
+    if not model.arch.n_vectors:
+        pytest.skip("these atoms carry none")
+    with_them = at(model, triclinic(), POINTS)
+    without = small_network()
+    without.read.vector_radial.zero_()
+    assert np.abs(at(FieldModel(without, dtype=torch.float64), triclinic(), POINTS) - with_them).max() > 1e-2
 
 
 def test_elements_are_told_apart(model):
@@ -196,7 +208,8 @@ def test_slabs_of_a_large_cell_are_the_whole_cell(model):
         reading = model.network.read
         waves = spectral.Waves.of(cell, shape, reading, model.device, model.dtype)
         places = torch.from_numpy(atoms.get_scaled_positions())
-        coefficients = torch.randn(12, reading.channels[0], dtype=model.dtype)
+        width = reading.channels[0] + 3 * reading.n_vectors
+        coefficients = torch.randn(12, width, dtype=model.dtype)
         whole = spectral.fields(reading, waves, places, coefficients)
         most = 8 * sum(f[..., 0].numel() for f in whole) * shape[1] * shape[2] * 4
         slabs = list(spectral.fields_in_slabs(reading, waves, places, coefficients, most=most))

@@ -1,7 +1,7 @@
 """The network from geometry to ELF: atoms and points read the same fields.
 
-Each atom carries coefficients. Summed over atoms, coefficient times radial function times
-harmonic makes smooth fields in space; a *reading* is what those fields are at a place,
+Each atom carries coefficients: scalars, and vectors that turn with the structure. Summed over
+atoms, coefficient times radial function times harmonic makes smooth fields in space; a *reading* is what those fields are at a place,
 reduced to rotation invariants. Atoms read first and update their coefficients (so a bond
 knows its neighbourhood); then a point of space reads, and a small network turns the
 reading into z with ELF = 1 / (1 + exp(-z)). Since ELF = 1 / (1 + χ²), z is -2 ln χ of the
@@ -45,6 +45,8 @@ class Architecture:
         How often atoms read before points do.
     hidden : int
         Width of the networks behind a reading.
+    n_vectors : int
+        Vectors that an atom carries besides its scalars: which way its neighbourhood points.
 
     Raises
     ------
@@ -59,13 +61,14 @@ class Architecture:
     point_channels: tuple[int, ...] = (32, 16, 12, 8, 4)
     n_updates: int = 2
     hidden: int = 128
+    n_vectors: int = 0
 
     def __post_init__(self) -> None:
         for name in ("elements", "channels", "point_channels"):
             counts = getattr(self, name)
             if not isinstance(counts, tuple) or not counts or not all(map(_is_count, counts)):
                 raise InputError(f"{name} = {counts!r}; positive whole numbers are needed.")
-        for name, least in (("n_radial", 1), ("hidden", 1), ("n_updates", 0)):
+        for name, least in (("n_radial", 1), ("hidden", 1), ("n_updates", 0), ("n_vectors", 0)):
             if not _is_count(getattr(self, name), least):
                 raise InputError(
                     f"{name} = {getattr(self, name)!r}; a whole number from {least} is needed."
@@ -76,6 +79,13 @@ class Architecture:
                 raise InputError(
                     f"{name} = {counts!r}; at most {HIGHEST_DEGREE + 1} numbers, none larger "
                     "than the one before it, are needed."
+                )
+        for name in ("channels", "point_channels"):
+            room = min((*getattr(self, name)[1:3], *[0] * (3 - len(getattr(self, name)))))
+            if self.n_vectors > room:
+                raise InputError(
+                    f"n_vectors = {self.n_vectors}; {name} = {getattr(self, name)!r} have fields "
+                    f"of degree 1 and 2 for {room}."
                 )
         real = isinstance(self.cutoff, int | float) and not isinstance(self.cutoff, bool)
         if not real or not 0 < self.cutoff < math.inf:
@@ -89,7 +99,8 @@ class Architecture:
             return sum(k) + (min(k[1:3]) if len(k) > 2 else 0)
 
         def reading(k: tuple[int, ...]) -> int:
-            return self.n_radial * k[0] + sum(n * n for n in k[1:]) + 2 * invariants(k)
+            radial = self.n_radial * (k[0] + 3 * self.n_vectors)
+            return radial + sum(n * n for n in k[1:]) + 2 * invariants(k)
 
         def behind(k: tuple[int, ...], n_out: int) -> int:
             return (invariants(k) + 1) * self.hidden + (self.hidden + 1) * (self.hidden + n_out)
@@ -121,18 +132,26 @@ class Reading(nn.Module):
     Parameters
     ----------
     channels : tuple of int
-        Fields per degree; the l = 0 ones use all coefficients, higher degrees the first.
+        Fields per degree; the l = 0 ones use all scalars, higher degrees the first of them.
     n_radial : int
     cutoff : float, bohr
+    n_vectors : int
+        Vectors per atom. With a radial function of its own, each adds to the fields of degree
+        0 and 2 what it makes with the direction to the atom, and to those of degree 1 itself.
     """
 
-    def __init__(self, channels: tuple[int, ...], n_radial: int, cutoff: float) -> None:
+    def __init__(
+        self, channels: tuple[int, ...], n_radial: int, cutoff: float, n_vectors: int = 0
+    ) -> None:
         super().__init__()
         self.channels, self.n_radial, self.cutoff = channels, n_radial, cutoff
+        self.n_vectors = n_vectors
         self.degree = len(channels) - 1
         self.n_cubic = min(channels[1:3]) if self.degree >= 2 else 0
         self.n_invariants = sum(channels) + self.n_cubic
         self.radial = nn.Parameter(torch.randn(n_radial, channels[0]) / n_radial**0.5)
+        if n_vectors:
+            self.vector_radial = nn.Parameter(torch.randn(3, n_radial, n_vectors) / n_radial**0.5)
         self.mix = nn.ParameterList(
             torch.randn(k, k) / k**0.5 + torch.eye(k) for k in channels[1:]
         )
@@ -150,19 +169,39 @@ class Reading(nn.Module):
         ----------
         index : Tensor, shape (n, width), int64
         vectors : Tensor, shape (3, n, width), bohr
-        coefficients : Tensor, shape (n_atoms, channels[0])
+        coefficients : Tensor, shape (n_atoms, channels[0] + 3 * n_vectors)
+            Scalars, then vectors, their components in the order of the harmonics of degree 1.
 
         Returns
         -------
         list of Tensor, shapes (n, channels[l], 2l + 1)
         """
-        functions = radial((vectors * vectors).sum(0), self.n_radial, self.cutoff)
-        weights = functions.flatten(1).T @ self.radial
-        weights = weights.view(*index.shape, -1) * nn.functional.embedding(index, coefficients)
+        functions = radial((vectors * vectors).sum(0), self.n_radial, self.cutoff).flatten(1).T
         angular = harmonics(vectors, self.degree).movedim(0, -1)
+        sources = nn.functional.embedding(index, coefficients)
+        width = self.channels[0]
+        weights = (functions @ self.radial).view(*index.shape, -1) * sources[..., :width]
         # One product for all degrees beats one each, though some of it is thrown away.
         both = weights.transpose(1, 2) @ angular
-        return [both[:, :k, l * l : (l + 1) ** 2] for l, k in enumerate(self.channels)]
+        fields = [both[:, :k, l * l : (l + 1) ** 2] for l, k in enumerate(self.channels)]
+        if not self.n_vectors:
+            return fields
+        arrows = sources[..., width:].unflatten(-1, (self.n_vectors, 3))
+        shaped = [
+            ((functions @ radials).view(*index.shape, -1, 1) * arrows).flatten(2).transpose(1, 2)
+            for radials in self.vector_radial
+        ]
+        directions = angular[..., 1:4]
+        pairs = [(shaped[a] @ directions).unflatten(1, (self.n_vectors, 3)) for a in (0, 2)]
+        added = (
+            pairs[0].diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True),
+            shaped[1].sum(-1).unflatten(1, (self.n_vectors, 3)),
+            torch.einsum("nvij,mij->nvm", pairs[1], self.matrices.to(functions.dtype)),
+        )
+        for l, more in enumerate(added):
+            grown = fields[l][:, : self.n_vectors] + more
+            fields[l] = torch.cat([grown, fields[l][:, self.n_vectors :]], dim=1)
+        return fields
 
     def mixed(self, fields: list[torch.Tensor]) -> list[torch.Tensor]:
         """Fields of each degree l ≥ 1 combined over channels, before any product."""
@@ -184,6 +223,15 @@ class Reading(nn.Module):
             size = 1 + (v * v).sum(-1) + (t * t).sum(-1)
             parts.append(cubic / size)
         return torch.cat(parts, dim=-1)
+
+    def directions(self, mixed: list[torch.Tensor]) -> torch.Tensor:
+        """Vectors of length below 1 that turn with the structure, shape (n, channels[1] + n_cubic, 3):
+        fields of degree 1, and what those of degree 2 make of them."""
+        v, t = mixed[1], mixed[2][:, : self.n_cubic]
+        v = v * torch.rsqrt(1 + (v * v).sum(-1, keepdim=True))
+        tensor = torch.einsum("nqm,mij->nqij", t, self.matrices.to(t.dtype))
+        tensor = tensor * torch.rsqrt(1 + (t * t).sum(-1))[..., None, None]
+        return torch.cat([v, (tensor @ v[:, : self.n_cubic, :, None])[..., 0]], dim=1)
 
     def invariants(self, mixed: list[torch.Tensor]) -> torch.Tensor:
         """Standardised invariants of mixed fields, shape (n, n_invariants)."""
@@ -222,14 +270,23 @@ class AtomNetwork(nn.Module):
         # Elements that started alike would take long to tell apart.
         spread = 0.7 if len(arch.elements) > 1 else 0.0
         self.species = nn.Parameter(1 + spread * torch.randn(len(arch.elements), width))
-        basis = arch.n_radial, arch.cutoff
-        self.readings = nn.ModuleList(
-            Reading(arch.channels, *basis) for _ in range(arch.n_updates)
-        )
+        # Before the first update an atom knows no direction.
+        carried = [0, *[arch.n_vectors] * arch.n_updates]
+        *atoms, points = [
+            Reading(channels, arch.n_radial, arch.cutoff, n)
+            for channels, n in zip(
+                [*[arch.channels] * arch.n_updates, arch.point_channels], carried, strict=True
+            )
+        ]
+        self.readings, self.read = nn.ModuleList(atoms), points
         self.updates = nn.ModuleList(
-            head(reading.n_invariants, arch.hidden, width) for reading in self.readings
+            head(reading.n_invariants, arch.hidden, width + arch.n_vectors) for reading in atoms
         )
-        self.read = Reading(arch.point_channels, *basis)
+        if arch.n_vectors:
+            self.aims = nn.ParameterList(
+                torch.randn(arch.n_vectors, r.channels[1] + r.n_cubic) / r.channels[1] ** 0.5
+                for r in atoms
+            )
 
     def coefficients(
         self,
@@ -252,13 +309,25 @@ class AtomNetwork(nn.Module):
 
         Returns
         -------
-        Tensor, shape (n_atoms, channels[0])
+        Tensor, shape (n_atoms, channels[0] + 3 * n_vectors)
+            Without the vectors where no update was made.
         """
         c = self.species[species]
-        for reading, update in list(zip(self.readings, self.updates, strict=True))[:n_updates]:
+        for depth in range(len(self.readings) if n_updates is None else n_updates):
             parts = zip(index.split(ROWS), vectors.split(ROWS, dim=1), strict=True)
-            c = c + torch.cat([update(reading(i, v, c)) for i, v in parts])
+            change = torch.cat([self._change(depth, i, v, c) for i, v in parts])
+            c = change + nn.functional.pad(c, (0, change.shape[1] - c.shape[1]))
         return c
+
+    def _change(self, depth: int, index, vectors, c: torch.Tensor) -> torch.Tensor:
+        """What an update adds: scalars from a network, vectors along directions it scales."""
+        reading, width = self.readings[depth], self.arch.channels[0]
+        mixed = reading.mixed(reading.gather(index, vectors, c))
+        out = self.updates[depth](reading.invariants(mixed))
+        if not self.arch.n_vectors:
+            return out
+        aimed = torch.einsum("vq,nqi->nvi", self.aims[depth], reading.directions(mixed))
+        return torch.cat([out[:, :width], (out[:, width:, None] * aimed).flatten(1)], dim=1)
 
 
 class FieldNetwork(AtomNetwork):

@@ -188,11 +188,11 @@ def fields(
     factors = structure_factors(waves, fractional, coefficients)
     result = []
     for l in range(len(reading.channels)):
-        angular = waves.angular[l * l : (l + 1) ** 2]
-        spectrum = (_shaped(reading, waves, factors, l)[:, None] * angular[None]).unflatten(
-            -1, _half(waves.shape)
-        )
-        field = torch.fft.irfftn(spectrum, s=waves.shape, dim=(-3, -2, -1), norm="forward")
+        spectra = torch.stack(list(_spectra(reading, waves, factors, l)), 1)
+        field = torch.fft.irfftn(
+            spectra.unflatten(-1, _half(waves.shape)),
+            s=waves.shape, dim=(-3, -2, -1), norm="forward",
+        )  # fmt: skip
         result.append(field.flatten(-3))
     return result
 
@@ -232,37 +232,71 @@ def fields_in_slabs(
         angle = 2 * np.pi * turns * waves.frequencies[0].to(fractional.dtype)
         phases = torch.polar(torch.ones_like(angle), angle).to(factors.dtype)
         found = [
-            _on_planes(_shaped(reading, waves, factors, l), waves, l, phases)
+            _on_planes(_spectra(reading, waves, factors, l), waves, phases)
             for l in range(len(reading.channels))
         ]
         yield slice(planes[0] * ny * nz, (planes[-1] + 1) * ny * nz), found
 
 
 def _on_planes(
-    shaped: torch.Tensor, waves: Waves, l: int, phases: torch.Tensor
+    spectra: Iterator[torch.Tensor], waves: Waves, phases: torch.Tensor
 ) -> torch.Tensor:
     """Fields of one degree where ``phases`` (n_planes, nx) lead along the first axis."""
     nx, ny, nz = waves.shape
-    angular = waves.angular[l * l : (l + 1) ** 2]
-    out = waves.angular.new_empty(len(shaped), len(angular), len(phases) * ny * nz)
-    for row, one in zip(out, shaped, strict=True):
-        for field, harmonic in zip(row, angular, strict=True):
-            plane = (phases @ (one * harmonic).view(nx, -1)).view(-1, ny, nz // 2 + 1)
-            field.copy_(torch.fft.irfft2(plane, s=(ny, nz), norm="forward").flatten())
-    return out
+    components = []
+    for one in spectra:
+        field = waves.angular.new_empty(len(one), len(phases) * ny * nz)
+        for row, spectrum in zip(field, one, strict=True):
+            plane = (phases @ spectrum.view(nx, -1)).view(-1, ny, nz // 2 + 1)
+            row.copy_(torch.fft.irfft2(plane, s=(ny, nz), norm="forward").flatten())
+        components.append(field)
+    return torch.stack(components, 1)
 
 
-def _shaped(reading: Reading, waves: Waves, factors: torch.Tensor, l: int) -> torch.Tensor:
-    """Structure factors with the radial functions of a degree, mixed, (channels[l], n_waves)."""
-    k = reading.channels[l]
+def _spectra(
+    reading: Reading, waves: Waves, factors: torch.Tensor, l: int
+) -> Iterator[torch.Tensor]:
+    """Mixed fields of a degree before the transform, (channels[l], n_waves) for each m."""
+    k, n = reading.channels[l], reading.n_vectors
+    mix = reading.mix[l - 1].to(factors.dtype) if l else None
     shaped = (reading.radial[:, :k].T @ waves.radial[l]) * factors[:k]
-    if l:
-        shaped = (reading.mix[l - 1].to(shaped.dtype)) @ shaped
+    shaped = _turned(shaped if mix is None else mix @ shaped, l)
+    arrows = _from_vectors(reading, waves, factors[reading.channels[0] :], l)
+    for m, more in enumerate(arrows, start=l * l):
+        spectrum = shaped * waves.angular[m]
+        if more is not None:
+            spectrum = (spectrum.index_add_(0, torch.arange(n, device=more.device), more)
+                        if mix is None else spectrum + mix[:, :n] @ more)  # fmt: skip
+        yield spectrum
+
+
+def _from_vectors(
+    reading: Reading, waves: Waves, factors: torch.Tensor, l: int
+) -> Iterator[torch.Tensor | None]:
+    """What vectors of atoms add to the first fields of a degree, (n_vectors, n_waves) for each m.
+
+    The products of :meth:`Reading.gather` in reciprocal space: a vector times the direction
+    to an atom becomes a vector times G.
+    """
+    if not reading.n_vectors or l > 2:
+        yield from [None] * (2 * l + 1)
+        return
+    arrows = factors.view(reading.n_vectors, 3, -1)
+    profile = reading.vector_radial[l].T @ waves.radial[0 if l == 1 else 1]
+    if l == 1:
+        yield from (profile * arrows[:, m] for m in range(3))
+        return
+    matrices = reading.matrices.to(profile.dtype) if l else torch.eye(3).to(profile)[None]
+    for matrix in matrices:
+        along = (arrows * (matrix @ waves.angular[1:4])).sum(1)
+        yield _turned(profile * along, 1)
+
+
+def _turned(spectrum: torch.Tensor, l: int) -> torch.Tensor:
+    """Times i to the l: the gathered functions point from places to atoms."""
     if l % 2:
-        shaped = shaped * 1j
-    if l % 4 >= 2:
-        shaped = -shaped
-    return shaped
+        spectrum = spectrum * 1j
+    return -spectrum if l % 4 >= 2 else spectrum
 
 
 def _half(shape: tuple[int, int, int]) -> tuple[int, int, int]:
