@@ -1,4 +1,4 @@
-"""What is shipped may be: every required package says under which licence, and a report too."""
+"""What is required: under a free licence, and in a version that is pinned; and what travels."""
 
 import configparser
 import re
@@ -6,6 +6,7 @@ from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 SETUP = Path(__file__).parents[1] / "setup.cfg"
 
@@ -18,6 +19,24 @@ def required():
     setup.read(SETUP)
     lines = setup["options"]["install_requires"].split()
     return sorted(re.split(r"[<>=;]", line)[0] for line in lines)
+
+
+def named():
+    """Every requirement of the package and of its extras, without what it is for."""
+    setup = configparser.ConfigParser()
+    setup.read(SETUP)
+    extras = setup["options.extras_require"].values()
+    lines = "\n".join([setup["options"]["install_requires"], *extras]).splitlines()
+    return sorted({line.split(";")[0].strip() for line in lines if line})
+
+
+@pytest.mark.parametrize("requirement", named())
+def test_the_pinned_version_is_one_that_is_allowed(requirement):
+    lines = (SETUP.parent / "constraints.txt").read_text().splitlines()
+    pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
+    asked = Requirement(requirement)
+    assert asked.name.lower() in pinned, "constraints.txt does not name it"
+    assert asked.specifier.contains(pinned[asked.name.lower()])
 
 
 def licence(name):
