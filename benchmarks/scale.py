@@ -2,7 +2,8 @@
 
     python benchmarks/scale.py                       a little of the first and the last
     python benchmarks/scale.py workers [--frames 64] [--counts 1 2 4]
-    python benchmarks/scale.py frames [--frames 10000] [--shape 24]
+    python benchmarks/scale.py frames [--frames 10000] [--shape 24] [--folder DIR]
+    python benchmarks/scale.py memory DIR/memory-10000.csv
     python benchmarks/scale.py atoms [--sizes 128 512 2048 4096 16384] [--spacing 0.2]
 
 Structures are the shipped trajectory of dense hydrogen: two frames of 64 atoms stacked make
@@ -29,6 +30,7 @@ import numpy as np
 from ase import Atoms
 from ase.build import make_supercell
 from ase.io import read, write
+from scipy.stats import linregress
 
 SHIPPED = Path(__file__).parents[1] / "examples" / "dense-hydrogen.extxyz"
 
@@ -101,28 +103,54 @@ def by_workers(n_frames: int, counts: list[int], shape: int) -> None:
                   f"{(used() - cpu) / n_frames:8.3f}   {time.perf_counter() - began:6.1f} s in all")
 
 
-def by_frames(n_frames: int, shape: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "fluid.extxyz"
-        trajectory(path, n_frames)
-        print(f"trajectory of {path.stat().st_size / 2**20:.0f} MiB")
-        seen: list[tuple[int, float]] = []
-        cpu, began = used(), time.perf_counter()
+def by_frames(n_frames: int, shape: int, folder: Path) -> None:
+    """Memory against frames; goes on where an earlier call with this folder was stopped."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path, kept = folder / f"fluid-{n_frames}.extxyz", folder / f"memory-{n_frames}.csv"
+    if not path.exists():
+        part = path.with_suffix(".part")
+        trajectory(part, n_frames)
+        part.replace(path)
+    began, wall = used(), time.perf_counter()
+    first: list[int] = []
 
-        def watch(done: int) -> None:
-            seen.append((done, memory_mb()))
-            if done % max(8, n_frames // 20 // 8 * 8) == 0:
-                print(f"{done:7d} frames  {seen[-1][1]:7.1f} MiB  {used() - cpu:8.1f} s", flush=True)
+    def watch(done: int) -> None:
+        first.append(done)
+        with kept.open("a") as rows:
+            print(os.getpid(), done - first[0], done, f"{memory_mb():.2f}", f"{used() - began:.2f}",
+                  f"{time.perf_counter() - wall:.1f}", sep=",", file=rows)  # fmt: skip
 
-        analysis(path, Path(folder) / "out", chosen={"shape": (shape,) * 3}).execute(watch)
-        later = np.array([s for s in seen if s[0] > n_frames / 4])
-        slope = np.polyfit(*later.T, 1)[0]
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        size = sum(p.stat().st_size for p in (Path(folder) / "out").rglob("*") if p.is_file())
-        print(f"{n_frames} frames of 128 atoms on {shape}³ points: {used() - cpu:.0f} s of "
-              f"processor, {time.perf_counter() - began:.0f} s on the clock, with the report")
-        print(f"memory: {1024 * slope:.2f} KiB per frame while analysing, peak {peak:.0f} MiB; "
-              f"results of {size / 2**20:.0f} MiB")
+    out = folder / f"out-{n_frames}-{shape}"
+    analysis(path, out, chosen={"shape": (shape,) * 3}).execute(watch)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    size = sum(p.stat().st_size for p in out.rglob("*") if p.is_file())
+    print(f"trajectory of {path.stat().st_size / 2**20:.0f} MiB, results of {size / 2**20:.0f} MiB")
+    print(f"peak of the process that wrote the report: {peak:.0f} MiB")
+    memory_of(kept)
+
+
+def memory_of(kept: Path) -> None:
+    """What one or several processes on one trajectory wrote down, with a slope for each.
+
+    The slope is fitted to the means of twenty equal parts after the first tenth: neighbouring
+    frames do not count as independent.
+    """
+    rows = np.loadtxt(kept, delimiter=",", ndmin=2)
+    print("process  frames  CPU s/frame  on the clock  MiB at 100 frames, half, end  "
+          "KiB per 1000 frames")  # fmt: skip
+    for number, pid in enumerate(dict.fromkeys(rows[:, 0]), 1):
+        own = rows[rows[:, 0] == pid]
+        n, mib = own[:, 1], own[:, 3]
+        if n[-1] < 200:
+            continue
+        at = [np.interp(k, n, mib) for k in (100, n[-1] / 2, n[-1])]
+        late = n > 0.1 * n[-1]
+        parts = [(a.mean(), b.mean()) for a, b in zip(
+            np.array_split(n[late], 20), np.array_split(mib[late], 20), strict=True)]  # fmt: skip
+        fit = linregress(*np.array(parts).T)
+        print(f"{number:7d}  {n[-1]:6.0f}  {own[-1, 4] / n[-1]:11.3f}  {own[-1, 5] / n[-1]:12.3f}"
+              f"  {at[0]:9.0f} {at[1]:9.0f} {at[2]:8.0f}  "
+              f"{1024e3 * fit.slope:9.0f} ± {1024e3 * fit.stderr:.0f}")  # fmt: skip
 
 
 def by_atoms(sizes: list[int], spacing: float) -> None:
@@ -170,6 +198,9 @@ def main() -> None:
     frames = commands.add_parser("frames")
     frames.add_argument("--frames", type=int, default=10_000)
     frames.add_argument("--shape", type=int, default=24)
+    frames.add_argument("--folder", type=Path, help="of trajectory and results, to go on later")
+    memory = commands.add_parser("memory")
+    memory.add_argument("kept", type=Path)
     atoms = commands.add_parser("atoms")
     atoms.add_argument("--sizes", type=int, nargs="+", default=[128, 512, 2048, 4096, 16384])
     atoms.add_argument("--spacing", type=float, default=0.2)
@@ -188,7 +219,10 @@ def main() -> None:
     elif given.what == "workers":
         by_workers(given.frames, given.counts, given.shape)
     elif given.what == "frames":
-        by_frames(given.frames, given.shape)
+        with tempfile.TemporaryDirectory() as temporary:
+            by_frames(given.frames, given.shape, given.folder or Path(temporary))
+    elif given.what == "memory":
+        memory_of(given.kept)
     else:
         by_atoms(given.sizes, given.spacing)
 
