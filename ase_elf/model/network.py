@@ -99,7 +99,7 @@ class Architecture:
             return sum(k) + (min(k[1:3]) if len(k) > 2 else 0)
 
         def reading(k: tuple[int, ...]) -> int:
-            radial = self.n_radial * (k[0] + 3 * self.n_vectors)
+            radial = self.n_radial * (k[0] + 2 * self.n_vectors)
             return radial + sum(n * n for n in k[1:]) + 2 * invariants(k)
 
         def behind(k: tuple[int, ...], n_out: int) -> int:
@@ -136,8 +136,8 @@ class Reading(nn.Module):
     n_radial : int
     cutoff : float, bohr
     n_vectors : int
-        Vectors per atom. With a radial function of its own, each adds to the fields of degree
-        0 and 2 what it makes with the direction to the atom, and to those of degree 1 itself.
+        Vectors per atom. Each adds itself to the fields of degree 1, with a radial function of
+        its own, and with another what it makes with the direction to the atom to degrees 0 and 2.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class Reading(nn.Module):
         self.n_invariants = sum(channels) + self.n_cubic
         self.radial = nn.Parameter(torch.randn(n_radial, channels[0]) / n_radial**0.5)
         if n_vectors:
-            self.vector_radial = nn.Parameter(torch.randn(3, n_radial, n_vectors) / n_radial**0.5)
+            self.vector_radial = nn.Parameter(torch.randn(2, n_radial, n_vectors) / n_radial**0.5)
         self.mix = nn.ParameterList(
             torch.randn(k, k) / k**0.5 + torch.eye(k) for k in channels[1:]
         )
@@ -170,7 +170,8 @@ class Reading(nn.Module):
         index : Tensor, shape (n, width), int64
         vectors : Tensor, shape (3, n, width), bohr
         coefficients : Tensor, shape (n_atoms, channels[0] + 3 * n_vectors)
-            Scalars, then vectors, their components in the order of the harmonics of degree 1.
+            Scalars, then the vectors: first one component of all, in the order of the harmonics
+            of degree 1, then the next.
 
         Returns
         -------
@@ -186,17 +187,16 @@ class Reading(nn.Module):
         fields = [both[:, :k, l * l : (l + 1) ** 2] for l, k in enumerate(self.channels)]
         if not self.n_vectors:
             return fields
-        arrows = sources[..., width:].unflatten(-1, (self.n_vectors, 3))
-        shaped = [
-            ((functions @ radials).view(*index.shape, -1, 1) * arrows).flatten(2).transpose(1, 2)
+        arrows = sources[..., width:].unflatten(-1, (3, self.n_vectors))
+        bare, turned = (
+            ((functions @ radials).view(*index.shape, 1, -1) * arrows).flatten(2)
             for radials in self.vector_radial
-        ]
-        directions = angular[..., 1:4]
-        pairs = [(shaped[a] @ directions).unflatten(1, (self.n_vectors, 3)) for a in (0, 2)]
+        )
+        pairs = (turned.transpose(1, 2) @ angular[..., 1:4]).unflatten(1, (3, self.n_vectors))
         added = (
-            pairs[0].diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True),
-            shaped[1].sum(-1).unflatten(1, (self.n_vectors, 3)),
-            torch.einsum("nvij,mij->nvm", pairs[1], self.matrices.to(functions.dtype)),
+            pairs.diagonal(dim1=1, dim2=3).sum(-1, keepdim=True),
+            bare.sum(1).unflatten(1, (3, self.n_vectors)).transpose(1, 2),
+            torch.einsum("nivj,mij->nvm", pairs, self.matrices.to(functions.dtype)),
         )
         for l, more in enumerate(added):
             grown = fields[l][:, : self.n_vectors] + more
@@ -326,8 +326,8 @@ class AtomNetwork(nn.Module):
         out = self.updates[depth](reading.invariants(mixed))
         if not self.arch.n_vectors:
             return out
-        aimed = torch.einsum("vq,nqi->nvi", self.aims[depth], reading.directions(mixed))
-        return torch.cat([out[:, :width], (out[:, width:, None] * aimed).flatten(1)], dim=1)
+        aimed = torch.einsum("vq,nqi->niv", self.aims[depth], reading.directions(mixed))
+        return torch.cat([out[:, :width], (out[:, None, width:] * aimed).flatten(1)], dim=1)
 
 
 class FieldNetwork(AtomNetwork):

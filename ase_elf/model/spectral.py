@@ -281,14 +281,16 @@ def _from_vectors(
     if not reading.n_vectors or l > 2:
         yield from [None] * (2 * l + 1)
         return
-    arrows = factors.view(reading.n_vectors, 3, -1)
-    profile = reading.vector_radial[l].T @ waves.radial[0 if l == 1 else 1]
+    arrows = factors.view(3, reading.n_vectors, -1)
+    bare, turned = reading.vector_radial
     if l == 1:
-        yield from (profile * arrows[:, m] for m in range(3))
+        profile = bare.T @ waves.radial[0]
+        yield from (profile * component for component in arrows)
         return
+    profile = turned.T @ waves.radial[1]
     matrices = reading.matrices.to(profile.dtype) if l else torch.eye(3).to(profile)[None]
     for matrix in matrices:
-        along = (arrows * (matrix @ waves.angular[1:4])).sum(1)
+        along = (arrows * (matrix @ waves.angular[1:4])[:, None]).sum(0)
         yield _turned(profile * along, 1)
 
 
