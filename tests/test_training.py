@@ -1,6 +1,7 @@
 """Training: a tiny model learns, an interrupted run ends where an undisturbed one does."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +11,10 @@ from ase.units import Bohr
 
 from ase_elf.dataset.label import Label, quantise
 from ase_elf.errors import FormatError, InputError
-from ase_elf.model import Architecture
+from ase_elf.model import Architecture, FieldNetwork
 from ase_elf.reference import Provenance
 from ase_elf.training.config import TrainConfig
-from ase_elf.training.fit import Fit, Recipe
+from ase_elf.training.fit import Fit, Recipe, score
 from ase_elf.training.labels import digest, read_label, read_labels
 from ase_elf.training.run import finish, prepare
 from ase_elf.training.samples import Pool
@@ -86,6 +87,24 @@ def test_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(tmp_path):
     second.run()
     for a, b in zip(whole.network.parameters(), second.network.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_a_fit_starts_where_smaller_weights_ended(tmp_path):
+    first = Fit(tmp_path / "first", recipe(60), ARCH, pools(range(3)), pools([90]))
+    first.run()
+    expected = score(first.network, first.validation)["s90"]["rmse"]
+    grown = replace(ARCH, n_vectors=2)
+    second = Fit(tmp_path / "second", recipe(60), grown, first.train, first.validation, first.network)
+    assert score(second.network, second.validation)["s90"]["rmse"] == pytest.approx(expected, rel=1e-5)
+    second.advance()
+    moved = second.network.updates[0][-1].weight[ARCH.channels[0] :]
+    assert moved.abs().max() > 0
+
+
+def test_weights_of_another_shape_cannot_start_a_fit(tmp_path):
+    other = FieldNetwork(replace(ARCH, hidden=8))
+    with pytest.raises(InputError, match="only n_vectors may differ"):
+        Fit(tmp_path, recipe(10), ARCH, pools([0]), [], other)
 
 
 def test_random_state_of_the_caller_is_left_alone(tmp_path):

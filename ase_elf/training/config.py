@@ -26,6 +26,8 @@ class TrainConfig:
         Folder of the run: checkpoint and log. A run found there is continued.
     pack : Path, optional
         Folder with a ``card.yaml``, into which weights and card are written at the end.
+    start : Path, optional
+        Weights that the fit starts from: of the same architecture, or with fewer vectors.
     kinds : tuple of str
         Train only on these kinds of structure; all of them if empty.
     architecture, recipe : dict
@@ -36,6 +38,7 @@ class TrainConfig:
     borrowed: dict[Path, list[Path]]
     output: Path
     pack: Path | None
+    start: Path | None
     kinds: tuple[str, ...]
     architecture: Architecture
     recipe: Recipe
@@ -63,6 +66,7 @@ class TrainConfig:
             },
             output=folder / raw.output,
             pack=folder / raw.pack if raw.pack else None,
+            start=folder / raw.start if raw.start else None,
             kinds=tuple(raw.kinds),
             architecture=Architecture.from_dict(
                 checked(Architecture, raw.architecture, "architecture.")
@@ -79,6 +83,7 @@ class RawConfig:
     output: str
     architecture: dict
     pack: str | None = None
+    start: str | None = None
     kinds: list = field(default_factory=list)
     borrowed: dict = field(default_factory=dict)
     recipe: dict = field(default_factory=dict)

@@ -7,12 +7,13 @@ machine, also when the run was interrupted. Reads labels, writes no weights for 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from ase_elf.errors import InputError
 from ase_elf.model.network import Architecture, FieldNetwork
 from ase_elf.training.loop import FittingRun, Schedule
 from ase_elf.training.samples import Pool
@@ -107,6 +108,39 @@ def score(network: FieldNetwork, pools: list[Pool], points: int = 4096) -> dict[
     return result
 
 
+def inherit(network: FieldNetwork, earlier: FieldNetwork) -> FieldNetwork:
+    """Give ``network`` the parameters of one that knew less; what is new adds nothing at first.
+
+    Parameters
+    ----------
+    network : FieldNetwork
+    earlier : FieldNetwork
+        Of the same shape, or of one with fewer vectors.
+
+    Raises
+    ------
+    InputError
+        The two differ in more than the number of vectors.
+    """
+    fewer = replace(network.arch, n_vectors=0), replace(earlier.arch, n_vectors=0)
+    if fewer[0] != fewer[1] or earlier.arch.n_vectors > network.arch.n_vectors:
+        raise InputError(
+            f"weights of {earlier.arch} cannot start a fit of {network.arch}; "
+            "only n_vectors may differ, and be smaller."
+        )
+    state = network.state_dict()
+    for name, learned in earlier.state_dict().items():
+        if state[name].shape == learned.shape:
+            state[name] = learned
+        elif name.startswith("updates."):
+            # Rows of the last layer that scale vectors: at zero they are none.
+            grown = torch.zeros_like(state[name])
+            grown[: len(learned)] = learned
+            state[name] = grown
+    network.load_state_dict(state)
+    return network
+
+
 class Fit(FittingRun):
     """A training run in a folder.
 
@@ -117,6 +151,8 @@ class Fit(FittingRun):
     recipe : Recipe
     architecture : Architecture
     train, validation : list of Pool
+    start : FieldNetwork, optional
+        What a new run starts from (:func:`inherit`), instead of random parameters.
     """
 
     def __init__(
@@ -126,12 +162,16 @@ class Fit(FittingRun):
         architecture: Architecture,
         train: list[Pool],
         validation: list[Pool],
+        start: FieldNetwork | None = None,
     ) -> None:
-        self.train, self.validation = train, validation
+        self.train, self.validation, self.start = train, validation, start
         super().__init__(folder, recipe, lambda: FieldNetwork(architecture))
 
     def standardise(self) -> None:
-        """Shift and scale of every reading."""
+        """Shift and scale of every reading, with everything else where there is a start."""
+        if self.start is not None:
+            inherit(self.network, self.start)
+            return
         standardise(self.network, self.train[:: max(1, len(self.train) // 24)])
 
     def batch(self, step: int) -> list[tuple[Pool, torch.Tensor]]:

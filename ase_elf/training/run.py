@@ -9,6 +9,7 @@ import numpy as np
 from ase_elf.dataset.label import Label
 from ase_elf.errors import InputError
 from ase_elf.model import FieldModel
+from ase_elf.model.weights import digest, load_network
 from ase_elf.training.borrowed import read_values
 from ase_elf.training.calibration import calibrate
 from ase_elf.training.config import TrainConfig
@@ -41,7 +42,8 @@ def prepare(settings: TrainConfig) -> Fit:
         for folder in settings.labels
         for label in read_labels(folder, "validation")
     ]
-    return Fit(settings.output, recipe, arch, train, validation)
+    start = load_network(settings.start) if settings.start else None
+    return Fit(settings.output, recipe, arch, train, validation, start)
 
 
 def finish(settings: TrainConfig, fit: Fit) -> dict | None:
@@ -64,6 +66,7 @@ def finish(settings: TrainConfig, fit: Fit) -> dict | None:
             "recipe": asdict(fit.recipe),
             "architecture": network.arch.to_dict(),
             "sigma_factor": round(factor, 4),
+            **({"start": digest(settings.start)} if settings.start else {}),
         },
         scores=[score_label(model, label) for label in held_out],
     )
