@@ -32,7 +32,8 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
         content = read_mapping(path)
     except FormatError as error:
         raise click.UsageError(f"not YAML with 'option: value' lines: {error}") from error
-    known = [p.name for p in ctx.command.params if isinstance(p, click.Option) and p.expose_value]
+    params = [p for p in ctx.command.params if isinstance(p, click.Option) and p.expose_value]
+    known, repeated = [p.name for p in params], [p.name for p in params if p.multiple]
     values = {}
     for key, value in content.items():
         name = str(key).replace("-", "_")
@@ -42,6 +43,8 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
             close = get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}."
             raise click.UsageError(f"{path}: unknown key {key!r:.200}; {hint}")
+        if name in repeated and isinstance(value, str):
+            value = [value]  # or every letter would be a value
         if value is not None:
             values[name] = value
     ctx.default_map = {**(ctx.default_map or {}), **values}
@@ -171,6 +174,11 @@ def resolved(ctx: click.Context, *leave_out: str) -> dict[str, Any]:
         if isinstance(parameter, click.Option) and parameter.expose_value:
             value = ctx.params[parameter.name]
             if parameter.name not in leave_out:
-                value = str(value) if isinstance(value, Path) else value
-                options[parameter.name] = list(value) if isinstance(value, tuple) else value
+                options[parameter.name] = _plain(value)
     return options
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

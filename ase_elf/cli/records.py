@@ -32,7 +32,12 @@ def say(text: str, record: dict[str, Any], *, machine: bool) -> None:
 
 
 def write_beside(ctx: click.Context, result: Path) -> Path:
-    """Resolved options, where they came from, and versions, as ``RESULT.config.yaml``.
+    """:func:`write_options` as ``RESULT.config.yaml``."""
+    return write_options(ctx, result.with_name(result.name + SUFFIX))
+
+
+def write_options(ctx: click.Context, path: Path) -> Path:
+    """Resolved options, where they came from, and versions.
 
     The file can be given to ``--config`` of the same command.
     """
@@ -54,7 +59,6 @@ def write_beside(ctx: click.Context, result: Path) -> Path:
         "versions": versions(),
     }
     content = {**options.resolved(ctx, *NOT_IN_RECORD), PROVENANCE: provenance}
-    path = result.with_name(result.name + SUFFIX)
     try:
         with replacing(path) as part:
             part.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))

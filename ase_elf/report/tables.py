@@ -78,6 +78,16 @@ def number(value: float) -> str:
     return f"{value:.7g}"
 
 
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Rows as CSV under all their keys; empty where a row has no number."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({k: number(v) if isinstance(v, float) else v for k, v in row.items()})
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Indented JSON with NaN and infinity as null, so that every reader takes it."""
     text = json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False)
