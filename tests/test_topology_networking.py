@@ -201,6 +201,17 @@ def test_uncertainty_covers_the_error_and_includes_that_of_the_field():
     assert networking(noisy).uncertainty == pytest.approx(np.hypot(net.uncertainty, 0.05))
 
 
+@pytest.mark.parametrize(("name", "voxel"), [("phi1", (0, 0, 16)), ("phi2", (0, 16, 0)),
+                                             ("phi3", (16, 0, 0))])  # fmt: skip
+def test_the_error_bar_of_a_threshold_is_sigma_at_the_saddle_that_decides_it(name, voxel):
+    grid = NAMED["aniscos"].grid(32)
+    sigma = np.full(grid.shape, 1e-4, np.float32)
+    sigma[voxel] = 0.05
+    found = networking(ELFGrid(grid.values, grid.atoms, sigma=sigma)).uncertainties
+    for other in ("phi1", "phi2", "phi3"):
+        assert found[other] == pytest.approx(0.05 if other == name else 1e-4, rel=0.01)
+
+
 @pytest.mark.parametrize("name", ["slanted", "index2", "gyroid"])
 def test_values_agree_with_persistent_homology(name):
     # Essential classes add up over components, so this oracle is right only where the
