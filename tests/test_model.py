@@ -13,6 +13,7 @@ from ase_elf.model import (
     Architecture,
     FieldModel,
     FieldNetwork,
+    field_model,
     load_model,
     save_network,
     spectral,
@@ -118,12 +119,22 @@ def test_a_finer_grid_contains_the_coarser_one(model):
     np.testing.assert_allclose(fine.values[::2, ::4, ::3], coarse.values, atol=1e-6)
 
 
-def test_batch_equals_one_by_one(model):
-    structures = [triclinic(seed=s) for s in range(3)]
+@pytest.mark.parametrize(("most", "passes"), [(1, 3), (2**21, 1)])
+def test_structures_of_any_size_share_passes_and_change_no_value(model, monkeypatch, most, passes):
+    monkeypatch.setattr(field_model, "TOGETHER", most)
+    structures = [triclinic(n, seed=n) for n in (3, 17, 9)]
+    structures[2].set_cell(1.4 * structures[2].cell, scale_atoms=True)
     shapes = [(8, 9, 10), (10, 10, 10), (12, 8, 9)]
+    calls, network = [], model.network
+    original = network.coefficients
+    monkeypatch.setattr(network, "coefficients", lambda *a: calls.append(a) or original(*a))
     together = model.predict(structures, shapes)
+    assert len(calls) == passes
     for atoms, shape, one in zip(structures, shapes, together, strict=True):
-        np.testing.assert_array_equal(model.predict([atoms], [shape])[0].values, one.values)
+        alone = model.predict([atoms], [shape])[0]
+        # Values are stored in single precision.
+        np.testing.assert_allclose(one.values, alone.values, rtol=0, atol=2e-7)
+        np.testing.assert_allclose(one.sigma, alone.sigma, rtol=1e-6)
 
 
 def test_single_precision_agrees_with_double():

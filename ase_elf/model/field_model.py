@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from ase.units import Bohr
 
 from ase_elf.errors import InputError
 from ase_elf.model import spectral
-from ase_elf.model.neighbors import Surroundings
+from ase_elf.model.neighbors import Surroundings, joined
 from ase_elf.model.network import FieldNetwork
 
 if TYPE_CHECKING:
@@ -33,6 +34,14 @@ the core of a pseudopotential, z falls without limit, and would ring between the
 
 CHUNK = 8192
 """Points that go through the network together: enough to be fast, few enough for cache."""
+
+CHUNK_ON_DEVICE = 2**18
+"""The same where there is no cache to stay in, but many cores to fill: four frames of 128 atoms of
+dense hydrogen; activations take 0.3 GiB."""
+
+TOGETHER = 2**21
+"""Native grid points of the structures that are predicted together, some 35 of 128 atoms of dense
+hydrogen. What is held of all of them is 8 bytes per point, and the neighbours of the atoms."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,9 @@ class FieldModel:
     ) -> list[Prediction]:
         """ELF of each structure on its grid.
 
+        Structures of any sizes share the passes through the networks: their atoms go through
+        together, and so do their grid points. Fields are made for one after the other.
+
         Parameters
         ----------
         structures : list of ase.Atoms
@@ -94,7 +106,15 @@ class FieldModel:
         sigma : bool
             Also the expected error.
         """
-        return [self._on_grid(a, tuple(s), sigma) for a, s in zip(structures, shapes, strict=True)]
+        natives = []
+        for atoms in structures:
+            _check_vacuum(atoms, self.arch.cutoff * Bohr)
+            natives.append(native_shape(atoms.cell.array / Bohr, self.native_spacing))
+        jobs = list(zip(structures, natives, map(tuple, shapes), strict=True))
+        found: list[Prediction] = []
+        for group in _groups([math.prod(native) for native in natives], TOGETHER):
+            found += self._on_grids(jobs[group], sigma)
+        return found
 
     @torch.no_grad()
     def predict_points(self, atoms: Atoms, xyz: np.ndarray, *, sigma: bool = True) -> Prediction:
@@ -114,7 +134,7 @@ class FieldModel:
         else:
             positions = atoms.get_positions() / Bohr
             surroundings = Surroundings.isolated(positions, points, self.arch.cutoff)
-        coefficients = self._coefficients(atoms, surroundings)
+        (coefficients,) = self._coefficients([atoms], [surroundings])
         z, log_error = [], []
         for part in np.array_split(points, max(1, -(-len(points) // (CHUNK // 4)))):
             if len(part):
@@ -126,44 +146,65 @@ class FieldModel:
         return _prediction(torch.cat(z), torch.cat(log_error) if sigma else None)
 
     @torch.no_grad()
-    def _on_grid(self, atoms: Atoms, shape: tuple[int, int, int], sigma: bool) -> Prediction:
-        _check_vacuum(atoms, self.arch.cutoff * Bohr)
-        cell = atoms.cell.array / Bohr
-        native = native_shape(cell, self.native_spacing)
-        coefficients = self._coefficients(atoms, self._surroundings(atoms))
-        fractional = torch.from_numpy(atoms.get_scaled_positions()).to(self.device)
-        waves = self._waves_of(cell, native)
-        reading = self.network.read
-        n_outputs = 2 if sigma else 1
-        outputs = torch.empty(n_outputs, math.prod(native), device=self.device, dtype=self.dtype)
-        for points, mixed in spectral.fields_in_slabs(reading, waves, fractional, coefficients):
-            slab = outputs[:, points]
-            for start in range(0, slab.shape[1], CHUNK):
-                part = slice(start, start + CHUNK)
-                invariants = reading.invariants([f[..., part].movedim(-1, 0) for f in mixed])
-                slab[0, part] = self.network.value(invariants)[:, 0]
-                if sigma:
-                    slab[1, part] = self.network.log_error(invariants)[:, 0]
+    def _on_grids(
+        self, jobs: list[tuple[Atoms, tuple[int, ...], tuple[int, ...]]], sigma: bool
+    ) -> list[Prediction]:
+        """Predictions for (structure, native grid, grid) each, together."""
+        sizes = [math.prod(native) for _, native, _ in jobs]
+        outputs = torch.empty(1 + sigma, sum(sizes), device=self.device, dtype=self.dtype)
+        chunk = CHUNK if self.device.type == "cpu" else CHUNK_ON_DEVICE
+        column = 0
+        for invariants in _together(self._invariants(jobs, chunk), chunk):
+            here = slice(column, column + len(invariants))
+            outputs[0, here] = self.network.value(invariants)[:, 0]
+            if sigma:
+                outputs[1, here] = self.network.log_error(invariants)[:, 0]
+            column = here.stop
         outputs[0].clamp_(-BOUND, BOUND)
-        fine = [upsample(out.view(native), shape) for out in outputs]
-        return _prediction(fine[0], fine[1] if sigma else None)
+        found = []
+        for (_, native, shape), own in zip(jobs, outputs.split(sizes, dim=1), strict=True):
+            fine = [upsample(out.view(native), shape) for out in own]
+            found.append(_prediction(fine[0], fine[1] if sigma else None))
+        return found
+
+    def _invariants(self, jobs: list[tuple], chunk: int) -> Iterator[torch.Tensor]:
+        """What the points of all native grids read, in order, at most ``chunk`` points at a time."""
+        structures = [atoms for atoms, _, _ in jobs]
+        surroundings = [self._surroundings(atoms) for atoms in structures]
+        all_coefficients = self._coefficients(structures, surroundings)
+        reading = self.network.read
+        for (atoms, native, _), coefficients in zip(jobs, all_coefficients, strict=True):
+            fractional = torch.from_numpy(atoms.get_scaled_positions()).to(self.device)
+            waves = self._waves_of(atoms.cell.array / Bohr, native)
+            for _, mixed in spectral.fields_in_slabs(reading, waves, fractional, coefficients):
+                for part in zip(*[f.split(chunk, dim=-1) for f in mixed], strict=True):
+                    yield reading.invariants([f.movedim(-1, 0) for f in part])
+            del mixed, part  # or they would be held while the next fields are made
 
     def _surroundings(self, atoms: Atoms) -> Surroundings:
         return Surroundings.of(
             atoms.cell.array / Bohr, atoms.get_positions() / Bohr, self.arch.cutoff
         )
 
-    def _coefficients(self, atoms: Atoms, surroundings: Surroundings) -> torch.Tensor:
+    def _coefficients(
+        self, structures: list[Atoms], surroundings: list[Surroundings]
+    ) -> tuple[torch.Tensor, ...]:
+        """What the atoms of each structure put into the fields, from one pass for all of them."""
+        numbers = np.concatenate([atoms.numbers for atoms in structures])
         known = {number: i for i, number in enumerate(self.arch.elements)}
-        unknown = sorted(set(atoms.numbers.tolist()) - set(known))
+        unknown = sorted(set(numbers.tolist()) - set(known))
         if unknown:
             raise InputError(
                 f"atomic numbers {unknown} are not known to these weights, "
                 f"which cover {list(self.arch.elements)}."
             )
-        species = torch.tensor([known[number] for number in atoms.numbers], device=self.device)
-        neighbours = surroundings.around(atoms.get_positions() / Bohr, skip_self=True)
-        return self.network.coefficients(species, *self._put(neighbours))
+        species = torch.tensor([known[number] for number in numbers.tolist()], device=self.device)
+        tables = [
+            near.around(atoms.get_positions() / Bohr, skip_self=True)
+            for near, atoms in zip(surroundings, structures, strict=True)
+        ]
+        neighbours = self._put(joined(tables, self.arch.cutoff))
+        return self.network.coefficients(species, *neighbours).split([len(a) for a in structures])
 
     def _put(self, neighbours: tuple[np.ndarray, np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
         index, vectors = neighbours
@@ -182,6 +223,30 @@ class FieldModel:
             while len(self._waves) > 2:
                 self._waves.popitem(last=False)
         return self._waves[key]
+
+
+def _groups(sizes: list[int], most: int) -> Iterator[slice]:
+    """Neighbours in a list that are no larger than ``most`` together, or one that is alone."""
+    start, total = 0, 0
+    for k, size in enumerate(sizes):
+        if k > start and total + size > most:
+            yield slice(start, k)
+            start, total = k, 0
+        total += size
+    if sizes:
+        yield slice(start, len(sizes))
+
+
+def _together(parts: Iterator[torch.Tensor], most: int) -> Iterator[torch.Tensor]:
+    """Parts of few rows joined until no more fit into ``most``."""
+    waiting: list[torch.Tensor] = []
+    for part in parts:
+        if waiting and sum(map(len, waiting)) + len(part) > most:
+            yield torch.cat(waiting)
+            waiting = []
+        waiting.append(part)
+    if waiting:
+        yield torch.cat(waiting)
 
 
 def _check_vacuum(atoms: Atoms, cutoff: float) -> None:

@@ -79,3 +79,30 @@ class Surroundings:
         vectors = self.images[found] - inside[:, None]
         vectors[missing] = 2 * self.cutoff
         return np.where(missing, 0, self.origin[found]), np.moveaxis(vectors, -1, 0).copy()
+
+
+def joined(
+    tables: list[tuple[np.ndarray, np.ndarray]], cutoff: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Neighbour tables of several structures as one.
+
+    Parameters
+    ----------
+    tables : list of (index, vectors)
+        As :meth:`Surroundings.around` gives them for the atoms of each structure.
+    cutoff : float, bohr
+
+    Returns
+    -------
+    index, vectors
+        As one structure has them whose atoms are those of the first, then of the next; rows
+        are padded to the longest.
+    """
+    width = max(index.shape[1] for index, _ in tables)
+    indices, vectors, first = [], [], 0
+    for index, away in tables:
+        missing = (0, width - index.shape[1])
+        indices.append(np.pad(index + first, ((0, 0), missing)))
+        vectors.append(np.pad(away, ((0, 0), (0, 0), missing), constant_values=2 * cutoff))
+        first += len(index)
+    return np.concatenate(indices), np.concatenate(vectors, axis=1)
