@@ -3,22 +3,24 @@
     python tests/kills.py --kills 40 [--results FILE] [CASE ...]
 
 Each case has one piece of work, done undisturbed first. Then it is killed at moments drawn
-uniformly from its duration, and started again on what it left, until it ends by itself; its
-outputs must be the same, byte for byte. That is repeated until there were enough kills.
-Only the process itself is killed: what it started must notice.
+uniformly from the processor time it takes, and started again on what it left, until it ends by
+itself; its outputs must be the same, byte for byte. That is repeated until there were enough
+kills. Only the process itself is killed: what it started must notice. Figures are written after
+every round, and a later call counts those of an earlier one.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -28,6 +30,8 @@ import numpy as np
 TESTS = Path(__file__).resolve().parent
 if __name__ == "__main__":
     sys.path[:0] = [str(TESTS.parent), str(TESTS)]
+
+from ase_elf import __version__  # noqa: E402 - of the tree this file is in
 
 
 @dataclass(frozen=True)
@@ -54,16 +58,20 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Kills:
-    """How it went: kills, times the work came to its end, and its duration undisturbed (s)."""
+class Round:
+    """Kills until the work came to its end; processor time of it undisturbed (s)."""
 
     kills: int
-    ends: int
     seconds: float
 
 
-def run_case(case: Case, kills: int, folder: Path, *, seed: int = 0) -> Kills:
-    """Kill ``case`` so often; AssertionError where the result differs."""
+def rounds(case: Case, folder: Path, *, seed: int = 0, kills: int | None = None) -> Iterator[Round]:
+    """Kill ``case`` until it ends, again and again; AssertionError where the result differs.
+
+    Moments are drawn uniformly from the processor time the work takes: time on the clock
+    would bring every kill too early where the machine has become busier since. After
+    ``kills`` of them the work is left to end, and that was the last round.
+    """
     rng = np.random.default_rng(seed)
     start = folder / "start"
     start.mkdir(parents=True)
@@ -74,25 +82,22 @@ def run_case(case: Case, kills: int, folder: Path, *, seed: int = 0) -> Kills:
         return folder / name
 
     undisturbed = fresh("undisturbed")
-    began = time.monotonic()
-    code = _wait(_fork(case, undisturbed), None)
-    seconds = time.monotonic() - began
+    code, seconds = _wait(_fork(case, undisturbed), math.inf)
     assert code == 0, f"the work fails by itself: {(undisturbed / 'errors').read_text()[-2000:]}"
     wanted = case.result(undisturbed)
-    done = ends = 0
-    while done < kills:
-        here = fresh(f"round-{ends}")
+    left = math.inf if kills is None else kills
+    while left > 0:
+        here, done = fresh("round"), 0
         while True:
-            patience = rng.uniform(0, seconds) if done < kills else None
-            code = _wait(_fork(case, here), patience)
+            code, _ = _wait(_fork(case, here), rng.uniform(0, seconds) if done < left else math.inf)
             if code == 0:
                 break
             assert code == -signal.SIGKILL, (here / "errors").read_text()[-2000:]
             done += 1
         assert case.result(here) == wanted, f"{here} differs from {undisturbed}"
         shutil.rmtree(here)
-        ends += 1
-    return Kills(done, ends, round(seconds, 2))
+        left -= done
+        yield Round(done, round(seconds, 2))
 
 
 def _fork(case: Case, folder: Path) -> int:
@@ -101,6 +106,7 @@ def _fork(case: Case, folder: Path) -> int:
         return pid
     code = 1
     try:
+        os.setsid()  # so that what it starts can be told from other processes
         with (folder / "errors").open("w") as errors:
             os.dup2(errors.fileno(), 1)
             os.dup2(errors.fileno(), 2)
@@ -116,17 +122,30 @@ def _fork(case: Case, folder: Path) -> int:
         os._exit(code)
 
 
-def _wait(pid: int, patience: float | None) -> int:
-    """Exit code of a child, killed after ``patience`` s."""
-    deadline = None if patience is None else time.monotonic() + patience
+def _wait(pid: int, patience: float) -> tuple[int, float]:
+    """Exit code and processor time of a child, killed when it has taken ``patience`` s of that."""
     while True:
-        done, status = os.waitpid(pid, os.WNOHANG)
+        done, status, usage = os.wait4(pid, os.WNOHANG)
         if done:
-            return os.waitstatus_to_exitcode(status)
-        if deadline is not None and time.monotonic() >= deadline:
+            return os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
+        if (spent := _spent(pid)) >= patience:
             os.kill(pid, signal.SIGKILL)
-            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        time.sleep(0.002)
+            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), spent
+        time.sleep(min(0.1, max(0.005, (patience - spent) / 4)))
+
+
+def _spent(session: int) -> float:
+    """Processor time (s) of the processes of a session, those that have ended among them."""
+    ticks = 0
+    for process in os.listdir("/proc"):
+        if process.isdigit():
+            try:
+                fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            except OSError:  # it has just ended
+                continue
+            if int(fields[3]) == session:
+                ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def files(folder: Path, *left_out: str) -> dict[str, bytes]:
@@ -147,7 +166,7 @@ def _trajectory(folder: Path) -> None:
     import ase_elf.topology.networking
     import stand_in_cli  # noqa: F401 - for those forked from here
 
-    write(folder / "run.extxyz", ase_elf.testing.molecular_fluid(4, 24, dt=2.0, length=3.6))
+    write(folder / "run.extxyz", ase_elf.testing.molecular_fluid(4, 12, dt=2.0, length=3.6))
 
 
 def _analyze(*options: str) -> Callable[[Path], None]:
@@ -219,7 +238,7 @@ def _labels(folder: Path) -> None:
     (folder / "pack").mkdir()
     card = "name: small\nelements: [H]\nbonds: {H-H: 1.0}\nspacing: 0.2\n"
     (folder / "pack" / "card.yaml").write_text(card)
-    recipe = {"steps": 120, "decay_steps": 60, "warmup_steps": 5, "rate": 0.01, "structures": 2,
+    recipe = {"steps": 60, "decay_steps": 30, "warmup_steps": 5, "rate": 0.01, "structures": 2,
               "points": 64, "pool": 600, "checkpoint_every": 10}  # fmt: skip
     (folder / "train.yaml").write_text(
         json.dumps({"labels": ["labels"], "output": "out", "pack": "pack",
@@ -287,23 +306,41 @@ CASES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("cases", nargs="*", metavar="CASE")
-    parser.add_argument("--kills", type=int, default=40, help="per case")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--results", type=Path, help="JSON file that is added to")
+    parser.add_argument("--kills", type=int, default=40, help="per case, those in FILE counted")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="JSON file that is added to")
     given = parser.parse_args()
     for name in given.cases or CASES:
         if CASES[name].needs and not shutil.which(CASES[name].needs):
             print(f"{name}: left out, there is no {CASES[name].needs}")
             continue
+        known = recorded(given.results).get(name, [])
+        before = sum(run["kills"] for run in known if run["version"] == __version__)
+        if before >= given.kills:
+            continue
         with tempfile.TemporaryDirectory() as folder:
-            outcome = run_case(CASES[name], given.kills, Path(folder) / name, seed=given.seed)
-        print(f"{name}: {outcome}", flush=True)
-        if given.results:
-            known = json.loads(given.results.read_text()) if given.results.is_file() else {}
-            run = {"date": date.today().isoformat(), "seed": given.seed, **vars(outcome)}
-            known.setdefault(name, []).append(run)
-            given.results.parent.mkdir(parents=True, exist_ok=True)
-            given.results.write_text(json.dumps(known, indent=1) + "\n")
+            folder = Path(folder) / name
+            for made in rounds(CASES[name], folder, seed=before, kills=given.kills - before):
+                print(f"{name}: {made}", flush=True)
+                add(given.results, name, made)
+
+
+def recorded(path: Path | None) -> dict[str, list[dict]]:
+    """What earlier runs have written down."""
+    return json.loads(path.read_text()) if path is not None and path.is_file() else {}
+
+
+def add(path: Path | None, name: str, made: Round) -> None:
+    """Add a round to the figures: one entry a day and version."""
+    if path is None:
+        return
+    known = recorded(path)
+    runs = known.setdefault(name, [])
+    when = {"date": date.today().isoformat(), "version": __version__}
+    before = runs.pop() if runs and when.items() <= runs[-1].items() else {"kills": 0, "ends": 0}
+    sums = {"kills": before["kills"] + made.kills, "ends": before["ends"] + 1}
+    runs.append({**when, **sums, "seconds": made.seconds})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(known, indent=1) + "\n")
 
 
 if __name__ == "__main__":
