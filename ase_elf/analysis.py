@@ -238,7 +238,9 @@ def _check(frame: Frame, domain: Domain, settings: AnalysisSettings) -> None:
 
 
 def _grid(atoms: Atoms, prediction: object, domain: Domain) -> ELFGrid:
-    info = {"domain": domain.name, "out_of_domain": domain.outside(atoms)}
+    distance = prediction.distance
+    info = {"domain": domain.name, "out_of_domain": domain.outside(atoms, distance),
+            "domain_distance": distance}  # fmt: skip
     return ELFGrid(prediction.values, atoms, info, prediction.sigma)
 
 

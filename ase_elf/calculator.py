@@ -245,8 +245,10 @@ class ELFCalculator(BaseCalculator):
         Returns
         -------
         ELFGrid
-            ``info`` holds ``domain``, ``weights`` (their digest) and ``out_of_domain``, the
-            reasons why the structure lies outside the trained range (empty inside).
+            ``info`` holds ``domain``, ``weights`` (their digest), ``out_of_domain``, the
+            reasons why the structure lies outside what was trained on (empty inside), and
+            ``domain_distance``, how far what its atoms see is from what was seen in training
+            (1 is as far as 99 % of the training structures; None where the pack cannot tell).
             ``sigma`` where the model knows its error.
         ndarray, shape (n,), float32
             Where ``points`` are given.
@@ -274,8 +276,9 @@ class ELFCalculator(BaseCalculator):
             raise InputError(f"points must be finite and of shape (n, 3), not {xyz.shape}.")
         domain = self.domain_of(atoms)
         domain.check(atoms)
-        self._reasons_outside(atoms, domain)
-        return np.asarray(self._model(domain).predict_points(atoms, xyz).values)
+        prediction = self._model(domain).predict_points(atoms, xyz)
+        self._reasons_outside(atoms, domain, prediction.distance)
+        return np.asarray(prediction.values)
 
     def predict(
         self,
@@ -309,7 +312,7 @@ class ELFCalculator(BaseCalculator):
         """
         structures = list(structures)
         shapes = self._shapes(structures, shape, spacing)
-        domains, reasons = [], []
+        domains = []
         for number, atoms in enumerate(structures):
             domain = self.domain_of(atoms)
             try:
@@ -317,7 +320,6 @@ class ELFCalculator(BaseCalculator):
             except InputError as error:
                 raise InputError(f"structure {number}: {error}") from error
             domains.append(domain)
-            reasons.append(self._reasons_outside(atoms, domain))
         grids: list[ELFGrid | None] = [None] * len(structures)
         for name in dict.fromkeys(domain.name for domain in domains):
             chosen = [n for n, domain in enumerate(domains) if domain.name == name]
@@ -327,7 +329,8 @@ class ELFCalculator(BaseCalculator):
                 [shapes[n] for n in chosen],
             )
             for n, prediction in zip(chosen, predictions, strict=True):
-                grids[n] = _as_grid(prediction, structures[n], domains[n], reasons[n])
+                reasons = self._reasons_outside(structures[n], domains[n], prediction.distance)
+                grids[n] = _as_grid(prediction, structures[n], domains[n], reasons)
         return grids
 
     def domain_of(self, atoms: Atoms) -> Domain:
@@ -455,8 +458,10 @@ class ELFCalculator(BaseCalculator):
             return [grid_shape(one) for one in shape]
         return [grid_shape(shape)] * len(structures)
 
-    def _reasons_outside(self, atoms: Atoms, domain: Domain) -> list[str]:
-        reasons = domain.outside(atoms)
+    def _reasons_outside(
+        self, atoms: Atoms, domain: Domain, distance: float | None
+    ) -> list[str]:
+        reasons = domain.outside(atoms, distance)
         formula = atoms.get_chemical_formula()
         if reasons and formula not in self._warned:
             self._warned.add(formula)
@@ -515,5 +520,6 @@ def _as_grid(prediction: Any, atoms: Atoms, domain: Domain, reasons: list[str]) 
         "domain": domain.name,
         "weights": domain.card["weights"]["sha256"],
         "out_of_domain": reasons,
+        "domain_distance": prediction.distance,
     }
     return ELFGrid(prediction.values, atoms, info, prediction.sigma)

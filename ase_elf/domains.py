@@ -94,7 +94,17 @@ class Domain:
             device=device,
             dtype=dtype,
             native_spacing=self.card.get("native_spacing", NATIVE_SPACING),
+            **self._familiarity(),
         )
+
+    def _familiarity(self) -> dict[str, object]:
+        """What training structures read, unless it was read with other weights."""
+        known = self.card.get("familiarity")
+        if not known or known["weights"] != self.card["weights"]["sha256"]:
+            return {}
+        return {
+            "familiarity": self.folder / known["file"], "familiarity_digest": known["sha256"]
+        }  # fmt: skip
 
     @cached_property
     def ruler_cards(self) -> dict[tuple[str, str], dict]:
@@ -173,8 +183,15 @@ class Domain:
                 "or train one."
             )
 
-    def outside(self, atoms: Atoms) -> list[str]:
-        """Reasons why ``atoms`` lies outside the trained range; empty when it is inside."""
+    def outside(self, atoms: Atoms, distance: float | None = None) -> list[str]:
+        """Reasons why ``atoms`` lies outside what was trained on; empty when it is inside.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+        distance : float, optional
+            :attr:`ase_elf.model.Prediction.distance` of its prediction.
+        """
         reasons = []
         for quantity, value in describe(atoms).items():
             limits = self.card["trained_range"].get(quantity)
@@ -183,6 +200,11 @@ class Domain:
                     f"{quantity} = {value:.3f} is outside the trained range "
                     f"{limits[0]:.3f} to {limits[1]:.3f}"
                 )
+        if distance is not None and distance > 1:
+            reasons.append(
+                f"what its atoms see is {distance:.2f} times as far from what was trained on as "
+                "99 % of the training structures"
+            )
         return reasons
 
 
@@ -217,6 +239,9 @@ def _check_card(card: dict) -> None:
         if not low <= high:
             raise ValueError(f"trained range of {quantity!r:.20}: {low!r:.20} to {high!r:.20}")
     _check_file(card["weights"])
+    if "familiarity" in card:
+        _check_file(card["familiarity"])
+        card["familiarity"]["weights"]
 
 
 def _check_ruler_card(card: dict) -> None:

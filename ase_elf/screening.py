@@ -141,8 +141,9 @@ class Screener:
                 if isinstance(prediction, MemoryError):
                     found[k] = prediction
                     continue
-                reasons = pack.outside(structures[k])
-                info = {"domain": name, "out_of_domain": reasons}
+                reasons = pack.outside(structures[k], prediction.distance)
+                info = {"domain": name, "out_of_domain": reasons,
+                        "domain_distance": prediction.distance}  # fmt: skip
                 found[k] = ELFGrid(prediction.values, structures[k], info, prediction.sigma)
         return [found[k] for k in range(len(structures))]
 

@@ -108,7 +108,9 @@ def test_the_default_grid_is_fast_to_transform_and_no_coarser_than_the_pack_says
     grid = ELFCalculator(domain=domain).get_elf(hydrogen)
     assert grid.shape == (5, 5, 6)
     assert grid.values.dtype == np.float32
-    assert grid.info == {"domain": "stand-in", "weights": "0" * 64, "out_of_domain": []}
+    assert grid.info == {
+        "domain": "stand-in", "weights": "0" * 64, "out_of_domain": [], "domain_distance": None
+    }  # fmt: skip
     assert grid.sigma is not None
 
 

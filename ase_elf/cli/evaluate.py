@@ -79,7 +79,7 @@ def _scores(labels: tuple[Path, ...], splits: tuple[str, ...], given: dict):
 def _structures(scores: list):
     yield (
         f"{'structure':40s} {'kind':15s}  r_s       R²     MAE    rmse    bias       Δφ    max|ΔELF|"
-        "   C(r)   long   cover   s"
+        "   C(r)   long   cover  far     s"
     )
     for score in scores:
         spectrum = score.spectrum
@@ -89,12 +89,14 @@ def _structures(scores: list):
             f"{score.name:40.40s} {score.kind:15.15s} {score.r_s:5.3f} {score.r2:8.5f} "
             f"{score.mae:.4f} {score.rmse:.4f} {score.bias:+.4f} "
             f"{score.phi_error:+.4f} |Δφ| ≤ {score.max_error:.3f} "
-            f"{length:6.2f} {long:6.3f} {score.coverage:6.2f} {score.seconds:5.2f}"
+            f"{length:6.2f} {long:6.3f} {score.coverage:6.2f} {score.distance:5.2f} "
+            f"{score.seconds:5.2f}"
         )
     yield (
         "Δφ: predicted minus reference networking value, never more than max|ΔELF|; C(r): Å at "
         "which the residual's autocorrelation has fallen to 1/e; long: share of the residual in "
-        "waves over 2 Å, k = 0 (bias) apart; cover: points within one σ."
+        "waves over 2 Å, k = 0 (bias) apart; cover: points within one σ; far: distance from what "
+        "was trained on, 1 is as far as 99 % of the training structures."
     )
 
 

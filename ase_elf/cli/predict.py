@@ -66,11 +66,12 @@ def _write(frame, path: Path, given: dict) -> Path:
     symbols = atoms.get_chemical_symbols()
     domain = get_domain(given["domain"]) if given["domain"] else domain_for(symbols)
     domain.check(atoms)
-    for reason in domain.outside(atoms):
-        warnings.warn(f"frame {frame.index}: {reason}", ElfWarning, stacklevel=2)
     shape = given["shape"] or fast_shape(atoms.cell[:], given["spacing"] or domain.spacing)
     found = domain.load(device=given["device"]).predict([atoms], [shape])[0]
-    grid = ELFGrid(found.values, atoms, info={"domain": domain.name}, sigma=found.sigma)
+    for reason in domain.outside(atoms, found.distance):
+        warnings.warn(f"frame {frame.index}: {reason}", ElfWarning, stacklevel=2)
+    info = {"domain": domain.name, "domain_distance": found.distance}
+    grid = ELFGrid(found.values, atoms, info=info, sigma=found.sigma)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_elf(path, grid)
     return path

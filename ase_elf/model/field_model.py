@@ -20,10 +20,12 @@ from ase.units import Bohr
 from ase_elf.errors import InputError
 from ase_elf.model import spectral
 from ase_elf.model.neighbors import Surroundings, joined
-from ase_elf.model.network import FieldNetwork
+from ase_elf.model.network import ROWS, FieldNetwork
 
 if TYPE_CHECKING:
     from ase import Atoms
+
+    from ase_elf.model.familiarity import Familiarity
 
 NATIVE_SPACING = 0.30
 """bohr. Grid on which the network itself runs; see ``docs/field-model.md`` for the error."""
@@ -54,10 +56,14 @@ class Prediction:
         On a grid (nx, ny, nz) or at points (n,).
     sigma : ndarray or None
         One standard deviation of the ELF, same shape.
+    distance : float or None
+        Of the structure from those trained on; above 1 it lies farther out than 99 % of them
+        (:class:`ase_elf.model.familiarity.Familiarity`). None where the model does not know.
     """
 
     values: np.ndarray
     sigma: np.ndarray | None = None
+    distance: float | None = None
 
 
 class FieldModel:
@@ -70,6 +76,8 @@ class FieldModel:
     dtype : torch.dtype
     native_spacing : float, bohr
         Spacing of the grid the network runs on.
+    familiarity : Familiarity, optional
+        What nuclei read in training, for the distance that comes with a prediction.
     """
 
     def __init__(
@@ -79,10 +87,11 @@ class FieldModel:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         native_spacing: float = NATIVE_SPACING,
+        familiarity: Familiarity | None = None,
     ) -> None:
         self.network = network.to(device=device, dtype=dtype)
         self.device, self.dtype = torch.device(device), dtype
-        self.native_spacing = native_spacing
+        self.native_spacing, self.familiarity = native_spacing, familiarity
         self._waves: OrderedDict = OrderedDict()
 
     @property
@@ -134,7 +143,7 @@ class FieldModel:
         else:
             positions = atoms.get_positions() / Bohr
             surroundings = Surroundings.isolated(positions, points, self.arch.cutoff)
-        (coefficients,) = self._coefficients([atoms], [surroundings])
+        (coefficients,), (distance,) = self._coefficients([atoms], [surroundings])
         z, log_error = [], []
         for part in np.array_split(points, max(1, -(-len(points) // (CHUNK // 4)))):
             if len(part):
@@ -142,8 +151,21 @@ class FieldModel:
                 z.append(self.network.value(invariants)[:, 0])
                 log_error.append(self.network.log_error(invariants)[:, 0] if sigma else None)
         if not z:
-            return Prediction(np.empty(0, np.float32), np.empty(0, np.float32) if sigma else None)
-        return _prediction(torch.cat(z), torch.cat(log_error) if sigma else None)
+            nothing = np.empty(0, np.float32)
+            return Prediction(nothing, nothing if sigma else None, distance)
+        return _prediction(torch.cat(z), torch.cat(log_error) if sigma else None, distance)
+
+    @torch.no_grad()
+    def readings(self, atoms: Atoms) -> torch.Tensor:
+        """What the nuclei of a structure read, (n_atoms, n_invariants): what
+        :class:`~ase_elf.model.familiarity.Familiarity` is made of."""
+        if atoms.pbc.any():
+            surroundings = self._surroundings(atoms)
+        else:
+            positions = atoms.get_positions() / Bohr
+            surroundings = Surroundings.isolated(positions, positions, self.arch.cutoff)
+        neighbours, species = self._neighbours([atoms], [surroundings])
+        return self._at_nuclei(neighbours, self.network.coefficients(species, *neighbours))
 
     @torch.no_grad()
     def _on_grids(
@@ -153,8 +175,12 @@ class FieldModel:
         sizes = [math.prod(native) for _, native, _ in jobs]
         outputs = torch.empty(1 + sigma, sum(sizes), device=self.device, dtype=self.dtype)
         chunk = CHUNK if self.device.type == "cpu" else CHUNK_ON_DEVICE
+        structures = [atoms for atoms, _, _ in jobs]
+        coefficients, distances = self._coefficients(
+            structures, [self._surroundings(atoms) for atoms in structures]
+        )
         column = 0
-        for invariants in _together(self._invariants(jobs, chunk), chunk):
+        for invariants in _together(self._invariants(jobs, coefficients, chunk), chunk):
             here = slice(column, column + len(invariants))
             outputs[0, here] = self.network.value(invariants)[:, 0]
             if sigma:
@@ -162,16 +188,17 @@ class FieldModel:
             column = here.stop
         outputs[0].clamp_(-BOUND, BOUND)
         found = []
-        for (_, native, shape), own in zip(jobs, outputs.split(sizes, dim=1), strict=True):
+        for (_, native, shape), own, distance in zip(
+            jobs, outputs.split(sizes, dim=1), distances, strict=True
+        ):
             fine = [upsample(out.view(native), shape) for out in own]
-            found.append(_prediction(fine[0], fine[1] if sigma else None))
+            found.append(_prediction(fine[0], fine[1] if sigma else None, distance))
         return found
 
-    def _invariants(self, jobs: list[tuple], chunk: int) -> Iterator[torch.Tensor]:
+    def _invariants(
+        self, jobs: list[tuple], all_coefficients: tuple[torch.Tensor, ...], chunk: int
+    ) -> Iterator[torch.Tensor]:
         """What the points of all native grids read, in order, at most ``chunk`` points at a time."""
-        structures = [atoms for atoms, _, _ in jobs]
-        surroundings = [self._surroundings(atoms) for atoms in structures]
-        all_coefficients = self._coefficients(structures, surroundings)
         reading = self.network.read
         for (atoms, native, _), coefficients in zip(jobs, all_coefficients, strict=True):
             fractional = torch.from_numpy(atoms.get_scaled_positions()).to(self.device)
@@ -188,8 +215,31 @@ class FieldModel:
 
     def _coefficients(
         self, structures: list[Atoms], surroundings: list[Surroundings]
-    ) -> tuple[torch.Tensor, ...]:
-        """What the atoms of each structure put into the fields, from one pass for all of them."""
+    ) -> tuple[tuple[torch.Tensor, ...], list[float | None]]:
+        """What the atoms of each structure put into the fields, from one pass for all of them,
+        and how far each structure is from those trained on."""
+        neighbours, species = self._neighbours(structures, surroundings)
+        coefficients = self.network.coefficients(species, *neighbours)
+        sizes = [len(atoms) for atoms in structures]
+        distances: list[float | None] = [None] * len(sizes)
+        if self.familiarity is not None:
+            readings = self._at_nuclei(neighbours, coefficients).split(sizes)
+            distances = [self.familiarity.distance(reading) for reading in readings]
+        return coefficients.split(sizes), distances
+
+    def _at_nuclei(self, neighbours: tuple, coefficients: torch.Tensor) -> torch.Tensor:
+        """What nuclei read: the fields of their neighbours, and their own."""
+        index, vectors = neighbours
+        itself = torch.arange(len(index), device=index.device)[:, None]
+        index = torch.cat([index, itself], dim=1)
+        vectors = torch.cat([vectors, vectors.new_zeros(3, len(index), 1)], dim=2)
+        parts = zip(index.split(ROWS), vectors.split(ROWS, dim=1), strict=True)
+        return torch.cat([self.network.read(i, v, coefficients) for i, v in parts])
+
+    def _neighbours(
+        self, structures: list[Atoms], surroundings: list[Surroundings]
+    ) -> tuple[tuple[torch.Tensor, torch.Tensor], torch.Tensor]:
+        """Neighbours of the atoms of all structures, and what element each atom is."""
         numbers = np.concatenate([atoms.numbers for atoms in structures])
         known = {number: i for i, number in enumerate(self.arch.elements)}
         unknown = sorted(set(numbers.tolist()) - set(known))
@@ -203,8 +253,7 @@ class FieldModel:
             near.around(atoms.get_positions() / Bohr, skip_self=True)
             for near, atoms in zip(surroundings, structures, strict=True)
         ]
-        neighbours = self._put(joined(tables, self.arch.cutoff))
-        return self.network.coefficients(species, *neighbours).split([len(a) for a in structures])
+        return self._put(joined(tables, self.arch.cutoff)), species
 
     def _put(self, neighbours: tuple[np.ndarray, np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
         index, vectors = neighbours
@@ -266,14 +315,17 @@ def _check_vacuum(atoms: Atoms, cutoff: float) -> None:
         )
 
 
-def _prediction(z: torch.Tensor, log_error: torch.Tensor | None) -> Prediction:
+def _prediction(
+    z: torch.Tensor, log_error: torch.Tensor | None, distance: float | None
+) -> Prediction:
     def array(tensor):
         return tensor.to(torch.float32).cpu().numpy()
 
     if log_error is None:
-        return Prediction(array(torch.sigmoid(z)))
+        return Prediction(array(torch.sigmoid(z)), None, distance)
     # Nothing in [0, 1] can deviate by more than 1/2; far from what it knows, the head says so.
-    return Prediction(array(torch.sigmoid(z)), array(torch.exp(log_error).clamp(max=0.5)))
+    sigma = array(torch.exp(log_error).clamp(max=0.5))
+    return Prediction(array(torch.sigmoid(z)), sigma, distance)
 
 
 def native_shape(cell: np.ndarray, spacing: float) -> tuple[int, int, int]:

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from ase_elf.errors import FormatError, InputError
 from ase_elf.formats import replacing
 from ase_elf.model.energy import EnergyNetwork
+from ase_elf.model.familiarity import Familiarity
 from ase_elf.model.field_model import NATIVE_SPACING, FieldModel
 from ase_elf.model.network import Architecture, AtomNetwork, FieldNetwork
 
@@ -112,6 +113,8 @@ def load_model(
     device: str | None = None,
     dtype: str = "float32",
     native_spacing: float = NATIVE_SPACING,
+    familiarity: Path | None = None,
+    familiarity_digest: str | None = None,
 ) -> FieldModel:
     """The model in a weights file, once per process, device and precision.
 
@@ -126,6 +129,10 @@ def load_model(
         ``"float32"`` or ``"float64"``.
     native_spacing : float, bohr
         Of the grid the network runs on.
+    familiarity : Path, optional
+        What nuclei read in training (:meth:`ase_elf.model.familiarity.Familiarity.save`).
+    familiarity_digest : str, optional
+        SHA-256 that that file must have.
 
     Raises
     ------
@@ -135,8 +142,9 @@ def load_model(
         Unknown device or precision.
     """
     return _load(
-        Path(path), digest, choose_device(device), choose_dtype(dtype), native_spacing
-    )
+        Path(path), digest, choose_device(device), choose_dtype(dtype), native_spacing,
+        familiarity, familiarity_digest,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=8)
@@ -146,9 +154,24 @@ def _load(
     device: torch.device,
     dtype: torch.dtype,
     native_spacing: float,
+    familiarity: Path | None,
+    familiarity_digest: str | None,
 ) -> FieldModel:
-    network = load_network(path, expected)
-    return FieldModel(network, device=device, dtype=dtype, native_spacing=native_spacing)
+    network, known = load_network(path, expected), None
+    if familiarity is not None:
+        try:
+            check_digest(familiarity, familiarity_digest)
+        except OSError as error:
+            raise FormatError(f"cannot read {familiarity}: {error.strerror or error}.") from error
+        known = Familiarity.load(familiarity)
+        if len(known.mean) != network.read.n_invariants:
+            raise FormatError(
+                f"{familiarity} holds {len(known.mean)} invariants where {path} reads "
+                f"{network.read.n_invariants}; make the pack again."
+            )
+    return FieldModel(
+        network, device=device, dtype=dtype, native_spacing=native_spacing, familiarity=known
+    )
 
 
 def load_potential(

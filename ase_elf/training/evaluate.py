@@ -57,6 +57,9 @@ class Score:
         Networking value of prediction and reference, and the error the prediction states
         for it (:attr:`ase_elf.topology.Networking.uncertainty`); NaN where the label is no
         grid.
+    distance : float
+        Of the structure from those trained on (:attr:`ase_elf.model.Prediction.distance`);
+        NaN where the model does not know.
     seconds : float
         Wall time of the prediction, structure in, grid out.
     bars : ErrorBars or None
@@ -84,6 +87,7 @@ class Score:
     phi: float
     phi_reference: float
     phi_uncertainty: float
+    distance: float
     seconds: float
     bars: ErrorBars | None = None
     spectrum: Spectrum | None = None
@@ -111,7 +115,7 @@ class Score:
         """All of it that is one number, by name: a row of a table."""
         plain = ("name", "kind", "split", "r_s", "r2", "mae", "rmse", "bias", "max_error",
                  "histogram", "phi", "phi_reference", "phi_error", "phi_uncertainty",
-                 "seconds")  # fmt: skip
+                 "distance", "seconds")  # fmt: skip
         row = {name: getattr(self, name) for name in plain}
         if self.bars:
             names = ("coverage", "coverage_2", "likelihood_gain", "spearman")
@@ -166,6 +170,7 @@ def compare(
         "max_error": float(np.abs(error).max()),
         "histogram": _distance(prediction.values, truth),
         "joint": _joint(truth, prediction.values),
+        "distance": math.nan if prediction.distance is None else prediction.distance,
         "seconds": seconds,
     }
     if prediction.sigma is not None:

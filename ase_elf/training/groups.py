@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from ase_elf.topology.critical import KINDS
 from ase_elf.training.agreement import total
@@ -58,6 +59,9 @@ def summary(scores: Sequence[Score]) -> dict[str, float]:
             abs(s.phi_error) <= s.phi_uncertainty for s in scores if math.isfinite(s.phi_error)
         ),
     }
+    row["distance_error_spearman"] = rank_correlation(
+        [s.distance for s in scores], [s.rmse for s in scores]
+    )
     return row | _of_bars(scores) | _of_spectra(scores) | _of_topology(scores)
 
 
@@ -98,6 +102,15 @@ def _of_topology(scores: Sequence[Score]) -> dict[str, float]:
         row[f"{kind}_precision_any"] = _ratio(match.confirmed, match.predicted)
     f1 = [score.f1 for score in examined]
     return row | {"f1_mean": _mean(f1), "f1_worst": float(np.nanmin(f1, initial=1.0))}
+
+
+def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:
+    """Spearman's, of at least three pairs of numbers that differ; NaN else."""
+    both = np.array([a, b], dtype=float)
+    both = both[:, np.isfinite(both).all(axis=0)]
+    if both.shape[1] < 3 or not np.ptp(both, axis=1).all():
+        return math.nan
+    return float(spearmanr(*both).statistic)
 
 
 def power_table(scores: Sequence[Score]) -> list[dict[str, float]]:

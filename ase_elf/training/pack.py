@@ -1,6 +1,7 @@
 """Turning a fitted network into a domain pack: weights file and model card.
 
-Writes ``weights.safetensors`` and ``card.json`` into a folder; everything on the card that
+Writes ``weights.safetensors``, ``familiarity.safetensors`` and ``card.json`` into a folder;
+everything on the card that
 can be computed is computed here, the rest comes from the pack's ``card.yaml``.
 """
 
@@ -16,11 +17,13 @@ import yaml
 from ase_elf.dataset.label import Label
 from ase_elf.domains import describe
 from ase_elf.formats import replacing
-from ase_elf.model import FieldNetwork, save_network
+from ase_elf.model import FieldModel, FieldNetwork, save_network
+from ase_elf.model.familiarity import Familiarity
+from ase_elf.model.weights import digest as digest_of
 from ase_elf.training.evaluate import Score
 from ase_elf.training.labels import digest
 
-WEIGHTS = "weights.safetensors"
+WEIGHTS, FAMILIARITY = "weights.safetensors", "familiarity.safetensors"
 
 
 def write_pack(
@@ -47,6 +50,8 @@ def write_pack(
     """
     card = yaml.safe_load((folder / "card.yaml").read_text())
     card["weights"] = {"file": WEIGHTS, "sha256": save_network(folder / WEIGHTS, network)}
+    model = FieldModel(network)
+    card["familiarity"] = write_familiarity(folder, model, train, card["weights"]["sha256"])
     card["trained_range"] = trained_range(train)
     card["training"] = {
         "labels": len(train),
@@ -55,7 +60,7 @@ def write_pack(
         "parameters": sum(p.numel() for p in network.parameters()),
         **recipe,
     }
-    card["accuracy"] = [_row(score) for score in scores]
+    card["accuracy"] = accuracy_rows(scores)
     write_card(folder / "card.json", card)
     return card
 
@@ -75,8 +80,38 @@ def trained_range(labels: list[Label]) -> dict[str, list[float]]:
     }
 
 
+def write_familiarity(
+    folder: Path, model: FieldModel, train: list[Label], weights: str
+) -> dict[str, str]:
+    """Write what nuclei read in training; returns its part of the card.
+
+    Parameters
+    ----------
+    folder : Path
+    model : FieldModel
+    train : list of Label
+        All that the weights were fitted to.
+    weights : str
+        SHA-256 of the weights: others read other things.
+    """
+    path = folder / FAMILIARITY
+    Familiarity.of([model.readings(label.atoms) for label in train]).save(path)
+    return {"file": FAMILIARITY, "sha256": digest_of(path), "weights": weights}
+
+
+def accuracy_rows(scores: list[Score]) -> list[dict]:
+    """The table of a card: name, kind and split of each structure, and its numbers."""
+    return [_row(score) for score in scores]
+
+
 def _row(score: Score) -> dict:
     row = {k: getattr(score, k) for k in ("name", "kind", "split")}
-    numbers = ("r_s", "r2", "mae", "rmse", "bias", "coverage", "phi", "phi_reference")
+    numbers = ("r_s", "r2", "mae", "rmse", "bias", "max_error", "histogram", "coverage",
+               "phi", "phi_reference", "phi_uncertainty", "distance")  # fmt: skip
     values = {k: float(getattr(score, k)) for k in numbers}
+    if score.spectrum:
+        names = ("correlation_length", "long_fraction")
+        values |= {k: getattr(score.spectrum, k) for k in names}
+    if score.bars:
+        values |= {k: getattr(score.bars, k) for k in ("likelihood_gain", "spearman")}
     return row | {k: round(v, 5) for k, v in values.items() if math.isfinite(v)}
