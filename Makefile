@@ -42,7 +42,8 @@ test-long: $(VENV)/installed-test
 	for end in lowest newest; do \
 	    $(BIN)/python tests/bounds.py $$end --results $(RESULTS)/bounds.json || exit 1; done
 	$(BIN)/python tests/reliability_page.py
-	$(BIN)/pip-audit
+	$(BIN)/python -m pip list --format=freeze --exclude-editable > build/installed.txt
+	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement build/installed.txt
 
 # Warnings are errors: a page that names something that is gone does not build.
 docs: $(VENV)/installed-docs

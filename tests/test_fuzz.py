@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -61,11 +62,16 @@ def test_mangled_files_give_a_value_or_an_error_of_ours(wanted):
         check()
 
 
+def test_the_modules_that_guide_the_search_exist(wanted):
+    for name in wanted.instrument:
+        import_module(name)
+
+
 def test_the_watch_notices_what_it_is_there_for(tmp_path):
     from fuzz.target import Target
 
     def reading(read):
-        return Target("x", "x", lambda: [b""], read, multiple=1)
+        return Target("x", "x", lambda: [b""], read, multiple=1, instrument=())
 
     for read, message in (
         (lambda path: open("/etc/hostname").close(), "opens /etc/hostname"),

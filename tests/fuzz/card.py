@@ -45,4 +45,5 @@ TARGET = Target(
     "card", "card.json", make, read, multiple=500,
     tokens=(b'"name"', b'"elements"', b'"bonds"', b'"spacing"', b'"trained_range"', b'"weights"',
             b'"file"', b'"sha256"', b'"../x"', b"NaN", b"1e999", b"null", b"[]", b"{}", b"[[[["),
+    instrument=("ase_elf.domains", "ase_elf.model", "ase_elf.ruler"),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""YAML: configurations of `dataset build` and `train`, of the command line, of a finished run."""
+"""YAML: configurations of `dataset build`, `train` and `ruler`, of the command line, of a run."""
 
 from contextlib import suppress
 
@@ -9,6 +9,7 @@ from ase_elf.dataset.config import BuildConfig
 from ase_elf.errors import ElfError
 from ase_elf.run import read_provenance
 from ase_elf.training.config import TrainConfig
+from ase_elf.training.ruler import RulerConfig
 from fuzz.target import Target
 
 
@@ -34,12 +35,20 @@ recipe: {steps: 10, rate: 1e-3}
     options = b"isovalue: 0.8\nspacing: 0.1\nstop: 10\nbond: [H-H=1.0]\n"
     run = b"stop: 3\nprovenance:\n  identity: {start: 0, bonds: {H-H: 1.0}, batch: 8}\n"
     laughs = b"a: &a [x, x, x, x]\nb: &b [*a, *a, *a, *a]\noutput: *b\nlabels: *b\nisovalue: *b\n"
-    return [build, train, options, run, laughs]
+    ruler = b"""pair: H-H
+cutoff: 1.3
+pack: .
+image: {size: 16, half_width: 0.9, reference: 0.8, planes: [0, 1], cores: [0.1, 0.1]}
+bonds: [bonds]
+types: {a: [x, y]}
+recipe: {steps: 10, widths: [4, 4]}
+"""
+    return [build, train, ruler, options, run, laughs]
 
 
 def read(path):
     path.with_name("config.yaml").write_bytes(path.read_bytes())
-    readers = (BuildConfig.read, TrainConfig.read, _options, lambda p: read_provenance(p.parent))
+    readers = (BuildConfig.read, TrainConfig.read, RulerConfig.read, _options, lambda p: read_provenance(p.parent))
     for reader in readers:
         with suppress(ElfError, click.ClickException):
             reader(path)
@@ -56,5 +65,6 @@ TARGET = Target(
     tokens=(b"&a", b"*a", b"<<: ", b"!!python/object/apply:os.system", b"!!binary", b"!!set",
             b"2001-99-99", b"1e400", b"0x", b"1_0", b"0b", b"1:2:3", b"~", b"? ", b"- ", b"{", b"[",
             b"%YAML 9", b"---", b"engine: ", b"os:system", b":", b"\xef\xbb\xbf"),
-    instrument=("ase_elf", "yaml"),
+    instrument=("ase_elf.settings", "ase_elf.dataset.config", "ase_elf.training.config", "ase_elf.training.ruler",
+                "ase_elf.run", "ase_elf.cli.options", "yaml"),
 )  # fmt: skip

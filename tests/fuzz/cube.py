@@ -18,4 +18,5 @@ def make():
 TARGET = Target(
     "cube", "a.cube", make, lambda path: read_elf(path, format="cube"), multiple=200,
     tokens=(b"castep2cube", b"999999999999", b"-1", b"nan", b"1e400", b"0", b"119", b"\n", b"1e-320"),
+    instrument=("ase_elf.formats",),
 )  # fmt: skip

@@ -18,5 +18,5 @@ TARGET = Target(
     "elfcar", "ELFCAR", make, lambda path: read_elf(path, format="elfcar"), multiple=200,
     tokens=(b"Direct", b"Cartesian", b"Selective", b"999999999999", b"-1", b"nan", b"1e400", b"2 3 2",
             b"T F T", b"H O", b"!", b"\n\n"),
-    instrument=("ase_elf", "ase.io.vasp"),
+    instrument=("ase_elf.formats", "ase.io.vasp"),
 )  # fmt: skip

@@ -44,5 +44,5 @@ TARGET = Target(
             b"energy=", b"stress=", b"virial=", b"time=", b"dt=", b"pbc=", b"nan", b"1e400", b"_JSON ",
             b'"', b"{", b"}", b"[", b"]", b"-1", b"99999999999", b"\n", b"REF_energy", b"magmoms:R:1",
             b"Tv=", b"%PBC", b"VEC1"),
-    instrument=("ase_elf", "ase.io.extxyz"),
+    instrument=("ase_elf.trajectory", "ase_elf.mda", "ase.io.extxyz"),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Labels: shards of a store, files of a plain folder, values without geometry, snapshots."""
+"""Labels: shards of a store, files of a plain folder, values without geometry, bonds, snapshots."""
 
 import io
 import zipfile
@@ -10,9 +10,10 @@ import numpy as np
 from ase_elf.dataset.label import decode, encode
 from ase_elf.errors import ElfError
 from ase_elf.report.snapshots import Snapshot
+from ase_elf.ruler import BondSet, ImageSpec
 from ase_elf.training.borrowed import _joined
 from ase_elf.training.labels import read_label
-from fuzz.sound import CELL, grid, label
+from fuzz.sound import CELL, grid, label, written
 from fuzz.target import Target
 
 
@@ -33,10 +34,18 @@ def make():
         _archive(plain | {"energy_ry": -1.0, "kpts": np.array([2, 2, 2])}, np.savez_compressed),
         _archive(values, np.savez_compressed),
         _archive(snapshot, np.savez_compressed),
+        _bonds(),
         _archive({"elf": np.array([print], dtype=object)}),  # a pickle
         _declared((10**12,)),
         _bomb(),
     ]
+
+
+def _bonds():
+    text = np.array(["a"])
+    images = np.full((1, 1, 4, 4), 7, np.uint8)
+    bonds = BondSet(("H", "H"), ImageSpec(4, 1.0), images, np.ones(1), text, text, text, text)
+    return written("b.npz", bonds.write)
 
 
 def _archive(arrays, save=np.savez):
@@ -67,6 +76,7 @@ def read(path):
         read_label,
         lambda path: _joined(path, grid().atoms, "train"),
         Snapshot.read,
+        BondSet.read,
     )
     for reader in readers:
         with suppress(ElfError):
@@ -78,5 +88,7 @@ TARGET = Target(
     tokens=(b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"\x93NUMPY\x01\x00",
             b"'descr': '<u2'", b"'|O'", b"'<f8'", b"'shape': (999999999,)", b"'<U999999999'",
             b"fortran_order", b"\xff\xff\xff\xff", b"\x08\x00", b"\x0c\x00", b"\x0e\x00"),
-    instrument=("ase_elf", "zipfile", "numpy.lib"),
+    instrument=("ase_elf.formats", "ase_elf.dataset.label", "ase_elf.training", "ase_elf.ruler.bond_set",
+                "ase_elf.ruler.image", "ase_elf.report.snapshots",
+                "zipfile", "numpy.lib.format"),
 )  # fmt: skip

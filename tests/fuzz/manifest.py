@@ -62,5 +62,5 @@ TARGET = Target(
     "manifest", "given", make, read, multiple=1000,
     tokens=(b'"id": ', b'"shard": ', b'"../x"', b"NaN", b"null", b"[]", b"{}", b"\n", b'"\\ud800"',
             b"file,", b"split", b"..", b"/etc/hostname", b"\x00", b'"'),
-    instrument=("ase_elf", "csv"),
+    instrument=("ase_elf.dataset", "ase_elf.training.labels", "csv"),
 )  # fmt: skip

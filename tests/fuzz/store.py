@@ -76,5 +76,5 @@ TARGET = Target(
     "store", "frame-000000000.h5", make, read_frame, multiple=8000,
     tokens=(b"TREE", b"SNOD", b"HEAP", b"OHDR", b"FRHP", b"BTHD", b"\x89HDF\r\n\x1a\n",
             b"\xff" * 8, b"deflate", b"shuffle", LAYOUT.encode(), b"/etc/hostname"),
-    instrument=("ase_elf", "h5py"),
+    instrument=("ase_elf.formats",),
 )  # fmt: skip

@@ -15,4 +15,5 @@ TARGET = Target(
     "xsf", "a.xsf", make, lambda path: read_elf(path, format="xsf"), multiple=200,
     tokens=(b"CRYSTAL", b"PRIMVEC", b"PRIMCOORD", b"CONVVEC", b"ATOMS", b"BEGIN_BLOCK_DATAGRID_3D",
             b"BEGIN_DATAGRID_3D_ELF", b"END_DATAGRID_3D", b"999999999999", b"-1", b"nan", b"#", b"\n"),
+    instrument=("ase_elf.formats",),
 )  # fmt: skip
