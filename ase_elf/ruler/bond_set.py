@@ -141,6 +141,11 @@ def _read(path: Path) -> BondSet:
         header = json.loads(str(arrays.pop("header")))
         if arrays["images"].dtype != np.uint8:
             raise TypeError(f"images are {arrays['images'].dtype}, not uint8")
+        for name in COLUMNS:
+            if arrays[name].dtype.kind != ("f" if name == "length" else "U"):
+                raise TypeError(f"column {name!r} is of type {arrays[name].dtype}")
         return BondSet(tuple(header["pair"]), ImageSpec.from_dict(header["image"]), **arrays)
-    except (OSError, KeyError, TypeError, ValueError, InputError, FormatError) as error:
-        raise FormatError(f"{path} holds no images of bonds, or is damaged: {error}") from error
+    except (OSError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise FormatError(
+            f"{path} holds no images of bonds, or is damaged: {str(error)[:500]}"
+        ) from error

@@ -6,6 +6,7 @@ and for reading, so that the two cannot drift apart.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
@@ -17,6 +18,9 @@ from ase_elf.ruler.frame import BondFrames
 
 ELFSource = Callable[[np.ndarray], np.ndarray]
 """ELF, shape (n,), at Cartesian points in Å, shape (n, 3)."""
+
+LARGEST = 1024
+"""Pixels of an image at most, far more than an ELF shows: what a file asks for is made."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +56,17 @@ class ImageSpec:
     cores: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
-        if self.size < 4 or not self.half_width > 0:
+        if not 4 <= self.size <= LARGEST or not 0 < self.half_width < math.inf:
             raise InputError(
-                f"an image of {self.size} pixels and half width {self.half_width} Å; at least "
-                "4 pixels and a positive width are needed."
+                f"an image of {self.size} pixels and half width {self.half_width} Å; 4 to "
+                f"{LARGEST} pixels and a positive width are needed."
             )
-        if not self.planes or set(self.planes) - {0, 1}:
-            raise InputError(f"planes = {self.planes}; accepted are 0 and 1, one or both.")
+        if self.reference is not None and not 0 < self.reference < math.inf:
+            raise InputError(f"reference = {self.reference} Å; a positive length is needed.")
+        if self.planes not in ((0,), (1,), (0, 1), (1, 0)):
+            raise InputError(f"planes = {self.planes!r:.200}; accepted are 0 and 1, one or both.")
+        if len(self.cores) != 2 or not all(0 <= radius < math.inf for radius in self.cores):
+            raise InputError(f"cores = {self.cores!r:.200}; two radii in Å are needed.")
         if any(self.cores) and self.reference is None:
             raise InputError("cores are blanked in normalised images only; give a reference.")
 

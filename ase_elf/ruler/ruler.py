@@ -144,15 +144,17 @@ class Ruler:
             return cls._from(header, tensors)
         except FormatError:
             raise
-        except (OSError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
-                SafetensorError) as error:  # fmt: skip
-            raise FormatError(f"cannot read a ruler from {path}: {error}") from error
+        except (OSError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError,
+                ValueError, SafetensorError) as error:  # fmt: skip
+            raise FormatError(f"cannot read a ruler from {path}: {str(error)[:500]}") from error
 
     @classmethod
     def _from(cls, header: dict, tensors: dict[str, torch.Tensor]) -> Ruler:
         networks = {
             name: _network(name, arch, tensors) for name, arch in header["networks"].items()
         }
+        if not any(name.startswith("reader") for name in networks):
+            raise LookupError("it holds no reader of lengths.")
         modes = None
         if "modes" in header:
             modes = ReadingModes(
