@@ -28,6 +28,9 @@ from pathlib import Path
 import numpy as np
 
 TESTS = Path(__file__).resolve().parent
+
+TICK = 1 / os.sysconf("SC_CLK_TCK")
+"""What the system counts processor time in (s)."""
 if __name__ == "__main__":
     sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 
@@ -124,6 +127,7 @@ def _fork(case: Case, folder: Path) -> int:
 
 def _wait(pid: int, patience: float) -> tuple[int, float]:
     """Exit code and processor time of a child, killed when it has taken ``patience`` s of that."""
+    began = time.monotonic()
     while True:
         done, status, usage = os.wait4(pid, os.WNOHANG)
         if done:
@@ -131,7 +135,9 @@ def _wait(pid: int, patience: float) -> tuple[int, float]:
         if (spent := _spent(pid)) >= patience:
             os.kill(pid, signal.SIGKILL)
             return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), spent
-        time.sleep(min(0.1, max(0.005, (patience - spent) / 4)))
+        # Half of what is left at the pace so far: looking costs a busy machine time as well.
+        pace = max(spent, TICK) / (time.monotonic() - began + TICK)
+        time.sleep(min(0.5, max(TICK, patience - spent) / pace / 2))
 
 
 def _spent(session: int) -> float:
@@ -145,7 +151,7 @@ def _spent(session: int) -> float:
                 continue
             if int(fields[3]) == session:
                 ticks += sum(map(int, fields[11:15]))
-    return ticks / os.sysconf("SC_CLK_TCK")
+    return ticks * TICK
 
 
 def files(folder: Path, *left_out: str) -> dict[str, bytes]:
