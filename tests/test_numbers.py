@@ -1,23 +1,19 @@
 """The shipped weights give the numbers they gave, in every way of asking; nothing global changes."""
 
+import json
 import random
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from ase.io import read
 
+import recorded
 from ase_elf import ELFCalculator
 from ase_elf.domains import get_domain
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "dense-hydrogen.extxyz"
-POINTS = [[0, 0, 0], [1.0, 2.0, 3.0], [0.5, 0.25, 4.0], [2.2, 2.2, 2.2], [5.0, 1.5, 0.3]]
-
-DIGEST = "491526b6776349fa95bce0eda9214fd6872a5f8d0da02e4ca79118426c969edc"
-AT_POINTS = [0.821274757, 0.635013163, 0.542838573, 0.345057338, 0.113669820]
-MEAN, MEAN_SIGMA = 0.446080585, 0.015460396
-"""Of the first frame of the example, on 24x24x24 points; recorded 2026-11-21, float64, CPU."""
+RECORDED = json.loads(recorded.FILE.read_text())
+"""Written by ``python tests/recorded.py``; ten decimals."""
 
 SINGLE = 5e-6
 """Largest difference of float32 from float64: some hundred roundings of 6e-8 through slopes of
@@ -26,27 +22,29 @@ order one; 4e-7 was measured. A thousandth of what labels are good to."""
 
 @pytest.fixture(scope="module")
 def atoms():
-    return read(EXAMPLE, index=0)
+    return recorded.example("dense-hydrogen")
 
 
 def calculator(dtype="float64"):
     return ELFCalculator(domain="dense-hydrogen", dtype=dtype, device="cpu")
 
 
-def test_todays_weights_give_the_recorded_values(atoms):
-    if get_domain("dense-hydrogen").card["weights"]["sha256"] != DIGEST:
-        pytest.fail("the weights are others: record their values here, and say so in the changelog")
-    calc = calculator()
-    # Points are evaluated directly; nine digits were recorded.
-    np.testing.assert_allclose(calc.get_elf(atoms, points=POINTS), AT_POINTS, rtol=0, atol=1e-7)
-    grid = calc.get_elf(atoms, shape=(24, 24, 24))
-    assert grid.values.mean(dtype=float) == pytest.approx(MEAN, abs=1e-6)
-    assert grid.sigma.mean(dtype=float) == pytest.approx(MEAN_SIGMA, abs=1e-6)
+@pytest.mark.parametrize("name", RECORDED)
+def test_todays_weights_give_the_recorded_values(name):
+    known = RECORDED[name]
+    if recorded.digests(get_domain(name)) != known["digests"]:
+        pytest.fail(f"the weights of {name} are others: run tests/recorded.py, and say so in the changelog")
+    today = recorded.measured(name)
+    # Points are evaluated directly; what is summed up goes through single precision grids and
+    # images. Energies are of the order of 1000 eV.
+    tolerance = {"at_points": 1e-7, "means": 1e-6, "ruler": 1e-5, "energy": 1e-5}
+    for what, values in today.items():
+        np.testing.assert_allclose(values, known[what], rtol=0, atol=tolerance[what], err_msg=what)
 
 
 def test_single_precision_differs_by_less_than_any_label_is_good_to(atoms):
     double, single = (calculator(dtype) for dtype in ("float64", "float32"))
-    for options in ({"points": POINTS}, {"shape": (24, 25, 27)}):
+    for options in ({"points": recorded.points(atoms)}, {"shape": (24, 25, 27)}):
         values = [calc.get_elf(atoms, **options) for calc in (double, single)]
         one, two = (getattr(value, "values", value) for value in values)
         np.testing.assert_allclose(one, two, rtol=0, atol=SINGLE)
@@ -54,7 +52,7 @@ def test_single_precision_differs_by_less_than_any_label_is_good_to(atoms):
 
 def test_structures_predicted_together_are_those_predicted_alone(atoms):
     calc = calculator("float32")
-    frames = read(EXAMPLE, index="0:3")
+    frames = read(recorded.TESTS.parent / "examples" / "dense-hydrogen.extxyz", index="0:3")
     together = calc.predict(frames, shape=(20, 20, 20))
     for frame, grid in zip(frames, together, strict=True):
         alone = calculator("float32").get_elf(frame, shape=(20, 20, 20))
