@@ -82,10 +82,19 @@ class Screened:
         return json.dumps(asdict(self) | {"values": values}, separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, text: str) -> Screened:
-        raw = json.loads(text)
-        raw["values"] = {k: math.nan if v is None else v for k, v in raw["values"].items()}
-        return cls(**raw | {"outside": tuple(raw["outside"])})
+    def from_json(cls, text: str | bytes) -> Screened:
+        """The row written by :meth:`to_json`; :class:`FormatError` for anything else."""
+        try:
+            raw = json.loads(text)
+            values = raw["values"].items()
+            raw["values"] = {k: math.nan if v is None else float(v) for k, v in values}
+            return cls(**raw | {"outside": tuple(raw["outside"])})
+        except (
+            ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+        ) as error:  # fmt: skip
+            raise FormatError(
+                f"not a row of a screening of this version: {str(error)[:500]}"
+            ) from error
 
 
 def rank(screened: Iterable[Screened]) -> list[Screened]:
