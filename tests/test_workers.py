@@ -159,6 +159,19 @@ def test_a_dask_cluster_writes_the_bytes_of_one_process(trajectory, serial, tmp_
     assert found == serial
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # sockets of distributed, on its way out
+def test_a_killed_dask_worker_costs_time_and_nothing_else(trajectory, serial, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    bomb = tmp_path / "bomb"
+    bomb.touch()
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True
+    ) as cluster:
+        address = cluster.scheduler_address
+        found = analyzed(trajectory, tmp_path / "out", FragileDomain(bomb), workers=address)
+    assert not bomb.exists() and found == serial
+
+
 def test_a_wrong_number_of_workers_is_named(trajectory, tmp_path):
     for value in ("0", "many"):
         arguments = ["analyze", str(trajectory), "-o", str(tmp_path / "x"), "--workers", value]
