@@ -207,7 +207,7 @@ def test_values_kept_without_their_geometry_come_back_with_it(tmp_path):
 
     from ase_elf.training.borrowed import read_values, write_values
 
-    label = analytic_label(4)
+    label = replace(analytic_label(4), kind="random-crystal")
     write_values(tmp_path, label, 300, np.random.default_rng(0))
     owner = label.atoms.copy()
     owner.info["id"] = label.name
@@ -216,6 +216,7 @@ def test_values_kept_without_their_geometry_come_back_with_it(tmp_path):
     index = np.rint(joined.points @ np.linalg.inv(owner.cell.array) * label.values.shape)
     expected = label.values[tuple(index.astype(int).T)]
     np.testing.assert_allclose(joined.values, expected, atol=1e-5)
+    assert joined.kind == label.kind
     write(tmp_path / "other.extxyz", analytic_label(5).atoms)
     with pytest.raises(InputError, match="no geometry called 's4'"):
         read_values(tmp_path, [tmp_path / "other.extxyz"])

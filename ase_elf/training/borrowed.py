@@ -37,6 +37,7 @@ def write_values(folder: Path, label: Label, n_points: int, rng: np.random.Gener
         index=np.diff(index, prepend=0).astype(np.uint32),
         elf=quantise(values.ravel()[index]),
         kpts=np.array(label.provenance.kpts),
+        kind=np.array(label.kind),
     )
     return path
 
@@ -86,6 +87,8 @@ def _joined(path: Path, atoms, split: str) -> Label:
         shape, kpts = tuple(data["shape"].tolist()), tuple(np.ravel(data["kpts"]).tolist())
         index = np.cumsum(data["index"].astype(np.int64))
         values = restore(data["elf"])
+        # Files from before there were other kinds say nothing of it.
+        kind = str(data.get("kind", "fluid"))
         fractional = np.stack(np.unravel_index(index, shape), -1) / shape
         if values.shape != index.shape or fractional.shape != (len(index), 3):
             raise FormatError(f"{len(index)} points of a grid {shape} have {values.size} values")
@@ -96,5 +99,5 @@ def _joined(path: Path, atoms, split: str) -> Label:
     origin = Provenance(code="unknown", version="unknown", functional="unknown", kpts=kpts)
     return Label(
         id=path.stem, name=path.stem, atoms=atoms, provenance=origin, values=values,
-        points=fractional @ atoms.cell.array, split=split, kind="fluid",
+        points=fractional @ atoms.cell.array, split=split, kind=kind,
     )  # fmt: skip
