@@ -10,6 +10,7 @@ from fields import NAMED
 
 from ase_elf import ELFGrid
 from ase_elf.errors import InputError
+from ase_elf.testing import GaussianModel
 from ase_elf.topology import (
     label_attractors,
     label_domains,
@@ -138,3 +139,13 @@ def test_hydrogen_units_are_named_by_their_formula():
 def test_frames_are_read_one_by_one():
     grids = (NAMED[name].grid(24) for name in ("aniscos", "index2"))
     assert [len(net.basins) for net in networking_frames(grids)] == [1, 2]
+
+
+def test_a_slight_attractor_never_takes_the_place_of_an_atom():
+    """Coarse grids make shallow attractors between atoms; each belongs to the atom beside it."""
+    atoms = Atoms("H6", [(1, 1, 1), (1.8, 1, 1), (1.4, 1.7, 1), (4, 4, 4), (4, 4, 4.75), (1, 4, 4)],
+                  cell=[6, 6, 6], pbc=True)  # fmt: skip
+    (found,) = GaussianModel().predict([atoms], [(30, 30, 30)])
+    graph = networking(ELFGrid(found.values, atoms)).graph(0.8)
+    assert all("position" in data for _, data in graph.nodes(data=True))
+    assert sorted(i for _, own in graph.nodes(data="atoms") for i in own) == list(range(6))

@@ -35,9 +35,11 @@ def network_graph(net: Networking, isovalue: float, persistence: float) -> nx.Mu
         if slight and not nuclear[merge.absorbed]:
             a, b = passes.ends[merge.edge].tolist()
             shift = passes.shifts[merge.edge]
-            if forest.find(a)[0] != merge.survivor:
+            if forest.find(a)[0] == merge.absorbed:
                 a, b, shift = b, a, -shift
-            forest.join(a, b, tuple(shift.tolist()))
+            # Otherwise the slight one reaches this pass through a nucleus, which stays itself.
+            if forest.find(b)[0] == merge.absorbed:
+                forest.join(a, b, tuple(shift.tolist()))
     graph = nx.MultiGraph(isovalue=float(isovalue), cell=basins.field.cell.tolist())
     _add_nodes(graph, net, forest, isovalue)
     needed = {merge.edge for merge in net.sweep.merges}
@@ -57,16 +59,16 @@ def _add_nodes(
     for atom, node in enumerate(net.of_atom.tolist()):
         if node >= 0:
             atoms.setdefault(forest.find(node)[0], []).append(atom)
-    for node in np.flatnonzero(net.basins.values >= isovalue).tolist():
-        if forest.find(node)[0] == node:
-            own = atoms.get(node, [])
-            graph.add_node(
-                node,
-                elf=float(net.basins.values[node]),
-                position=net.basins.positions[node].tolist(),
-                atoms=own,
-                symbols=[symbols[i] for i in own],
-            )
+    high = np.flatnonzero(net.basins.values >= isovalue).tolist()
+    for node in sorted({forest.find(node)[0] for node in high}):
+        own = atoms.get(node, [])
+        graph.add_node(
+            node,
+            elf=float(net.basins.values[node]),
+            position=net.basins.positions[node].tolist(),
+            atoms=own,
+            symbols=[symbols[i] for i in own],
+        )
 
 
 def _add_edge(graph: nx.MultiGraph, net: Networking, forest: WindingForest, i: int) -> None:
