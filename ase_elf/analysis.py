@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_elf.batching import predict_in_memory
+from ase_elf.clusters import bond_points, cluster_shapes, cluster_sizes, degrees
 from ase_elf.domains import Domain, describe
 from ase_elf.errors import FormatError, InputError
 from ase_elf.grid import ELFGrid, fast_shape
@@ -250,12 +251,19 @@ SCALARS = (
     "elf_phi2",
     "elf_phi_star",
     "elf_phi_uncertainty",
+    "elf_phi_a",
+    "elf_phi_b",
+    "elf_phi_c",
+    "elf_molecular_fraction_cutoff",
     "elf_molecular_fraction_distance",
     "elf_molecular_fraction_domain",
     "elf_clusters_1",
     "elf_clusters_2",
     "elf_clusters_3",
     "elf_clusters_larger",
+    "elf_clusters_chain",
+    "elf_clusters_branched",
+    "elf_clusters_ring",
     "elf_degree_mean",
     "elf_bonds",
     "elf_bond_length_mean",
@@ -264,6 +272,7 @@ SCALARS = (
     "elf_bond_midpoint_mean",
     "elf_bond_midpoint_std",
     "elf_bond_minimum_mean",
+    "elf_bond_point_mean",
     "elf_nematic_order",
     "elf_mean",
     "elf_sigma",
@@ -298,15 +307,18 @@ def analyze_frame(
     atoms = frame.atoms
     network = networking(grid)
     neighbors = _neighbors(atoms, settings)
-    bonds = _bonds(atoms, neighbors, grid, settings)
+    bonds = _bonds(atoms, neighbors, grid, network, settings)
     elf_at_nuclei = grid.sample(atoms.positions)
-    ladder = [_cluster_sizes(network, elf_at_nuclei, t) for t in LADDER]
-    sizes = _cluster_sizes(network, elf_at_nuclei, settings.isovalue)
-    degrees = _degrees(network, elf_at_nuclei, settings.isovalue)
+    ladder = [cluster_sizes(network, elf_at_nuclei, t) for t in LADDER]
+    sizes = cluster_sizes(network, elf_at_nuclei, settings.isovalue)
+    shapes = cluster_shapes(network, elf_at_nuclei, settings.isovalue)
+    links = degrees(network, elf_at_nuclei, settings.isovalue)
     outside = tuple(grid.info.get("out_of_domain") or ())
     axes, centers = _molecules(atoms, bonds)
     scalars = {
-        **_network_scalars(network, sizes, degrees, atoms, bonds, settings),
+        **_network_scalars(network, links),
+        **_cluster_scalars(sizes, shapes),
+        **_molecular_fractions(sizes, atoms, bonds, settings),
         **_bond_scalars(bonds, neighbors),
         "elf_nematic_order": _nematic_order(axes),
         "elf_mean": float(grid.values.mean(dtype=float)),
@@ -324,7 +336,7 @@ def analyze_frame(
         bonds={name: bonds[name] for name in BOND_COLUMNS},
         rdf_counts=_pair_counts(atoms, neighbors, settings),
         cluster_sizes=sizes,
-        degrees=degrees,
+        degrees=links,
         largest_fraction=np.array([s.max(initial=0) / len(atoms) for s in ladder]),
         elf_histogram=np.histogram(grid.values, settings.n_elf, (0.0, 1.0))[0] / grid.values.size,
         orientation=_orientation(axes, centers, atoms, settings),
@@ -334,7 +346,7 @@ def analyze_frame(
 
 
 BOND_COLUMNS = (
-    "i", "j", "length", "elf_mid", "elf_min", "mutual",
+    "i", "j", "length", "elf_mid", "elf_min", "elf_point", "mutual",
     "label", "ruler_length", "deviation", "uncertainty",
 )  # fmt: skip
 """What is kept of every bond."""
@@ -380,7 +392,11 @@ def _pair_counts(atoms: Atoms, near: _Neighbors, settings: AnalysisSettings) -> 
 
 
 def _bonds(
-    atoms: Atoms, near: _Neighbors, grid: ELFGrid, settings: AnalysisSettings
+    atoms: Atoms,
+    near: _Neighbors,
+    grid: ELFGrid,
+    network: Networking,
+    settings: AnalysisSettings,
 ) -> dict[str, np.ndarray]:
     """Bond table of the frame, plus the vector of every bond."""
     symbols = np.array(atoms.get_chemical_symbols())
@@ -400,6 +416,7 @@ def _bonds(
         "length": near.length[keep],
         "elf_mid": elf[:, len(LINE) // 2],
         "elf_min": elf.min(axis=1, initial=1.0),
+        "elf_point": bond_points(network, start, vector),
         "mutual": mutual[keep],
         "vector": vector,
         **_read_bonds(atoms, near.i[keep], near.j[keep], vector, grid, settings),
@@ -471,59 +488,41 @@ def _orientation(
     return np.array([p2, 0.5 * np.histogram(length, edges)[0]])
 
 
-def _cluster_sizes(network: Networking, elf_at_nuclei: np.ndarray, t: float) -> np.ndarray:
-    """Atoms in every ELF domain that holds any, largest first; domains are those at ``t``."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    n = len(network.basins)
-    ends = network.passes.ends[network.passes.values >= t]
-    links = coo_array((np.ones(len(ends), dtype=bool), (ends[:, 0], ends[:, 1])), shape=(n, n))
-    _, domain = connected_components(links, directed=False)
-    inside = (elf_at_nuclei >= t) & (network.of_atom >= 0)
-    sizes = np.bincount(domain[network.of_atom[inside]], minlength=1)
-    return np.sort(sizes[sizes > 0])[::-1].astype(np.int64)
-
-
-def _degrees(network: Networking, elf_at_nuclei: np.ndarray, t: float) -> np.ndarray:
-    """Neighbors of each atom in the network at ``t``.
-
-    Different attractors, periodic images included, that its own is linked to, and the other
-    atoms that share it: a short bond has one attractor between its two nuclei.
-    """
-    passes = network.passes
-    high = passes.values >= t
-    ends, shifts = passes.ends[high], passes.shifts[high]
-    links = np.concatenate([np.hstack([ends, shifts]), np.hstack([ends[:, ::-1], -shifts])])
-    links = np.unique(links, axis=0)
-    degree = np.bincount(links[:, 0], minlength=len(network.basins))
-    inside = (elf_at_nuclei >= t) & (network.of_atom >= 0)
-    sharing = np.bincount(network.of_atom[inside], minlength=len(degree)) - 1
-    return np.where(inside, (degree + sharing)[network.of_atom], 0).astype(np.int64)
-
-
-def _network_scalars(
-    network: Networking,
-    sizes: np.ndarray,
-    degrees: np.ndarray,
-    atoms: Atoms,
-    bonds: dict[str, np.ndarray],
-    settings: AnalysisSettings,
-) -> dict[str, float]:
-    bonding = sum(symbol in settings.bonding for symbol in atoms.get_chemical_symbols())
+def _network_scalars(network: Networking, links: np.ndarray) -> dict[str, float]:
+    along = dict(zip(("elf_phi_a", "elf_phi_b", "elf_phi_c"), network.phi_along, strict=True))
     return {
         "elf_phi": network.phi,
         "elf_phi1": network.phi1,
         "elf_phi2": network.phi2,
         "elf_phi_star": network.phi_star,
         "elf_phi_uncertainty": network.uncertainty,
-        "elf_molecular_fraction_distance": 2 * bonds["mutual"].sum() / max(bonding, 1),
-        "elf_molecular_fraction_domain": 2 * (sizes == 2).sum() / max(bonding, 1),
+        **along,
+        "elf_degree_mean": links.mean(),
+    }
+
+
+def _cluster_scalars(sizes: np.ndarray, shapes: dict[str, int]) -> dict[str, float]:
+    return {
         "elf_clusters_1": (sizes == 1).sum(),
         "elf_clusters_2": (sizes == 2).sum(),
         "elf_clusters_3": (sizes == 3).sum(),
         "elf_clusters_larger": (sizes > 3).sum(),
-        "elf_degree_mean": degrees.mean(),
+        **{f"elf_clusters_{shape}": number for shape, number in shapes.items()},
+    }
+
+
+def _molecular_fractions(
+    sizes: np.ndarray, atoms: Atoms, bonds: dict[str, np.ndarray], settings: AnalysisSettings
+) -> dict[str, float]:
+    """Share of atoms in molecules of two, by definitions that do not agree; see docs/statistics.md."""
+    bonding = sum(symbol in settings.bonding for symbol in atoms.get_chemical_symbols())
+    i, j = bonds["i"], bonds["j"]
+    number = np.bincount(np.concatenate([i, j]), minlength=len(atoms))
+    only = (number[i] == 1) & (number[j] == 1)
+    return {
+        "elf_molecular_fraction_cutoff": 2 * only.sum() / max(bonding, 1),
+        "elf_molecular_fraction_distance": 2 * bonds["mutual"].sum() / max(bonding, 1),
+        "elf_molecular_fraction_domain": 2 * (sizes == 2).sum() / max(bonding, 1),
     }
 
 
@@ -531,6 +530,7 @@ def _bond_scalars(bonds: dict[str, np.ndarray], near: _Neighbors) -> dict[str, f
     nearest = np.full(near.i.max(initial=-1) + 1, np.inf)
     np.minimum.at(nearest, near.i, near.length)
     length, mid, low = bonds["length"], bonds["elf_mid"], bonds["elf_min"]
+    point = bonds["elf_point"][np.isfinite(bonds["elf_point"])]
     any_bond = len(length) > 0
     finite = nearest[np.isfinite(nearest)]
     return {
@@ -541,4 +541,5 @@ def _bond_scalars(bonds: dict[str, np.ndarray], near: _Neighbors) -> dict[str, f
         "elf_bond_midpoint_mean": mid.mean() if any_bond else np.nan,
         "elf_bond_midpoint_std": mid.std() if any_bond else np.nan,
         "elf_bond_minimum_mean": low.mean() if any_bond else np.nan,
+        "elf_bond_point_mean": point.mean() if len(point) else np.nan,
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,8 @@ import yaml
 
 from ase_elf import __version__
 from ase_elf.analysis import (
+    BOND_COLUMNS,
+    SCALARS,
     AnalysisSettings,
     analyze_batch,
     batches,
@@ -161,6 +164,7 @@ class AnalysisRun:
             "rulers": settings.rulers,
             "max_lag": self.max_lag,
             "batch": batch,
+            "quantities": f"{zlib.crc32(' '.join(SCALARS + BOND_COLUMNS).encode()):08x}",
             "ase_elf": __version__,
         }
 

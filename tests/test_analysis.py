@@ -50,6 +50,45 @@ def test_a_trimer_and_a_single_atom_are_told_apart():
     assert sorted(result.degrees.tolist())[:3] == [0, 1, 1]
 
 
+@pytest.fixture(scope="module")
+def shapes():
+    """A chain, a star, a ring, a line that closes through the boundary along c, two molecules."""
+    turns = np.arange(6) * np.pi / 3
+    hexagon = np.stack([np.cos(turns), np.sin(turns), 0 * turns], 1)
+    places = [
+        [(1, y, 1.8) for y in (1, 1.9, 2.8, 3.7)],
+        [(3.5, 3, 1.8), *(0.9 * hexagon[::2] + (3.5, 3, 1.8))],
+        0.9 * hexagon + (7, 3, 1.8),
+        [(10.5, 3, z) for z in (0, 0.9, 1.8, 2.7)],
+        [(1, 5.3, 0.6), (1, 5.3, 1.35)],
+        [(5, 5.3, 0.6), (5, 5.3, 1.1)],
+    ]
+    positions = np.concatenate(places)
+    atoms = Atoms(f"H{len(positions)}", positions, cell=[12, 6.5, 3.6], pbc=True)
+    return analyzed(atoms, spacing=0.1)[0]
+
+
+def test_chains_branches_and_rings_are_told_apart(shapes):
+    s = shapes.scalars
+    assert (s["elf_clusters_chain"], s["elf_clusters_branched"], s["elf_clusters_ring"]) == (1, 1, 2)
+    assert s["elf_clusters_2"] == 2 and s["elf_clusters_larger"] == 4
+    assert s["elf_molecular_fraction_cutoff"] == pytest.approx(4 / shapes.n_atoms)
+
+
+def test_the_network_wraps_along_the_axis_of_the_line_only(shapes):
+    s = shapes.scalars
+    half_way = 1 / (1 + np.exp(2 - 6 * 2 * np.exp(-(0.45**2) / (2 * 0.3**2))))
+    assert s["elf_phi_c"] == s["elf_phi1"] == pytest.approx(half_way, abs=5e-3)
+    assert max(s["elf_phi_a"], s["elf_phi_b"]) < 0.5
+
+
+def test_bond_points_of_straight_bonds_lie_half_way(shapes):
+    bonds = shapes.bonds
+    # By symmetry, but for neighbors of neighbors; 0.5 Å apart two atoms share an attractor there.
+    assert bonds["length"].min() == pytest.approx(0.5) and np.isfinite(bonds["elf_point"]).all()
+    np.testing.assert_allclose(bonds["elf_point"], bonds["elf_mid"], atol=5e-3)
+
+
 def test_equally_near_neighbors_make_no_molecule():
     atoms = Atoms("H8", cell=[3.2] * 3, pbc=True)
     atoms.set_scaled_positions(0.5 * np.stack(np.meshgrid(*[[0, 1]] * 3), -1).reshape(-1, 3))

@@ -128,12 +128,12 @@ def test_every_analysis_runs_in_parts_and_every_result_has_an_aggregator(path, s
     universe = mda.Universe(path)
     everything = {
         NetworkingValue: {"phi", "phi1", "phi2", "phi_star", "uncertainty", "averages"},
-        MolecularFraction: {"by_distance", "by_domain", "averages"},
+        MolecularFraction: {"by_cutoff", "by_distance", "by_domain", "averages"},
         BondLifetimeAnalysis: {"lifetime"},
         ClusterAnalysis: {"clusters", "degrees", "singles", "pairs", "triples", "larger"}
-        | {"averages"},
+        | {"chains", "branched", "rings", "averages"},
         BondAnalysis: {"bonds", "midpoint", "number", "length", "elf", "averages"},
-        PairDistribution: {"rdf", "midpoint", "orientation"},
+        PairDistribution: {"rdf", "midpoint", "bond_point", "orientation"},
         PercolationAnalysis: {"percolation"},
     }
     for kind, names in everything.items():

@@ -1,5 +1,7 @@
 """Statistics against analytic answers, brute force, and themselves in parts."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -8,11 +10,13 @@ from ase_elf.statistics import (
     Blocking,
     BondLifetime,
     FrameResult,
+    PartnerChanges,
     RatioBlocking,
     RunStatistics,
     TimeSeries,
     vibration_period,
 )
+from ase_elf.statistics.percolation import THRESHOLDS
 from ase_elf.statistics.rdf import first_minimum
 from ase_elf.statistics.run import StatisticsPlan
 
@@ -29,7 +33,7 @@ def frame_with(index, pairs=(), time_fs=None, n_atoms=20, scalars=None, rng=None
         frame=index,
         time_fs=2.0 * index if time_fs is None else time_fs,
         volume=30.0 + rng.random(),
-        scalars={"elf_phi": rng.random(), "elf_phi1": rng.random(), "elf_phi2": rng.random()}
+        scalars={f"elf_{name}": rng.random() for name in THRESHOLDS}
         | (scalars or {}),
         outside=("dense",) if index % 7 == 0 else (),
         bonds={
@@ -38,6 +42,7 @@ def frame_with(index, pairs=(), time_fs=None, n_atoms=20, scalars=None, rng=None
             "length": rng.uniform(0.7, 1.2, n),
             "elf_mid": rng.random(n),
             "elf_min": rng.random(n),
+            "elf_point": np.where(rng.random(n) < 0.2, np.nan, rng.random(n)),
             "mutual": np.ones(n, dtype=bool),
         },
         rdf_counts=rng.integers(0, 9, (1, 10)),
@@ -260,6 +265,97 @@ def test_bonds_that_never_break_give_a_bound_and_say_too_short():
     result = lifetime.result()
     assert result.breaks == 0 and result.too_short and np.isnan(result.lifetime_error_fs)
     np.testing.assert_array_equal(result.continuous, 1)
+
+
+def test_partner_changes_match_brute_force():
+    rng = np.random.default_rng(4)
+    history = []
+    for _ in range(60):
+        atoms = rng.permutation(12)
+        history.append(atoms[: 2 * rng.integers(0, 7)].reshape(-1, 2))
+    changes = 0
+    for atom in range(12):
+        partners = [int(pair[pair != atom][0]) for pairs in history for pair in pairs if atom in pair]
+        changes += sum(a != b for a, b in itertools.pairwise(partners))
+    whole, merged = PartnerChanges(), PartnerChanges()
+    for part in np.split(np.arange(60), [1, 7, 30]):
+        piece = PartnerChanges()
+        for k in part:
+            whole.update(history[k], 12)
+            piece.update(history[k], 12)
+        merged.merge(piece)
+    assert whole.count == merged.count == changes > 100
+    np.testing.assert_array_equal(merged.last, whole.last)
+
+
+def test_molecules_that_last_are_bonded_ones_that_survive():
+    frames = random_run(400, stay=0.95)
+    lifetime = BondLifetime(MASSES, max_lag=60)
+    for frame in frames:
+        lifetime.update(frame)
+    result = lifetime.result()
+    bonded = np.mean([2 * len(frame.molecules()) / 20 for frame in frames])
+    np.testing.assert_allclose(result.molecular_fraction, bonded * result.continuous)
+    assert result.lasting_fs == pytest.approx(76, abs=1)
+    at = np.interp(result.lasting_fs, result.lag_fs, result.molecular_fraction)
+    assert result.lasting_fraction == pytest.approx(at) and 0 < at < bonded
+    # Of a chain that stays with 0.95 per frame of 2 fs, half is on.
+    exact = 0.5 * 0.95 ** (result.lasting_fs / 2)
+    assert abs(at - exact) < 3 * result.lasting_fraction_error
+    # Each atom of this run has one possible partner.
+    assert result.exchanges == 0 and result.exchange_rate == 0
+
+
+def test_molecules_that_never_break_all_last_and_exchange_is_counted_per_atom_and_ps():
+    lifetime = BondLifetime(MASSES, max_lag=60)
+    for k in range(60):
+        pairs = [(0, 1), (2, 3)] if k < 50 else [(0, 2), (1, 3)]
+        lifetime.update(frame_with(k, pairs, n_atoms=4))
+    result = lifetime.result()
+    assert result.exchanges == 4
+    assert result.exchange_rate == pytest.approx(4 / 4 / (59 * 2e-3))
+    short = BondLifetime(MASSES, max_lag=10)
+    for k in range(30):
+        short.update(frame_with(k, [(0, 1), (2, 3)], n_atoms=4))
+    assert short.result().molecular_fraction.tolist() == [1.0] * 11
+    assert np.isnan(short.result().lasting_fraction)  # 20 fs are no ten vibrations
+
+
+def test_coordination_and_its_error_are_those_of_the_sum_over_bins():
+    frames = random_run(64)
+    statistics, sums = RunStatistics(plan()), Blocking(10)
+    for k, frame in enumerate(frames):
+        statistics.update(frame)
+        sums.update(k, 2 * np.cumsum(frame.rdf_counts[0]) / frame.n_atoms)
+    rdf = statistics.result()["rdf"]
+    np.testing.assert_allclose(rdf.coordination[0], sums.result().mean)
+    np.testing.assert_allclose(rdf.coordination_error[0], sums.result().error)
+
+
+def test_spanning_curves_are_shares_of_frames_by_dimension_and_by_axis():
+    frames = random_run(20)
+    statistics = RunStatistics(plan())
+    for frame in frames:
+        statistics.update(frame)
+    curve = statistics.result()["percolation"]
+    rows = np.concatenate([curve.probability, curve.wrapping])
+    for name, row in zip(THRESHOLDS, rows, strict=True):
+        values = np.array([frame.scalars[f"elf_{name}"] for frame in frames])
+        np.testing.assert_allclose(row, [(values >= t).mean() for t in curve.isovalues])
+
+
+def test_bonds_without_a_critical_point_are_left_out_of_its_average():
+    frames = random_run(20)
+    statistics = RunStatistics(plan())
+    for frame in frames:
+        statistics.update(frame)
+    found = statistics.result()["bond_point"]
+    points = np.concatenate([frame.bonds["elf_point"] for frame in frames])
+    lengths = np.concatenate([frame.bonds["length"] for frame in frames])[np.isfinite(points)]
+    points = points[np.isfinite(points)]
+    number, _ = np.histogram(lengths, found.edges)
+    sums, _ = np.histogram(lengths, found.edges, weights=points)
+    np.testing.assert_allclose(found.mean[number > 0], sums[number > 0] / number[number > 0])
 
 
 def test_time_series_prints_too_short_instead_of_an_error():

@@ -71,7 +71,7 @@ class NetworkAnalysis(AnalysisBase):
     results.rdf : RDF
     results.clusters, results.degrees, results.elf : Distribution
     results.percolation : PercolationCurve
-    results.midpoint, results.orientation : BinnedAverage
+    results.midpoint, results.bond_point, results.orientation : BinnedAverage
     results.lifetime : Lifetime
     frames, times : ndarray, shape (n_frames,)
         Index of each frame, and its time in ps.
@@ -238,12 +238,17 @@ class NetworkingValue(_Part):
 
 
 class MolecularFraction(_Part):
-    """Share of atoms in diatomic molecules, by two definitions.
+    """Share of atoms in diatomic molecules, by three definitions.
+
+    A fourth, pairs that last, is ``results.lifetime.lasting_fraction`` of
+    :class:`BondLifetimeAnalysis`.
 
     Parameters are those of :class:`NetworkAnalysis`.
 
     Attributes
     ----------
+    results.by_cutoff : ndarray, shape (n_frames,)
+        Pairs with nobody else within the bond length.
     results.by_distance : ndarray, shape (n_frames,)
         Mutual nearest neighbors within the bond length.
     results.by_domain : ndarray, shape (n_frames,)
@@ -254,6 +259,7 @@ class MolecularFraction(_Part):
     """
 
     _scalars = {
+        "by_cutoff": "elf_molecular_fraction_cutoff",
         "by_distance": "elf_molecular_fraction_distance",
         "by_domain": "elf_molecular_fraction_domain",
     }
@@ -285,6 +291,8 @@ class ClusterAnalysis(_Part):
     results.clusters, results.degrees : Distribution
     results.singles, results.pairs, results.triples, results.larger : ndarray, (n_frames,)
         Number of domains of one, two, three, and more nuclei.
+    results.chains, results.branched, results.rings : ndarray, shape (n_frames,)
+        Number of domains of three nuclei or more by how they are linked.
     results.averages : dict of str to ScalarAverage
     results.statistics : RunStatistics
     """
@@ -294,6 +302,9 @@ class ClusterAnalysis(_Part):
         "pairs": "elf_clusters_2",
         "triples": "elf_clusters_3",
         "larger": "elf_clusters_larger",
+        "chains": "elf_clusters_chain",
+        "branched": "elf_clusters_branched",
+        "rings": "elf_clusters_ring",
     }
     _statistics = ("clusters", "degrees")
 
@@ -360,12 +371,14 @@ class PairDistribution(_Part):
         g(r) and running coordination number, for every pair of elements.
     results.midpoint : BinnedAverage
         ELF half way between bonded pairs, against their distance.
+    results.bond_point : BinnedAverage
+        ELF at the critical point of the bond, against the distance.
     results.orientation : BinnedAverage
         Orientational correlation of molecules, against the distance of their centers.
     results.statistics : RunStatistics
     """
 
-    _statistics = ("rdf", "midpoint", "orientation")
+    _statistics = ("rdf", "midpoint", "bond_point", "orientation")
 
 
 class PercolationAnalysis(_Part):

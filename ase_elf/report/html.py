@@ -34,9 +34,10 @@ FIGURES = (
      "φ* means that all links are alike, a φ far below it that molecules are weakly linked. "
      "In a fluid φ is a percolation threshold: it depends on the number of atoms."),
     ("molecular_fraction", "Molecular fraction",
-     "By two definitions: pairs of mutual nearest neighbors within the bond length, and ELF "
-     "domains of exactly two atoms at the isovalue. Where they differ, distance and electrons "
-     "disagree about what a molecule is."),
+     "By three definitions: pairs with nobody else within the bond length, pairs of mutual "
+     "nearest neighbors within it, and ELF domains of exactly two atoms at the isovalue. Where "
+     "they differ, distance and electrons disagree about what a molecule is. A fourth, pairs "
+     "that last, stands with the bond lifetime."),
     ("cluster_numbers", "ELF domains by size",
      "Connected regions with ELF above the isovalue, by the number of nuclei inside."),
     ("bond_length", "Bond lengths", "Pairs within the bond length, and nearest neighbors."),
@@ -52,6 +53,9 @@ FIGURES = (
     ("midpoint", "ELF at bond midpoints",
      "Against bond length. The band is the spread among bonds of equal length: what the "
      "surroundings do to a bond."),
+    ("bond_point", "ELF at the critical points of bonds",
+     "At the bond point between the attractors of two atoms, or at their common one, against "
+     "bond length."),
     ("orientation", "Orientational order of molecules",
      "1 parallel, −1/2 perpendicular, 0 no order, against the distance of their centers."),
     ("elf", "ELF in the cell", "Share of the volume."),
@@ -184,9 +188,18 @@ def _lifetime(results: RunResults) -> str:
         if np.isfinite(lifetime.recurrence_fs)
         else "C(t) does not fall to 1/e within the longest lag"
     )
+    lasting = (
+        f"{lifetime.lasting_fraction:.3g} ± {lifetime.lasting_fraction_error:.1g} of the atoms are in "
+        f"pairs that last {lifetime.lasting_fs:.3g} fs, ten vibrations"
+        if np.isfinite(lifetime.lasting_fraction)
+        else f"which pairs last {lifetime.lasting_fs:.3g} fs, ten vibrations, lies beyond the longest lag"
+    )
     return (
         f"<p><b>Bond lifetime:</b> {escape(value)} to the first break, {lifetime.breaks} breaks "
         f"seen; {escape(again)}{escape(short)}.</p>"
+        f"<p><b>Lasting molecules:</b> {escape(lasting)}.</p>"
+        f"<p><b>Exchange:</b> an atom changes its partner {lifetime.exchange_rate:.3g} ± "
+        f"{lifetime.exchange_rate_error:.1g} times per ps; {lifetime.exchanges} changes seen.</p>"
     )
 
 

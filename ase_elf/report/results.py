@@ -133,7 +133,7 @@ class RunResults:
         figures["percolation"] = plots.draw(plots.plot_percolation, r["percolation"])
         for name in ("clusters", "degrees", "elf"):
             figures[name] = plots.draw(plots.plot_distribution, r[name])
-        for name in ("midpoint", "orientation"):
+        for name in ("midpoint", "bond_point", "orientation"):
             figures[name] = plots.draw(plots.plot_binned, r[name])
         figures["lifetime"] = plots.draw(plots.plot_lifetime, r["lifetime"])
         return figures
@@ -174,6 +174,7 @@ class RunResults:
             "degrees": self.results["degrees"],
             "percolation": self.results["percolation"],
             "midpoint_elf": self.results["midpoint"],
+            "bond_point_elf": self.results["bond_point"],
             "orientational_order": self.results["orientation"],
             "elf_histogram": self.results["elf"],
         }
@@ -192,6 +193,7 @@ SERIES = {
     "molecular_fraction": (
         "share of atoms",
         {
+            "elf_molecular_fraction_cutoff": "nobody else within the bond length",
             "elf_molecular_fraction_distance": "nearest neighbors",
             "elf_molecular_fraction_domain": "ELF domains",
         },
@@ -299,6 +301,10 @@ DEFINITIONS = {
     "elf_phi1": "the same in 1 direction",
     "elf_phi_star": "molecularity index φ*: highest ELF at which two atoms connect",
     "elf_phi_uncertainty": "uncertainty of φ from grid and model",
+    "elf_phi_a": "highest ELF at which a domain closes on itself along a",
+    "elf_phi_b": "the same along b",
+    "elf_phi_c": "the same along c",
+    "elf_molecular_fraction_cutoff": "atoms in pairs with nobody else within the bond length",
     "elf_molecular_fraction_distance": "atoms in pairs of mutual nearest neighbors within the bond "
     "length",
     "elf_molecular_fraction_domain": "atoms in ELF domains of exactly two atoms",
@@ -306,12 +312,16 @@ DEFINITIONS = {
     "elf_clusters_2": "ELF domains with 2 atoms",
     "elf_clusters_3": "ELF domains with 3 atoms",
     "elf_clusters_larger": "larger ELF domains",
+    "elf_clusters_chain": "ELF domains of 3 or more atoms that are chains",
+    "elf_clusters_branched": "the same, branched",
+    "elf_clusters_ring": "the same, with a cycle",
     "elf_degree_mean": "neighbors of an atom in the ELF network",
     "elf_bonds": "pairs within the bond length",
     "elf_bond_length_mean": "their mean length / Å",
     "elf_nearest_distance_mean": "mean distance to the nearest neighbor / Å",
     "elf_bond_midpoint_mean": "mean ELF at bond midpoints",
     "elf_bond_minimum_mean": "mean of the lowest ELF along bonds",
+    "elf_bond_point_mean": "mean ELF at the critical points of bonds",
     "elf_nematic_order": "nematic order of molecular axes (finite number: above 0 also at random)",
     "elf_mean": "mean ELF of the cell",
     "elf_sigma": "rms uncertainty of the ELF stated by the model",

@@ -20,8 +20,8 @@ FRAME_COLUMNS = ("frame", "time_fs", *SCALARS, "reasons_outside")
 """Columns of ``frames.csv``. Lengths in Å, times in fs; empty = undefined."""
 
 BOND_COLUMNS = (
-    "frame", "time_fs", "i", "j", "pair", "length", "elf_mid", "elf_min", "mutual",
-    "label", "ruler_length", "deviation", "uncertainty",
+    "frame", "time_fs", "i", "j", "pair", "length", "elf_mid", "elf_min", "elf_point",
+    "mutual", "label", "ruler_length", "deviation", "uncertainty",
 )  # fmt: skip
 """Columns of ``bonds.csv``: one row per bond and frame; i and j count from 0."""
 
@@ -61,13 +61,14 @@ class Tables:
 def bond_rows(frame: FrameResult, symbols: list[str]) -> Iterator[list[object]]:
     """Rows of the bond table of one frame, from column ``i`` on."""
     columns = (frame.bonds[name].tolist() for name in ("i", "j", "length", "elf_mid", "elf_min"))
+    point = (f"{v:.5f}" if v == v else "" for v in frame.bonds["elf_point"].tolist())
     mutual, label = frame.bonds["mutual"].tolist(), frame.bonds["label"].tolist()
     read = zip(*(frame.bonds[name].tolist() for name in BOND_COLUMNS[-3:]), strict=True)
-    for (i, j, length, mid, low), nearest, kind, told in zip(
-        zip(*columns, strict=True), mutual, label, read, strict=True
+    for (i, j, length, mid, low), critical, nearest, kind, told in zip(
+        zip(*columns, strict=True), point, mutual, label, read, strict=True
     ):
         pair = "-".join(sorted((symbols[i], symbols[j])))
-        measured = [f"{length:.5f}", f"{mid:.5f}", f"{low:.5f}", int(nearest)]
+        measured = [f"{length:.5f}", f"{mid:.5f}", f"{low:.5f}", critical, int(nearest)]
         yield [i, j, pair, *measured, kind, *(f"{v:.5f}" if v == v else "" for v in told)]
 
 

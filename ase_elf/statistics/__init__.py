@@ -5,7 +5,7 @@ All of them take :class:`FrameResult` objects through ``update``, join parts of 
 """
 
 from ase_elf.statistics.accumulator import Accumulator
-from ase_elf.statistics.binned import BinnedAverage, MidpointELF, OrientationalOrder
+from ase_elf.statistics.binned import BinnedAverage, BondPointELF, MidpointELF, OrientationalOrder
 from ase_elf.statistics.blocking import Blocking, Estimate, RatioBlocking
 from ase_elf.statistics.distributions import (
     ClusterSizes,
@@ -13,6 +13,7 @@ from ase_elf.statistics.distributions import (
     Distribution,
     ELFHistogram,
 )
+from ase_elf.statistics.exchange import PartnerChanges
 from ase_elf.statistics.frame import FrameResult
 from ase_elf.statistics.lifetime import BondLifetime, Lifetime, vibration_period
 from ase_elf.statistics.percolation import Percolation, PercolationCurve
@@ -26,6 +27,7 @@ __all__ = [
     "BinnedAverage",
     "Blocking",
     "BondLifetime",
+    "BondPointELF",
     "ClusterSizes",
     "DegreeDistribution",
     "Distribution",
@@ -35,6 +37,7 @@ __all__ = [
     "Lifetime",
     "MidpointELF",
     "OrientationalOrder",
+    "PartnerChanges",
     "Percolation",
     "PercolationCurve",
     "RadialDistribution",

@@ -9,7 +9,7 @@ import numpy as np
 
 from ase_elf.errors import FormatError
 
-BOND_FIELDS = ("i", "j", "length", "elf_mid", "elf_min", "mutual")
+BOND_FIELDS = ("i", "j", "length", "elf_mid", "elf_min", "elf_point", "mutual")
 """Columns of the bond table of one frame."""
 
 
@@ -34,7 +34,8 @@ class FrameResult:
     bonds : dict of ndarray, each of shape (n_bonds,)
         ``i``, ``j`` int64, 0-based, i <= j (i = j: an atom and its own image); ``length`` Å;
         ``elf_mid`` ELF at the midpoint; ``elf_min`` lowest ELF on the straight line between
-        the nuclei; ``mutual`` bool: each is the other's nearest neighbour; ``label`` its
+        the nuclei; ``elf_point`` ELF at the critical point of the bond
+        (:func:`ase_elf.clusters.bond_points`), NaN where there is none; ``mutual`` bool: each is the other's nearest neighbour; ``label`` its
         type; ``ruler_length``, ``deviation``, ``uncertainty`` (Å) as in a
         :class:`~ase_elf.ruler.BondTable`, NaN where no ruler was asked for.
     rdf_counts : ndarray, shape (n_pairs, n_r), int64

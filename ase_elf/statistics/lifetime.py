@@ -10,6 +10,8 @@ import numpy as np
 
 from ase_elf.errors import InputError
 from ase_elf.statistics.accumulator import Accumulator
+from ase_elf.statistics.blocking import Blocking
+from ase_elf.statistics.exchange import PartnerChanges
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +23,9 @@ SAMPLES_PER_PERIOD = 3.0
 
 STIFFEST = 35.9
 """eV/Å², stretching force constant of the stiffest two-electron bond (575 N/m, H2)."""
+
+LASTING = 10.0
+"""Vibrations a pair must survive to count as a lasting molecule."""
 
 GROUPS = 16
 """Disjoint groups of pairs for the jackknife."""
@@ -60,6 +65,18 @@ class Lifetime:
         Time at which C(t) has fallen to 1/e; NaN when it does not within the lags.
     breaks : int
         Number of breaks seen.
+    molecular_fraction, molecular_fraction_error : ndarray, shape (n_lags,)
+        Share of atoms in pairs that stay bonded for t: the share that is bonded times S(t).
+    lasting_fs : float
+        Ten periods of the shortest plausible vibration, after which a pair is no chance
+        encounter.
+    lasting_fraction, lasting_fraction_error : float
+        The share of atoms in pairs that stay bonded so long; NaN beyond the longest lag.
+    exchange_rate, exchange_rate_error : float
+        Changes of partner per atom and ps (:class:`PartnerChanges`), and sqrt(2/n) of it for
+        n changes, since a change of partner seldom comes alone.
+    exchanges : int
+        Number of changes seen.
     too_short : bool
         Fewer than five lifetimes (the relaxation time 1/e of C, where known) of observation.
     """
@@ -75,6 +92,14 @@ class Lifetime:
     lifetime_error_fs: float
     recurrence_fs: float
     breaks: int
+    molecular_fraction: np.ndarray
+    molecular_fraction_error: np.ndarray
+    lasting_fs: float
+    lasting_fraction: float
+    lasting_fraction_error: float
+    exchange_rate: float
+    exchange_rate_error: float
+    exchanges: int
     too_short: bool
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -93,6 +118,9 @@ class BondLifetime(Accumulator):
     estimate for exponential survival with bonds alive at the end censored: bonded time at
     risk divided by breaks, relative error 1/sqrt(breaks). Errors of C and S: jackknife over
     16 disjoint groups of pairs.
+
+    The share of bonded atoms is averaged over frames, its error found by blocking; times S(t)
+    it is the share of atoms in molecules that last, the errors added in quadrature.
 
     Frames must resolve the vibration: a pair that leaves the bond length for half a period
     would count as broken or, seen too seldom, as never broken. Where there are fewer than
@@ -121,6 +149,10 @@ class BondLifetime(Accumulator):
         self.period = vibration_period(lightest, lightest)
         self.max_lag = max_lag
         self.n = 0
+        self.atoms = 0  # of elements that bond
+        self.elements = frozenset(masses)
+        self.bonded = Blocking(1)
+        self.partners = PartnerChanges()
         self.breaks = 0
         self.exposure = 0
         self.times = np.full(4, np.nan)  # first, last, shortest and longest spacing
@@ -145,6 +177,9 @@ class BondLifetime(Accumulator):
         self.span = (self.span[0] if self.span else ordinal, ordinal)
         self._clock(np.array([frame.time_fs, frame.time_fs, np.nan, np.nan]))
         keys = _keys(frame)
+        self.atoms = sum(n for name, n in frame.composition.items() if name in self.elements)
+        self.bonded.update(ordinal, np.array([2 * len(keys) / max(self.atoms, 1)]))
+        self.partners.update(frame.molecules(), frame.n_atoms)
         self._correlate(keys)
         self._age(keys)
         self._remember([keys])
@@ -160,6 +195,9 @@ class BondLifetime(Accumulator):
             )
         self._clock(other.times)
         self._cross(other)
+        self.atoms = other.atoms
+        self.bonded.merge(other.bonded)
+        self.partners.merge(other.partners)
         self._origins += other._origins
         self._again += other._again
         self._still += other._still
@@ -277,21 +315,21 @@ class BondLifetime(Accumulator):
     def result(self) -> Lifetime:
         refused = self.refusal()
         spacing = float(self.times[3]) if np.isfinite(self.times[3]) else np.nan
-        if refused:
-            none = np.zeros(0)
-            return Lifetime(
-                refused, spacing, none, none, none, none, none,
-                np.nan, np.nan, np.nan, self.breaks, True,
-            )  # fmt: skip
-        lags = self._origins.sum(0) > 0
+        # Nothing of what depends on time is given where it was refused.
+        lags = (self._origins.sum(0) > 0) & (not refused)
         lag_fs = np.arange(self.max_lag + 1)[lags] * spacing
         again, again_error = _jackknife(self._again[:, lags], self._origins[:, lags])
         still, still_error = _jackknife(self._still[:, lags], self._origins[:, lags])
-        lifetime = self.exposure * spacing / max(self.breaks, 1)
+        bonded = self.bonded.result()
+        fraction = bonded.mean * still
+        fraction_error = np.hypot(bonded.error * still, bonded.mean * still_error)
+        lifetime = np.nan if refused else self.exposure * spacing / max(self.breaks, 1)
         recurrence = _crossing(lag_fs, again, 1 / np.e)
-        slowest = recurrence if np.isfinite(recurrence) else max(lifetime, lag_fs[-1])
+        lasting = LASTING * self.period
+        observed = self.atoms * (self.n - 1) * spacing / 1000
+        exchanged = self.partners.count / observed if not refused and observed else np.nan
         return Lifetime(
-            refused="",
+            refused=refused,
             spacing_fs=spacing,
             lag_fs=lag_fs,
             intermittent=again,
@@ -302,12 +340,31 @@ class BondLifetime(Accumulator):
             lifetime_error_fs=lifetime / np.sqrt(self.breaks) if self.breaks else np.nan,
             recurrence_fs=recurrence,
             breaks=self.breaks,
-            too_short=bool(self.n * spacing < 5 * slowest),
+            molecular_fraction=fraction,
+            molecular_fraction_error=fraction_error,
+            lasting_fs=lasting,
+            lasting_fraction=_at(lag_fs, fraction, lasting),
+            lasting_fraction_error=_at(lag_fs, fraction_error, lasting),
+            exchange_rate=exchanged,
+            exchange_rate_error=exchanged * np.sqrt(2 / max(self.partners.count, 1)),
+            exchanges=self.partners.count,
+            too_short=bool(refused or self._too_short(recurrence, lifetime, lag_fs)),
         )
+
+    def _too_short(self, recurrence: float, lifetime: float, lag_fs: np.ndarray) -> bool:
+        slowest = recurrence
+        if not np.isfinite(recurrence):
+            slowest = max(lifetime, lag_fs.max(initial=0.0))
+        return self.n * float(self.times[3]) < 5 * slowest
 
     def state(self) -> dict[str, np.ndarray]:
         return {
-            "scalars": np.array([self.n, self.breaks, self.exposure, *(self.span or (0, -1))]),
+            "scalars": np.array(
+                [self.n, self.atoms, self.breaks, self.exposure, *(self.span or (0, -1))]
+            ),
+            "exchanges": np.array(self.partners.count),
+            "partners": np.array([self.partners.first, self.partners.last]),
+            **{f"bonded_{name}": array for name, array in self.bonded.state().items()},
             "times": self.times,
             "origins": self._origins,
             "again": self._again,
@@ -318,8 +375,17 @@ class BondLifetime(Accumulator):
         }
 
     def load(self, state: dict[str, np.ndarray]) -> None:
-        self.n, self.breaks, self.exposure, first, last = (int(x) for x in state["scalars"])
+        self.n, self.atoms, self.breaks, self.exposure, first, last = (
+            int(x) for x in state["scalars"]
+        )
         self.span = (first, last) if self.n else None
+        self.partners = PartnerChanges()
+        self.partners.count = int(state["exchanges"])
+        self.partners.first, self.partners.last = np.array(state["partners"])
+        prefix = "bonded_"
+        self.bonded = Blocking.from_state(
+            {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
+        )
         self.times = np.array(state["times"])
         self._origins, self._again, self._still = (
             np.array(state[name]) for name in ("origins", "again", "still")
@@ -358,6 +424,11 @@ def _crossing(x: np.ndarray, y: np.ndarray, level: float) -> float:
         return float("nan")
     k = below[0]
     return float(x[k - 1] + (y[k - 1] - level) / (y[k - 1] - y[k]) * (x[k] - x[k - 1]))
+
+
+def _at(x: np.ndarray, y: np.ndarray, where: float) -> float:
+    """y there, linear between points; NaN beyond them."""
+    return float(np.interp(where, x, y)) if len(x) and where <= x[-1] else float("nan")
 
 
 def _pack(name: str, frames: list[np.ndarray]) -> dict[str, np.ndarray]:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from ase_elf.statistics.frame import FrameResult
 
 
+THRESHOLDS = ("phi1", "phi2", "phi", "phi_a", "phi_b", "phi_c")
+"""Scalars of a frame above which its network does not span: one to three directions, each axis."""
+
+
 @dataclass(frozen=True, eq=False)
 class PercolationCurve:
     """Spanning probability and largest domain against the isovalue.
@@ -24,7 +28,10 @@ class PercolationCurve:
     isovalues : ndarray, shape (n,), dimensionless
     probability, probability_error : ndarray, shape (3, n)
         Share of frames whose network at that isovalue is periodic in at least one, two,
-        and three directions; standard error (blocked).
+        and three directions; standard error (blocked). The third is the share of frames
+        with φ at the isovalue or above, so its slope is the distribution P(φ).
+    wrapping, wrapping_error : ndarray, shape (3, n)
+        Share of frames whose network closes on itself along a, along b, along c.
     largest, largest_error : ndarray, shape (n,)
         Mean share of the atoms in the largest ELF domain.
     too_short : bool
@@ -34,6 +41,8 @@ class PercolationCurve:
     isovalues: np.ndarray
     probability: np.ndarray
     probability_error: np.ndarray
+    wrapping: np.ndarray
+    wrapping_error: np.ndarray
     largest: np.ndarray
     largest_error: np.ndarray
     too_short: bool
@@ -49,7 +58,8 @@ class Percolation(BlockedAccumulator):
     """Percolation probability and largest-domain fraction on a ladder of isovalues.
 
     Definition: a frame percolates in d dimensions at t when φ_d >= t, φ_d being the highest
-    isovalue whose isosurface is periodic in d independent directions. The jump sharpens
+    isovalue whose isosurface is periodic in d independent directions, and wraps along an axis
+    when one component connects with its own image along it. The jump sharpens
     with system size: in a finite cell the curve is a distribution of thresholds. Error:
     blocking.
 
@@ -62,22 +72,24 @@ class Percolation(BlockedAccumulator):
 
     def __init__(self, isovalues: np.ndarray, *, step: int = 1) -> None:
         self.isovalues = np.asarray(isovalues, dtype=float)
-        super().__init__(4 * len(self.isovalues), step=step)
+        super().__init__(7 * len(self.isovalues), step=step)
 
     def values(self, frame: FrameResult) -> np.ndarray:
-        thresholds = [frame.scalars[f"elf_{name}"] for name in ("phi1", "phi2", "phi")]
+        thresholds = [frame.scalars[f"elf_{name}"] for name in THRESHOLDS]
         spans = [phi >= self.isovalues for phi in thresholds]
         return np.concatenate([*spans, frame.largest_fraction]).astype(float)
 
     def result(self) -> PercolationCurve:
         estimate = self.blocks.result()
-        mean = estimate.mean.reshape(4, -1)
-        error = estimate.error.reshape(4, -1)
+        mean = estimate.mean.reshape(7, -1)
+        error = estimate.error.reshape(7, -1)
         return PercolationCurve(
             isovalues=self.isovalues,
             probability=mean[:3],
             probability_error=error[:3],
-            largest=mean[3],
-            largest_error=error[3],
-            too_short=bool(estimate.too_short.reshape(4, -1)[3].mean() > 0.5),
+            wrapping=mean[3:6],
+            wrapping_error=error[3:6],
+            largest=mean[6],
+            largest_error=error[6],
+            too_short=bool(estimate.too_short.reshape(7, -1)[6].mean() > 0.5),
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from ase_elf.statistics.accumulator import Accumulator
-from ase_elf.statistics.binned import MidpointELF, OrientationalOrder
+from ase_elf.statistics.binned import BondPointELF, MidpointELF, OrientationalOrder
 from ase_elf.statistics.distributions import ClusterSizes, DegreeDistribution, ELFHistogram
 from ase_elf.statistics.lifetime import BondLifetime
 from ase_elf.statistics.percolation import Percolation
@@ -67,7 +67,7 @@ class RunStatistics(Accumulator):
     """All statistics of a run, by name in ``parts``.
 
     ``series``, ``rdf``, ``clusters``, ``degrees``, ``elf``, ``percolation``, ``midpoint``,
-    ``orientation`` and ``lifetime``; plus the share of frames outside the trained range.
+    ``bond_point``, ``orientation`` and ``lifetime``; plus the share of frames outside the trained range.
 
     Parameters
     ----------
@@ -86,6 +86,7 @@ class RunStatistics(Accumulator):
             "elf": ELFHistogram(plan.n_elf, **step),
             "percolation": Percolation(plan.isovalues, **step),
             "midpoint": MidpointELF(plan.length_edges, **step),
+            "bond_point": BondPointELF(plan.length_edges, **step),
             "orientation": OrientationalOrder(plan.orientation_edges, **step),
             "lifetime": BondLifetime(plan.masses, max_lag=plan.max_lag, **step),
         }

@@ -93,6 +93,11 @@ class Networking:
         return self.sweep.ranks[1].value
 
     @property
+    def phi_along(self) -> tuple[float, float, float]:
+        """Highest isovalues at which one component closes on itself along a, b and c."""
+        return tuple(self.sweep.along[axis].value for axis in range(3))
+
+    @property
     def phi_star(self) -> float:
         """Molecularity index φ*: highest isovalue at which two hydrogen atoms connect.
 

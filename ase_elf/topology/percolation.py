@@ -60,6 +60,9 @@ class Sweep:
         The same for components that hold at least one of the counted atoms.
     meeting : Threshold
         First time two counted atoms, or one and its own image, are in one component.
+    along : dict
+        ``along[axis]`` for axis = 0, 1, 2: first time any component closes on itself along
+        a, b, c.
     merges : list of Merge
         In descending order of ELF.
     """
@@ -67,6 +70,7 @@ class Sweep:
     ranks: dict[int, Threshold]
     with_atoms: dict[int, Threshold]
     meeting: Threshold
+    along: dict[int, Threshold] = field(default_factory=dict)
     merges: list[Merge] = field(default_factory=list)
 
 
@@ -97,6 +101,7 @@ def sweep(
     height, count = values.tolist(), list(counts)
     ranks: dict[int, Threshold] = {}
     with_atoms: dict[int, Threshold] = {}
+    along: dict[int, Threshold] = {}
     meeting = None
     merges = []
     edges = zip(passes.values.tolist(), passes.ends.tolist(), passes.shifts.tolist(), strict=True)
@@ -111,6 +116,9 @@ def sweep(
         rank = forest.rank(root)
         if absorbed is None and rank == before:
             continue
+        for axis in range(3):
+            if any(period[axis] for period in forest.periods[root]):
+                along.setdefault(axis, Threshold(value, edge))
         for r in range(1, rank + 1):
             ranks.setdefault(r, Threshold(value, edge))
             if count[root]:
@@ -119,10 +127,11 @@ def sweep(
             meeting = Threshold(value, edge)
     for r in (1, 2, 3):
         ranks.setdefault(r, Threshold(floor))
+        along.setdefault(r - 1, Threshold(floor))
         if any(counts):
             with_atoms.setdefault(r, Threshold(floor))
     if meeting is None and any(counts):
         meeting = Threshold(floor)
     if first_meeting is not None and (meeting is None or first_meeting > meeting.value):
         meeting = Threshold(first_meeting)
-    return Sweep(ranks, with_atoms, meeting or Threshold(float("nan")), merges)
+    return Sweep(ranks, with_atoms, meeting or Threshold(float("nan")), along, merges)
