@@ -1,5 +1,6 @@
 """The Quantum ESPRESSO engine: its recipe, what it reads, how it fails; and the real thing."""
 
+import os
 import shutil
 import stat
 
@@ -8,9 +9,11 @@ import pytest
 from ase import Atoms, units
 from ase.md.verlet import VelocityVerlet
 
+from ase_elf import ELFCalculator
 from ase_elf.errors import EngineError, FormatError, InputError
 from ase_elf.plugins import discover
 from ase_elf.reference import EngineCalculator, get_engine
+from ase_elf.testing import GaussianDomain
 from ase_elf.topology import rescaled
 
 discover("ase_elf.references")
@@ -292,3 +295,23 @@ def test_a_label_set_is_built_with_pw_x(tmp_path):
     # uint16 rounds to 8e-6; two runs of pw.x on one structure agree to more than that.
     assert np.abs(labels[0].values - direct.grid.values).max() < 2e-5
     assert labels[0].forces == pytest.approx(direct.forces, abs=1e-6)
+
+
+@pytest.mark.dft
+@needs_espresso
+def test_around_ases_espresso_forces_are_pw_xs_and_the_elf_is_the_models(nucleus, tmp_path):
+    from ase.calculators.espresso import Espresso, EspressoProfile
+
+    folder, name = os.path.split(nucleus)
+    espresso = Espresso(
+        profile=EspressoProfile(command=shutil.which("pw.x"), pseudo_dir=folder),
+        directory=tmp_path / "run", pseudopotentials={"H": name}, kpts=None,
+        input_data={"ecutwfc": 12, "tprnfor": True},
+    )  # fmt: skip
+    atoms = molecule(1.85)
+    atoms.calc = ELFCalculator(domain=GaussianDomain(), calculator=espresso)
+    forces = atoms.get_forces()
+    assert np.abs(forces).max() > 1e-3 and np.abs(forces.sum(axis=0)).max() < 1e-2
+    elf = atoms.calc.get_property("elf", atoms)
+    assert elf.sample(atoms.positions) == pytest.approx(0.98, abs=0.02)
+    np.testing.assert_array_equal(espresso.results["forces"], forces)
