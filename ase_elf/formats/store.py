@@ -284,6 +284,11 @@ def _read_written(file: h5py.File, name: str, kinds: str) -> np.ndarray:
     own = isinstance(data, h5py.Dataset) and not data.is_virtual and data.external is None
     if not own or data.dtype.kind not in kinds:
         raise FormatError(f"{file.filename}: {name} is no array of numbers in this file.")
+    # One piece or none: over pieces of another rank than the array HDF5 takes memory for ever.
+    if data.chunks not in (None, data.shape):
+        raise FormatError(
+            f"{file.filename}: {name} of shape {data.shape} is in pieces of {data.chunks}."
+        )
     limit = _DEFLATE_LIMIT if data.chunks else 1
     # What a damaged file says about its storage is as good as what it says about its shape.
     stored = min(data.id.get_storage_size(), file.id.get_filesize())

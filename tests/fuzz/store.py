@@ -64,6 +64,7 @@ def make():
         _file(elf=_data(shape=(2, 3, 2), dtype=np.uint16, external=external)),
         _file(elf=_data(data=values, chunks=(1, 3, 2), compression="lzf", fletcher32=True)),
         _file(elf=_data(data=values, chunks=(2, 3, 2), compression="gzip", maxshape=(None,) * 3)),
+        _file(elf=_data(shape=(1000, 1000, 1000), dtype=np.uint16, chunks=(1000, 1000, 1000))),
         _file(elf=_data(shape=(10**6, 10**6, 10**3), dtype=np.uint16, chunks=(64, 64, 64))),
         _file(numbers=_data(data=["H"], dtype=h5py.string_dtype())),
         _file(positions=_data(data=np.zeros(1, [("x", "f8", (3,))]))),

@@ -18,7 +18,7 @@ from types import FunctionType
 
 import atheris
 
-from fuzz.target import LONGEST, SECONDS, STANDSTILL, Broken, Outcome, Target, ceiling, target
+from fuzz.target import LONGEST, SECONDS, STANDSTILL, Broken, Outcome, Slow, Target, ceiling, target
 
 TRACED = 32
 """One input in so many is read under tracemalloc, which costs three times the time; what the
@@ -36,7 +36,7 @@ def main(name: str, state: Path, folder: Path, seconds: float, inputs: int) -> N
         # Ends the process also where no Python runs; its input is left for who started it.
         signal.setitimer(signal.ITIMER_PROF, 3 * SECONDS)
         try:
-            tally.add(wanted.attempt(data, folder, trace=tally.inputs % TRACED == 0))
+            tally.add(attempted(wanted, data, folder, trace=tally.inputs % TRACED == 0))
         except Broken as found:
             tally.find(data, found)
         if tally.inputs >= inputs or time.process_time() - started > seconds:
@@ -49,6 +49,13 @@ def main(name: str, state: Path, folder: Path, seconds: float, inputs: int) -> N
                    "-verbosity=0", "-print_final_stats=0"]  # fmt: skip
         atheris.Setup([sys.argv[0], *options, str(_corpus(wanted, state))], test)
         atheris.Fuzz()
+
+
+def attempted(wanted: Target, data: bytes, folder: Path, *, trace: bool) -> Outcome:
+    try:
+        return wanted.attempt(data, folder, trace=trace)
+    except Slow:
+        return wanted.attempt(data, folder)
 
 
 def prepare(wanted: Target, folder: Path) -> None:
