@@ -343,7 +343,7 @@ def add(path: Path | None, name: str, made: Round) -> None:
     runs = known.setdefault(name, [])
     when = {"date": date.today().isoformat(), "version": __version__}
     before = runs.pop() if runs and when.items() <= runs[-1].items() else {"kills": 0, "ends": 0}
-    sums = {"kills": before["kills"] + made.kills, "ends": before["ends"] + 1}
+    sums = {"kills": before["kills"] + made.kills, "ends": before["ends"] + (made.kills > 0)}
     runs.append({**when, **sums, "seconds": made.seconds})
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(known, indent=1) + "\n")
