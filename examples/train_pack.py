@@ -49,7 +49,7 @@ def main(picture: str = "fit.png", steps: int = 200) -> None:
         fit = Fit(Path(name), recipe, SMALL, pools, held_out)
         fit.run()
         log = [json.loads(line) for line in (Path(name) / "log.jsonl").open()]
-    model = FieldModel(fit.network.requires_grad_(False).eval())
+    model = FieldModel(fit.result.requires_grad_(False).eval())
     for label in unknown:
         print(f"{label.name:32s} R² {score_label(model, label).r2:.3f}")
     draw(model, log, unknown[0], picture)

@@ -85,8 +85,25 @@ def test_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(tmp_path):
     second = Fit(tmp_path / "parts", recipe(40), ARCH, train, none)
     assert second.step == 20
     second.run()
-    for a, b in zip(whole.network.parameters(), second.network.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=0, atol=0)
+    for run in (lambda fit: fit.network, lambda fit: fit.result):
+        for a, b in zip(run(whole).parameters(), run(second).parameters(), strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_the_result_is_a_mean_over_the_last_steps(tmp_path):
+    fit = Fit(tmp_path, replace(recipe(40), average_over=4), ARCH, pools(range(3)), [])
+    weights = []
+    while fit.step < 40:
+        fit.advance()
+        weights.append(fit.network.species.detach().clone())
+    assert not torch.equal(fit.result.species, fit.network.species)
+    expected = weights[0]
+    for count, now in enumerate(weights[1:], start=1):
+        expected = torch.lerp(expected, now, max(1 / 4, 10 / (10 + count)))
+    torch.testing.assert_close(fit.result.species, expected)
+    last = Fit(tmp_path / "last", replace(recipe(3), average_over=1), ARCH, pools([0]), [])
+    last.run()
+    torch.testing.assert_close(last.result.species, last.network.species, rtol=0, atol=0)
 
 
 def test_a_fit_starts_where_smaller_weights_ended(tmp_path):

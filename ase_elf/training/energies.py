@@ -133,6 +133,7 @@ class EnergyRecipe(Schedule):
     weight_decay: float = 1e-4
     seed: int = 0
     checkpoint_every: int = 250
+    average_over: int = 1
     atoms: int = 128
     energy_weight: float = 200.0
 
@@ -189,14 +190,14 @@ class EnergyFit(FittingRun):
         (self.recipe.energy_weight * energy + force).backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimiser.step()
-        self.step += 1
+        self.stepped()
         return {"energy": energy.item(), "force": force.item()}
 
     def measure(self, mean: dict[str, float]) -> dict:
         """Root mean square errors in training, and scores on the validation frames."""
         return {
             "train": {k: v**0.5 for k, v in mean.items()},
-            "validation": score(self.network, self.validation),
+            "validation": score(self.result, self.validation),
         }
 
 

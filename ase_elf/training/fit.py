@@ -38,6 +38,7 @@ class Recipe(Schedule):
     weight_decay: float = 1e-4
     seed: int = 0
     checkpoint_every: int = 1000
+    average_over: int = 500
     structures: int = 2
     points: int = 512
     pool: int = 16_384
@@ -199,12 +200,12 @@ class Fit(FittingRun):
             likelihood += nll.item() / len(batch)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()
-        self.step += 1
+        self.stepped()
         return {"rmse": math.sqrt(squared), "nll": likelihood}
 
     def measure(self, mean: dict[str, float]) -> dict:
         """Losses, and scores on the validation structures."""
-        scores = score(self.network, self.validation, 2048)
+        scores = score(self.result, self.validation, 2048)
         return {
             "train": mean,
             "worst_r2": min((s["r2"] for s in scores.values()), default=None),

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from ase_elf.errors import FormatError, OutputError
 from ase_elf.formats import replacing
@@ -38,6 +39,9 @@ class Schedule:
         Learning rate of AdamW after the warm-up.
     checkpoint_every : int
         Steps between checkpoints.
+    average_over : int
+        Steps that the kept parameters are a running mean over; 1 keeps the last ones. Such a
+        mean generalises better than any one step (arXiv:1803.05407).
     """
 
     steps: int
@@ -47,6 +51,7 @@ class Schedule:
     weight_decay: float
     seed: int
     checkpoint_every: int
+    average_over: int
 
     def rate_at(self, step: int) -> float:
         """Warm-up, plateau, then a linear decay to zero."""
@@ -65,6 +70,7 @@ class FittingRun:
     recipe : Schedule
     make : callable
         The untrained network; made with the seed of the recipe, global random state untouched.
+        Steps change ``network``; what to keep of the run is :attr:`result`.
 
     Raises
     ------
@@ -91,6 +97,7 @@ class FittingRun:
         else:
             self._forget_lines_after(0)
             self.standardise()
+            self._average = self._new_average()
 
     def standardise(self) -> None:
         """Set what is fixed by data before training."""
@@ -103,6 +110,25 @@ class FittingRun:
     def measure(self, mean: dict[str, float]) -> dict:
         """What the log says at a checkpoint, beside step and seconds."""
         raise NotImplementedError
+
+    def stepped(self) -> None:
+        """Count a step of the optimiser, and let the average follow it."""
+        self._average.update_parameters(self.network)
+        self.step += 1
+
+    def _new_average(self) -> AveragedModel:
+        @torch.no_grad()
+        def follow(kept: list, current: list, count: torch.Tensor) -> None:
+            # A tenth of the way behind, while that is less than the recipe asks for.
+            weight = max(1 / self.recipe.average_over, 10 / (10 + int(count)))
+            torch._foreach_lerp_(kept, current, weight)
+
+        return AveragedModel(self.network, multi_avg_fn=follow)
+
+    @property
+    def result(self) -> nn.Module:
+        """What to keep: the average of the network over the last steps."""
+        return self._average.module
 
     @property
     def checkpoint(self) -> Path:
@@ -136,6 +162,7 @@ class FittingRun:
         """
         state = {
             "network": self.network.state_dict(),
+            "average": self._average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
             "mean": self._mean,
@@ -149,6 +176,8 @@ class FittingRun:
         try:
             state = torch.load(self.checkpoint, weights_only=True)
             self.network.load_state_dict(state["network"])
+            self._average = self._new_average()
+            self._average.load_state_dict(state["average"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.step, self._mean = state["step"], state.get("mean", {})
         except (OSError, EOFError, LookupError, RuntimeError, TypeError, ValueError,

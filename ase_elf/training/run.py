@@ -50,7 +50,7 @@ def finish(settings: TrainConfig, fit: Fit) -> dict | None:
     """Write the domain pack, where one is asked for; returns its card."""
     if settings.pack is None:
         return None
-    network = fit.network.requires_grad_(False).eval()
+    network = fit.result.requires_grad_(False).eval()
     factor = calibrate(network, fit.validation) if fit.validation else 1.0
     model = FieldModel(network)
     held_out = [

@@ -108,7 +108,7 @@ def main() -> None:
 
 def write(folder: Path, fit: EnergyFit, frames: dict[str, list[EnergyFrame]]) -> None:
     """Weights, and what the card says about them."""
-    network = fit.network.requires_grad_(False).eval()
+    network = fit.result.requires_grad_(False).eval()
     file = "potential.safetensors"
     card = {
         "file": file,
