@@ -75,6 +75,7 @@ def test_the_watch_notices_what_it_is_there_for(tmp_path):
 
     for read, message in (
         (lambda path: open("/etc/hostname").close(), "opens /etc/hostname"),
+        (lambda path: path.parent.with_name("beside").mkdir(), "os.mkdir"),
         (lambda path: bytearray(2 * ALLOWANCE), "bytes of memory"),
         (lambda path: 1 / 0, "ZeroDivisionError"),
         (lambda path: subprocess.run(["true"], check=True), "subprocess"),

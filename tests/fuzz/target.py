@@ -157,14 +157,28 @@ def _audit(event: str, arguments: tuple) -> None:
         return
     if event in ("os.system", "subprocess.Popen", "os.exec", "socket.connect", "pickle.find_class"):
         _touched.append(f"{event} {arguments!r:.100}")
+    if event in _CHANGES:
+        paths = [os.path.abspath(os.fsdecode(a)) for a in arguments if isinstance(a, str | bytes)]
+        if any(not _is_inside(path) and "__pycache__" not in path for path in paths):
+            _touched.append(f"{event} {arguments!r:.100}")
     if event != "open" or isinstance(arguments[0], int):
         return
     path = os.path.abspath(os.fsdecode(arguments[0]))
     writes = isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
     # Libraries load parts of themselves late; they never do so because of a file's content.
     library = (path.startswith(_LIBRARIES) or path in sys.path) and not writes
-    if not path.startswith(_inside[0]) and not library:
+    if not _is_inside(path) and not library:
         _touched.append(f"opens {path}")
+
+
+_CHANGES = frozenset(
+    f"os.{name}"
+    for name in ("remove", "rename", "mkdir", "rmdir", "link", "symlink", "truncate", "chmod", "chown")
+)
+
+
+def _is_inside(path: str) -> bool:
+    return f"{path}{os.sep}".startswith(f"{_inside[0]}{os.sep}")
 
 
 _ROOT = Path(__file__).resolve().parents[2]
