@@ -137,7 +137,7 @@ def _wait(pid: int, patience: float) -> tuple[int, float]:
             return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), spent
         # Half of what is left at the pace so far: looking costs a busy machine time as well.
         pace = max(spent, TICK) / (time.monotonic() - began + TICK)
-        time.sleep(min(0.5, max(TICK, patience - spent) / pace / 2))
+        time.sleep(min(max(0.5, 0.1 / pace), max(TICK, patience - spent) / pace / 2))
 
 
 def _spent(session: int) -> float:

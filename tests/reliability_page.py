@@ -12,9 +12,13 @@ import json
 import re
 from pathlib import Path
 
+from fuzz import FORMATS
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "reliability.md"
+
+NOT_YET = "No run has been finished yet."
 
 WORK = {
     "store": "writing a store",
@@ -35,14 +39,18 @@ def table(head: str, rows: list[list[object]]) -> str:
 
 def fuzz(found: dict) -> str:
     rows = []
-    for name, sum_ in found.items():
+    for name in FORMATS:
+        if name not in found:
+            rows.append([name, 0, "", "", "", "", "not yet run"])
+            continue
+        sum_ = found[name]
         findings = {kind for run in sum_["runs"] for kind in run["findings"]}
         rows.append([name, f"{sum_['inputs']:,}", f"{sum_['seconds']:.0f}", f"{sum_['slowest_s']:.2f}",
                      f"{sum_['peak_bytes'] / 1e3:.0f}", len(findings), sum_["runs"][-1]["date"]])  # fmt: skip
     inputs = sum(sum_["inputs"] for sum_ in found.values())
     seconds = sum(sum_["seconds"] for sum_ in found.values())
     rows.append(["all", f"{inputs:,}", f"{seconds:.0f}", "", "", "", ""])
-    return table("format|inputs|seconds|slowest (s)|largest traced peak (kB)|findings|last run", rows)
+    return table("format|inputs|processor time (s)|slowest (s)|most memory (kB)|findings|last run", rows)
 
 
 def kills(found: dict) -> str:
@@ -51,19 +59,23 @@ def kills(found: dict) -> str:
         runs = found.get(name, [])
         last = [f"{runs[-1]['seconds']:.0f}", runs[-1]["date"]] if runs else ["", "not yet run"]
         rows.append([work, sum(r["kills"] for r in runs), sum(r["ends"] for r in runs), *last])
-    return table("work|kills|ends, all equal to the undisturbed run|undisturbed (s)|last run", rows)
+    return table("work|kills|ends, all equal to the undisturbed run|undisturbed, processor time (s)|last run", rows)
 
 
 def soak(found: dict) -> str:
+    if not any(found.values()):
+        return NOT_YET
+    slopes = ("memory_slope_kB_per_1000_frames", "in_use_slope_kB_per_1000_frames",
+              "pace_slope_ms_per_1000_frames")  # fmt: skip
     rows = [
-        [name, f"{run['frames']:,}", run["memory_MB"], _with_error(run["memory_slope_kB_per_1000_frames"]),
-         run["seconds_per_frame"], _with_error(run["pace_slope_ms_per_1000_frames"]),
-         " and ".join(map(str, run["descriptors"])), run["date"]]
+        [name, f"{run['frames']:,}", run["memory_MB"], *(_with_error(run[slope]) for slope in slopes[:2]),
+         run["seconds_per_frame"], _with_error(run[slopes[2]]), " and ".join(map(str, run["descriptors"])),
+         run["date"]]
         for name, runs in found.items()
         for run in runs
     ]  # fmt: skip
-    return table("run|frames|memory (MB)|its slope (kB per 1000 frames)|s per frame|its slope (ms per "
-                 "1000 frames)|descriptors, first and last|date", rows)  # fmt: skip
+    return table("process|frames|memory (MB)|its slope (kB per 1000 frames)|slope in use|s per frame|its "
+                 "slope (ms per 1000 frames)|descriptors, first and last|date", rows)  # fmt: skip
 
 
 def bounds(found: dict) -> str:
@@ -82,7 +94,7 @@ def main() -> None:
     text = PAGE.read_text(encoding="utf-8")
     for name, write in (("fuzz", fuzz), ("kills", kills), ("soak", soak), ("bounds", bounds)):
         path = RESULTS / f"{name}.json"
-        made = write(json.loads(path.read_text())) if path.is_file() else "No run has been finished yet."
+        made = write(json.loads(path.read_text())) if path.is_file() else NOT_YET
         text, n = re.subn(
             rf"<!-- {name} -->.*?<!-- end -->", f"<!-- {name} -->\n{made}\n<!-- end -->", text, flags=re.S
         )
