@@ -22,6 +22,8 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
+import figures
+
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = ("tests/test_grid.py", "tests/test_formats.py", "tests/test_formats_store.py",
          "tests/test_calculator.py", "tests/test_observers.py", "tests/test_model.py",
@@ -67,7 +69,7 @@ def main() -> int:
                               cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)  # fmt: skip
     print(done.stdout[-6000:])
     if given.results:
-        known = json.loads(given.results.read_text()) if given.results.is_file() else {}
+        known = figures.read(given.results)
         versions = {p["name"].lower(): p["version"] for p in json.loads(listed)}
         needed = requirements(given.end, given.keep)
         named = {re.split("[>=]", line)[0].lower() for line in needed}
@@ -76,7 +78,7 @@ def main() -> int:
             "outcome": done.stdout.strip().splitlines()[-1].strip("= "),
             "versions": {name: version for name, version in versions.items() if name in named},
         }  # fmt: skip
-        given.results.write_text(json.dumps(known, indent=1) + "\n")
+        figures.write(given.results, known)
     return done.returncode
 
 

@@ -34,6 +34,7 @@ TICK = 1 / os.sysconf("SC_CLK_TCK")
 if __name__ == "__main__":
     sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 
+import figures  # noqa: E402
 from ase_elf import __version__  # noqa: E402 - of the tree this file is in
 
 
@@ -319,7 +320,7 @@ def main() -> None:
         if CASES[name].needs and not shutil.which(CASES[name].needs):
             print(f"{name}: left out, there is no {CASES[name].needs}")
             continue
-        known = recorded(given.results).get(name, [])
+        known = figures.read(given.results).get(name, [])
         before = sum(run["kills"] for run in known if run["version"] == __version__)
         if before >= given.kills:
             continue
@@ -330,23 +331,17 @@ def main() -> None:
                 add(given.results, name, made)
 
 
-def recorded(path: Path | None) -> dict[str, list[dict]]:
-    """What earlier runs have written down."""
-    return json.loads(path.read_text()) if path is not None and path.is_file() else {}
-
-
 def add(path: Path | None, name: str, made: Round) -> None:
     """Add a round to the figures: one entry a day and version."""
     if path is None:
         return
-    known = recorded(path)
+    known = figures.read(path)
     runs = known.setdefault(name, [])
     when = {"date": date.today().isoformat(), "version": __version__}
     before = runs.pop() if runs and when.items() <= runs[-1].items() else {"kills": 0, "ends": 0}
     sums = {"kills": before["kills"] + made.kills, "ends": before["ends"] + (made.kills > 0)}
     runs.append({**when, **sums, "seconds": made.seconds})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(known, indent=1) + "\n")
+    figures.write(path, known)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ hand, also what it says of runs that are still missing.
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
+import figures
 from fuzz import FORMATS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,12 +45,12 @@ def fuzz(found: dict) -> str:
             continue
         sum_ = found[name]
         findings = {kind for run in sum_["runs"] for kind in run["findings"]}
-        rows.append([name, f"{sum_['inputs']:,}", f"{sum_['seconds']:.0f}", f"{sum_['slowest_s']:.2f}",
+        rows.append([name, f"{sum_['inputs']:,}", f"{sum_['seconds']:.0f}", f"{1e3 * sum_['slowest_s']:.0f}",
                      f"{sum_['peak_bytes'] / 1e3:.0f}", len(findings), sum_["runs"][-1]["date"]])  # fmt: skip
     inputs = sum(sum_["inputs"] for sum_ in found.values())
     seconds = sum(sum_["seconds"] for sum_ in found.values())
     rows.append(["all", f"{inputs:,}", f"{seconds:.0f}", "", "", "", ""])
-    return table("format|inputs|processor time (s)|slowest (s)|most memory (kB)|findings|last run", rows)
+    return table("format|inputs|processor time (s)|slowest (ms)|most memory (kB)|findings|last run", rows)
 
 
 def kills(found: dict) -> str:
@@ -94,7 +94,7 @@ def main() -> None:
     text = PAGE.read_text(encoding="utf-8")
     for name, write in (("fuzz", fuzz), ("kills", kills), ("soak", soak), ("bounds", bounds)):
         path = RESULTS / f"{name}.json"
-        made = write(json.loads(path.read_text())) if path.is_file() else NOT_YET
+        made = write(figures.read(path)) if path.is_file() else NOT_YET
         text, n = re.subn(
             rf"<!-- {name} -->.*?<!-- end -->", f"<!-- {name} -->\n{made}\n<!-- end -->", text, flags=re.S
         )

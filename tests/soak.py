@@ -37,6 +37,7 @@ from ase.io import write
 from ase.md.verlet import VelocityVerlet
 from scipy.stats import linregress
 
+import figures
 from ase_elf import ELFCalculator
 from ase_elf.domains import get_domain
 from ase_elf.observers import ELFObserver
@@ -229,9 +230,9 @@ def conclude(record: Record, name: str, results: Path | None, **more: object) ->
     found |= {**more, "date": day, "machine": platform.processor() or platform.machine()}
     print(json.dumps(found, indent=1))
     if results:
-        known = json.loads(results.read_text()) if results.is_file() else {}
+        known = figures.read(results)
         known.setdefault(name, []).append(found)
-        results.write_text(json.dumps(known, indent=1) + "\n")
+        figures.write(results, known)
 
 
 if __name__ == "__main__":

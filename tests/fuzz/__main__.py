@@ -20,6 +20,7 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
+import figures
 from fuzz import FORMATS
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -119,7 +120,7 @@ def _joined(one: dict, two: dict) -> dict:
 
 def add(path: Path, name: str, new: dict) -> None:
     """Add a run to the figures; what was found and mended since is left to its tests."""
-    known = json.loads(path.read_text()) if path.is_file() else {}
+    known = figures.read(path)
     before = known.get(name, {"inputs": 0, "seconds": 0, "slowest_s": 0, "peak_bytes": 0, "runs": []})
     total = _joined(before | {"findings": {}}, new)
     when = {"date": date.today().isoformat(), "python": platform.python_version()}
@@ -130,8 +131,7 @@ def add(path: Path, name: str, new: dict) -> None:
         **{key: total[key] for key in ("inputs", "seconds", "slowest_s", "peak_bytes")},
         "runs": [*runs, when | new],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(known, indent=1) + "\n")
+    figures.write(path, known)
 
 
 if __name__ == "__main__":
