@@ -5,12 +5,15 @@
     python benchmarks/scale.py frames [--frames 10000] [--shape 24] [--folder DIR]
     python benchmarks/scale.py memory DIR/memory-10000.csv
     python benchmarks/scale.py atoms [--sizes 128 512 2048 4096 16384] [--spacing 0.2]
+    python benchmarks/scale.py sums [--sizes 256 512 1024]
 
-Structures are the shipped trajectory of dense hydrogen: two frames of 64 atoms stacked make
-128, repeated and shaken (0.03 Å) where more are wanted. ``frames`` writes such a trajectory,
-runs the real command on it in this process, and fits memory against frames. ``atoms`` starts
-a fresh process per size, so that the peak is its own. Set OMP_NUM_THREADS=1 for one core;
-processor time is printed beside the time on the clock, which other work lengthens.
+Structures are frames of the shipped trajectory of dense hydrogen, 64 atoms, repeated and shaken
+(0.03 Å). ``frames`` writes a trajectory of 128 atoms, runs what `analyze` runs on it in this
+process, and fits memory against frames. ``atoms`` starts a fresh process per size, so that the
+peak is its own. ``sums`` times the two ways to structure factors: MANY of
+ase_elf/model/spectral.py is the number of atoms from which on the second is taken. Set
+OMP_NUM_THREADS=1 for one core; processor time is printed beside the time on the clock, which
+other work lengthens.
 """
 
 from __future__ import annotations
@@ -188,6 +191,35 @@ def one_size(n_atoms: int, spacing: float) -> None:
     }))  # fmt: skip
 
 
+def by_sums(sizes: list[int]) -> None:
+    """Direct sum and non-uniform FFT of all channels that the shipped weights have."""
+    import torch
+    from ase.units import Bohr
+
+    from ase_elf.domains import get_domain
+    from ase_elf.model import spectral
+    from ase_elf.model.field_model import native_shape
+
+    model = get_domain("dense-hydrogen").load(device="cpu")
+    print("atoms  direct s  FFT s  ratio   processor seconds, best of 3")
+    for size in sizes:
+        atoms = structure(size, np.random.default_rng(1), shipped())
+        cell = atoms.cell.array / Bohr
+        shape = native_shape(cell, model.native_spacing)
+        waves = spectral.Waves.of(cell, shape, model.network.read, model.device, model.dtype)
+        fractional = torch.from_numpy(atoms.get_scaled_positions())
+        coefficients = torch.randn(size, model.arch.channels[0] + 3 * model.arch.n_vectors)
+        best = []
+        for way in (spectral._by_products, spectral._by_nufft):
+            times = []
+            for _ in range(3):
+                began = time.process_time()
+                way(waves, fractional, coefficients)
+                times.append(time.process_time() - began)
+            best.append(min(times))
+        print(f"{size:5d}  {best[0]:8.3f}  {best[1]:5.3f}  {best[0] / best[1]:5.2f}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(dest="what")
@@ -204,6 +236,8 @@ def main() -> None:
     atoms = commands.add_parser("atoms")
     atoms.add_argument("--sizes", type=int, nargs="+", default=[128, 512, 2048, 4096, 16384])
     atoms.add_argument("--spacing", type=float, default=0.2)
+    sums = commands.add_parser("sums")
+    sums.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
     one = commands.add_parser("one")
     one.add_argument("n_atoms", type=int)
     one.add_argument("spacing", type=float)
@@ -223,6 +257,8 @@ def main() -> None:
             by_frames(given.frames, given.shape, given.folder or Path(temporary))
     elif given.what == "memory":
         memory_of(given.kept)
+    elif given.what == "sums":
+        by_sums(given.sizes)
     else:
         by_atoms(given.sizes, given.spacing)
 

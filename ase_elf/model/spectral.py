@@ -26,8 +26,9 @@ TABLE_STEP = 0.02
 WAVES_AT_ONCE = 2**17
 """Plane waves that tables are evaluated for together."""
 
-MANY = 1000
-"""Atoms from which on a transform on a finer grid beats the direct sum; see docs/scaling.md."""
+MANY = 1600
+"""Atoms from which on a transform on a finer grid beats the direct sum, on one thread; measured by
+``benchmarks/scale.py sums``, see docs/scaling.md."""
 
 FIELD_BYTES = 2**30
 """Memory for fields on a grid: all of them up to some 1,500 atoms, slabs of larger cells."""
