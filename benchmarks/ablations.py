@@ -29,6 +29,7 @@ from ase_elf.errors import InputError, OutputError  # noqa: E402
 from ase_elf.model import Architecture, FieldModel, FieldNetwork  # noqa: E402
 from ase_elf.report.tables import write_json  # noqa: E402
 from ase_elf.settings import checked, read_mapping  # noqa: E402
+from ase_elf.training.borrowed import read_values  # noqa: E402
 from ase_elf.training.evaluate import score_label  # noqa: E402
 from ase_elf.training.fit import Fit, Recipe  # noqa: E402
 from ase_elf.training.labels import digest, read_labels  # noqa: E402
@@ -43,12 +44,13 @@ VALIDATION_POINTS = 2048
 
 @dataclass(frozen=True)
 class Config:
-    """The YAML file as it stands."""
+    """The YAML file as it stands; keys as in :class:`ase_elf.training.config.TrainConfig`."""
 
     labels: list
     output: str
     architecture: dict
     variants: dict
+    borrowed: dict = field(default_factory=dict)
     recipe: dict = field(default_factory=dict)
 
 
@@ -203,6 +205,9 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     config = Config(**checked(Config, read_mapping(chosen.config), ""))
     variants = variants_of(config)
+    few = [v.name for v in variants if v.train_labels is not None and v.train_labels < 1]
+    if few:
+        raise InputError(f"variant {few[0]!r}: train_labels must be at least 1.")
     unknown = sorted(set(chosen.only or ()) - {variant.name for variant in variants})
     if unknown:
         raise InputError(f"no variant is called {unknown[0]!r}; {chosen.config} has "
@@ -210,6 +215,8 @@ def main(arguments: list[str] | None = None) -> None:
     base = chosen.config.resolve().parent
     folders = [base / str(folder) for folder in config.labels]
     train = [label for folder in folders for label in read_labels(folder, "train")]
+    for values, geometries in config.borrowed.items():
+        train += read_values(base / str(values), [base / str(item) for item in geometries])
     validation = [label for folder in folders for label in read_labels(folder, "validation")]
     rows = {}
     for variant in variants:

@@ -14,6 +14,7 @@ structure of 128 atoms.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -54,6 +55,9 @@ FINE = (80, 80, 80)
 
 SAMPLE = 2000
 """Points of it."""
+
+BANDS = (0.0, 1.25, 1.45, math.inf)
+"""bohr. Limits of r_s between which fluids are looked at apart."""
 
 Table = list[str]
 
@@ -163,6 +167,16 @@ def _named_groups(scores: list[Score]) -> Iterator[tuple[str, dict]]:
         yield f"{len(members)} {label}, r_s {min(r_s):.2f}-{max(r_s):.2f}", summary(members)
 
 
+def _bands(scores: list[Score]) -> Iterator[tuple[str, dict]]:
+    """Fluids by density: what is lost in long waves is lost at high density."""
+    for low, high in itertools.pairwise(BANDS):
+        members = [s for s in scores if s.kind == "fluid" and low <= s.r_s < high]
+        if members:
+            r_s = [s.r_s for s in members]
+            name = f"of the fluids {len(members)}, r_s {min(r_s):.2f}-{max(r_s):.2f}"
+            yield name, summary(members)
+
+
 def groups_table(scores: dict[str, list[Score]]) -> Table:
     rows = [
         [split, name, f"{number(g['r2_mean'], 5)}, {number(g['r2_worst'], 5)}",
@@ -211,7 +225,7 @@ def residual_table(scores: list[Score]) -> Table:
     rows = [
         [name, number(g["correlation_length_mean"], 2), f"{g['long_power_mean']:.2e}",
          number(g["long_fraction_mean"], 3), f"{g['bias_mean']:+.5f}"]
-        for name, g in _named_groups(scores)
+        for name, g in [*_named_groups(scores), *_bands(scores)]
     ]  # fmt: skip
     heads = ["structures", "correlation length (Å)", "power of waves over 2 Å (ELF²)",
              "part of the residual", "mean error (k = 0)"]  # fmt: skip

@@ -39,11 +39,15 @@ from ase_elf.dataset.label import Label  # noqa: E402
 from ase_elf.errors import InputError  # noqa: E402
 from ase_elf.model import Architecture, FieldModel, FieldNetwork  # noqa: E402
 from ase_elf.model.field_model import native_shape, upsample  # noqa: E402
+from ase_elf.training.config import TrainConfig  # noqa: E402
 from ase_elf.training.fit import loss_of, standardise  # noqa: E402
 from ase_elf.training.labels import read_labels  # noqa: E402
 from ase_elf.training.samples import Pool  # noqa: E402
 
 LABELS = ROOT.parent / "shared" / "data" / "hydrogen" / "labels"
+SHIPPED = ROOT / "plugins" / "dense_hydrogen" / "train.yaml"
+"""Where the architecture of the field model is from."""
+
 CONVOLUTION_SPACING = 0.40
 """bohr. A finer grid would cost the convolution steps it needs more."""
 
@@ -95,6 +99,7 @@ class Ours(Contender):
 
     def __init__(self, elements: tuple[int, ...], **shape) -> None:
         self.network = FieldNetwork(Architecture(elements, **shape))
+        self.model = FieldModel(self.network)  # one, which keeps what belongs to a cell
 
     def prepare(self, labels: list[Label], rng: np.random.Generator) -> None:
         self.pools = [Pool.draw(label, self.network.arch, 8192, rng) for label in labels]
@@ -107,14 +112,14 @@ class Ours(Contender):
         return 100 * error2 + 0.1 * likelihood
 
     def values(self, label: Label, chosen: np.ndarray) -> np.ndarray:
-        prediction = FieldModel(self.network).predict([label.atoms], [label.values.shape])[0]
+        prediction = self.model.predict([label.atoms], [label.values.shape])[0]
         return prediction.values.ravel()[chosen]
 
 
 class Probes(Contender):
     """Message passing with the points of space as nodes."""
 
-    name, pace = "probe network", Pace(1e-3, 2, 256)
+    name, pace = "probe network", Pace(3e-3, 2, 256)
 
     def __init__(self, elements: tuple[int, ...], **shape) -> None:
         self.elements, self.network = elements, ProbeNetwork(elements, **shape)
@@ -145,7 +150,7 @@ class Probes(Contender):
 class Convolved(Contender):
     """Convolution on superposed densities; z on its grid is carried to the one asked for."""
 
-    name, pace = "3D convolution", Pace(1e-3, 1, 0)
+    name, pace = "3D convolution", Pace(2e-3, 1, 0)
 
     def __init__(self, elements: tuple[int, ...], **shape) -> None:
         if len(elements) > 1:
@@ -256,6 +261,12 @@ CONTENDERS: dict[str, Callable[..., Contender]] = {
 }  # fmt: skip
 
 
+def shipped() -> dict:
+    """The architecture of the shipped field model, but for its elements."""
+    shape = TrainConfig.read(SHIPPED).architecture.to_dict()
+    return {key: value for key, value in shape.items() if key != "elements"}
+
+
 def main(arguments: list[str] | None = None) -> dict[str, dict]:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10.0, help="Of training, each.")
@@ -281,7 +292,7 @@ def main(arguments: list[str] | None = None) -> dict[str, dict]:
     for key in given.only:
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            contender = CONTENDERS[key](elements)
+            contender = CONTENDERS[key](elements, **(shipped() if key == "ours" else {}))
         steps = train(contender, fitted, 60 * given.minutes, seed=0)
         found = judge(contender, unseen, given.points)
         found["speed"] = points_per_second(contender, unseen[0], given.points, given.repeats)

@@ -318,7 +318,8 @@ def test_the_command_writes_tables_figures_and_its_options(tmp_path, monkeypatch
                      "correlation", "calibration", "critical-points")}  # fmt: skip
     assert json.loads((folder / "evaluation.json").read_text())["groups"]
     again = tmp_path / "again"
-    call("evaluate", "--config", folder / "config.yaml", "-o", again)
+    call("evaluate", "--config", folder / "config.yaml", "--no-figures", "-o", again)
+    assert not list(again.glob("*.png"))
     for path in folder.glob("*.csv"):
         if path.name != "structures.csv":  # that one holds seconds
             assert path.read_bytes() == (again / path.name).read_bytes(), path.name
@@ -329,6 +330,13 @@ def test_the_command_speaks_json(monkeypatch, store):
     found = json.loads(call("evaluate", "--labels", store, "--labels", store, "--json"))
     assert len(found["structures"]) == 4 and found["structures"][0]["r2"] == 1
     assert {row["group"] for row in found["groups"]} == {"fluid", "crystal", "all"}
+
+
+def test_one_folder_in_a_configuration_is_one_folder(tmp_path, monkeypatch, store):
+    monkeypatch.setattr("ase_elf.domains.domain_for", stand_in)
+    (tmp_path / "options.yaml").write_text(f"labels: {store}\n")
+    found = json.loads(call("evaluate", "--config", tmp_path / "options.yaml", "--json"))
+    assert len(found["structures"]) == 2
 
 
 def test_the_command_refuses_a_split_that_is_not_there(monkeypatch, store):

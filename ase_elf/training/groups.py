@@ -101,7 +101,8 @@ def _of_topology(scores: Sequence[Score]) -> dict[str, float]:
         row[f"{kind}_recall_any"] = _ratio(match.found, match.reference)
         row[f"{kind}_precision_any"] = _ratio(match.confirmed, match.predicted)
     f1 = [score.f1 for score in examined]
-    return row | {"f1_mean": _mean(f1), "f1_worst": float(np.nanmin(f1, initial=1.0))}
+    lowest = min((value for value in f1 if math.isfinite(value)), default=math.nan)
+    return row | {"f1_mean": _mean(f1), "f1_worst": lowest}
 
 
 def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:
