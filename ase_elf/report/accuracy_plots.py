@@ -163,6 +163,7 @@ def plot_calibration(scores: Sequence[Score]) -> Figure:
             right.plot([s.r_s for s in told], [s.coverage for s in told], "o", ms=4, color=color)
         left.plot([0, highest], [0, highest], color="#2a3038", lw=0.8)
         left.set(xlabel="predicted σ (tenths of the points)", ylabel="root mean square error")
+        left.locator_params(axis="x", nbins=5)
         left.legend(fontsize=8)
         right.axhline(0.683, color="#2a3038", lw=0.8)
         right.axhspan(0.60, 0.75, color="#9aa4ae", alpha=0.2, lw=0)
