@@ -101,7 +101,9 @@ class Familiarity:
                 raise ValueError(f"shapes {tuple(found.mean.shape)}, {tuple(found.whiten.shape)}")
             if not all(torch.isfinite(t).all() for t in (found.mean, found.whiten, found.unit)):
                 raise ValueError("numbers that are not finite")
-        except (OSError, TypeError, ValueError, SafetensorError) as error:
+            if not found.unit > 0:
+                raise ValueError(f"distances in units of {float(found.unit)}")
+        except (OSError, RuntimeError, TypeError, ValueError, SafetensorError) as error:
             raise FormatError(
                 f"{path} does not hold what training structures read ({str(error)[:300]})."
             ) from error

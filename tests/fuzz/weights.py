@@ -9,6 +9,7 @@ import torch
 
 from ase_elf.errors import ElfError
 from ase_elf.model import Architecture, EnergyNetwork, FieldNetwork
+from ase_elf.model.familiarity import Familiarity
 from ase_elf.model.weights import load_network, save_network
 from ase_elf.ruler import ImageSpec, ReadingModes, Ruler
 from ase_elf.ruler.network import ImageReader, ReaderArchitecture
@@ -30,7 +31,9 @@ def make():
     potential = written("w.safetensors", lambda path: save_network(path, energy))
     modes = ReadingModes(("a",), np.ones((1, 1, 4, 4), "f4"), np.ones((1, 4, 4), "f4"), 1.0)
     ruler = Ruler(("H", "H"), spec, readers[:1], 1.0, spec, readers[1:], ("a",), modes)
-    return [sound, potential, written("r.safetensors", ruler.save), _greedy(sound, n_radial=10**9), _greedy(sound, hidden=10**6),
+    known = Familiarity(torch.zeros(2), torch.eye(2), torch.ones(()))
+    return [sound, potential, written("r.safetensors", ruler.save),
+            written("f.safetensors", known.save), _greedy(sound, n_radial=10**9), _greedy(sound, hidden=10**6),
             _greedy(sound, n_updates=10**9), _greedy(sound, channels=[10**6, 10**6])]  # fmt: skip
 
 
@@ -45,7 +48,8 @@ def _greedy(sound, **changes):
 
 
 def read(path):
-    readers = (load_network, lambda path: load_network(path, kind=EnergyNetwork), Ruler.load)
+    readers = (load_network, lambda path: load_network(path, kind=EnergyNetwork), Ruler.load,
+               Familiarity.load)  # fmt: skip
     for reader in readers:
         with suppress(ElfError):
             reader(path)
