@@ -177,6 +177,9 @@ class Ruler:
 
 def _network(name: str, arch: dict, tensors: dict[str, torch.Tensor]) -> ImageReader:
     mine = {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{name}.")}
+    for key, tensor in mine.items():
+        if tensor.dtype != torch.float32:
+            raise TypeError(f"{name}.{key} is of type {tensor.dtype}, not float32")
     # Built without memory: what a header declares is believed once the tensors agree.
     with torch.device("meta"):
         network = ImageReader(ReaderArchitecture.from_dict(arch))
