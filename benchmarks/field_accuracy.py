@@ -47,6 +47,7 @@ LABELS = [
     ROOT.parent / "shared" / "data" / "hydrogen" / "labels",
     PACK / "labels" / "fluids",
     PACK / "labels" / "crystals",
+    PACK / "labels" / "molecular",
 ]
 PAGE, IMAGES = ROOT / "docs" / "field-model.md", ROOT / "docs" / "images"
 
