@@ -97,6 +97,17 @@ def test_density_outside_the_trained_range_is_said(domain, fluid):
     assert any("r_s_bohr" in reason for reason in domain.outside(squeezed))
 
 
+def test_surroundings_that_were_not_trained_on_are_said(domain, fluid):
+    model = domain.load(device="cpu")
+    assert model.predict([fluid], [(8, 8, 8)])[0].distance < 1
+    # All atoms on one plane: density and shortest distance are ordinary.
+    plane = fluid.copy()
+    plane.set_scaled_positions(np.stack(np.indices((8, 8, 1)), -1).reshape(-1, 3) / 8)
+    distance = model.predict([plane], [(8, 8, 8)])[0].distance
+    (reason,) = domain.outside(plane, distance)
+    assert distance > 1 and f"{distance:.2f} times as far" in reason
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
