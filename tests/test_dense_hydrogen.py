@@ -78,11 +78,11 @@ def test_accuracy_on_structures_of_our_own_that_were_not_trained_on(domain, labe
     found = domain.load(device="cpu").predict([label.atoms], [truth.shape])[0]
     error = found.values - truth
     r2 = 1 - (error**2).mean() / truth.var()
-    assert r2 > 0.98 or np.sqrt((error**2).mean()) < 0.02
+    assert r2 > (0.9965 if label.kind == "fluid" else 0.998)
     phi, reference = (networking(ELFGrid(v, label.atoms)).phi for v in (found.values, truth))
     # φ moves no more than the worst error of the ELF, and in practice far less.
     assert abs(phi - reference) <= np.abs(error).max()
-    assert abs(phi - reference) < 0.05
+    assert abs(phi - reference) < 0.02
 
 
 def test_own_test_labels_are_not_among_those_trained_on(domain):
