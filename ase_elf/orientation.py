@@ -94,7 +94,13 @@ def arrays_of(atoms: Atoms, *, forces: np.ndarray | None = None) -> Arrays:
         Velocities are given where it has momenta.
     forces : ndarray, shape (n, 3), eV/Å, optional
         By default those which the calculator, or the file, left with the atoms.
+
+    Raises
+    ------
+    InputError
+        Momenta or forces are not three numbers per atom.
     """
+    check_vectors(atoms)
     cell, turn = oriented(atoms.cell.array) if atoms.cell.rank == 3 else (None, np.eye(3))
     forces = _known_forces(atoms) if forces is None else forces
     velocities = atoms.get_velocities() if atoms.has("momenta") else None
@@ -104,6 +110,19 @@ def arrays_of(atoms: Atoms, *, forces: np.ndarray | None = None) -> Arrays:
         velocities=None if velocities is None else (velocities * VELOCITY @ turn).astype("f4"),
         forces=None if forces is None else (forces * FORCE @ turn).astype("f4"),
     )
+
+
+def check_vectors(atoms: Atoms) -> None:
+    """:class:`InputError` unless momenta and forces, where known, are three numbers per atom."""
+    for name, values in (("momenta", atoms.arrays.get("momenta")), ("forces", _known_forces(atoms))):
+        if values is None:
+            continue
+        values = np.asarray(values)
+        if values.shape != (len(atoms), 3) or values.dtype.kind not in "fiu":
+            raise InputError(
+                f"{name} of {len(atoms)} atoms have shape {values.shape} and type {values.dtype}; "
+                "three numbers per atom are needed."
+            )
 
 
 def _known_forces(atoms: Atoms) -> np.ndarray | None:

@@ -26,7 +26,7 @@ from MDAnalysis.topology.base import TopologyReaderBase
 
 from ase_elf.errors import ElfWarning, FormatError
 from ase_elf.mda.bridge import stated_time, topology_of
-from ase_elf.orientation import arrays_of
+from ase_elf.orientation import arrays_of, check_vectors
 from ase_elf.trajectory import check_columns, check_count, count_of, is_cut_short
 
 _TIMES = ("time", "time_fs", "dt", "time_offset")
@@ -186,6 +186,7 @@ def _parsed(text: bytes, filename: str, frame: int) -> Atoms:
         check_columns(lines.split("\n", 3)[1:])
         atoms = read(StringIO(lines), format="extxyz", index=0)
         check_count(lines, atoms)
+        check_vectors(atoms)
         return atoms
     except Exception as error:  # the parser raises anything
         raise FormatError(f"{filename!r} cannot be read at frame {frame}: {error}") from error
