@@ -148,7 +148,7 @@ def measured(variant: Variant, folder: Path, train: list, validation: list) -> d
     if result.is_file():
         return json.loads(result.read_text())
     log = [json.loads(line) for line in run.log.read_text().splitlines()]
-    model = FieldModel(run.network.requires_grad_(False).eval())
+    model = FieldModel(run.result.requires_grad_(False).eval())
     scores = [score_label(model, label) for label in validation]
     fluids = [s for s in scores if s.kind == "fluid"] or scores
     others = [s for s in scores if s.kind != "fluid"]
