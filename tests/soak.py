@@ -99,7 +99,7 @@ class Record:
         """Of a run that has ended, however it did; None where it was too short to say anything."""
         rows = [json.loads(line) for line in self.path.read_text().splitlines() if line.endswith("]")]
         frames, resident, used, blocks, seconds, descriptors = np.array(rows).reshape(-1, 6).T
-        if len(frames) < 2 * PARTS or frames[-1] - frames[0] < 2 * WARM:
+        if len(frames) < PARTS or frames[-1] - frames[0] < 2 * WARM:
             return None
         pace = np.diff(seconds) / np.diff(frames)
         return {
