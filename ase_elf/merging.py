@@ -17,7 +17,14 @@ from ase_elf.errors import OutputError
 from ase_elf.journal import Journal
 from ase_elf.report.results import write_results
 from ase_elf.report.snapshots import CAPACITY
-from ase_elf.run import JOURNAL, SNAPSHOTS, read_provenance, snapshot_path, write_config
+from ase_elf.run import (
+    JOURNAL,
+    SNAPSHOTS,
+    quantities,
+    read_provenance,
+    snapshot_path,
+    write_config,
+)
 
 OWN = ("start", "stop", "first_frame", "batch")
 """What parts of one run may differ in."""
@@ -94,6 +101,11 @@ def merge_runs(directories: Sequence[Path], output: Path) -> int:
 
 def _check(parts: Sequence[Part]) -> None:
     first = parts[0]
+    if first.identity.get("quantities") != quantities():
+        raise OutputError(
+            f"{first.directory} was made by ase_elf {first.identity.get('ase_elf', 'unknown')}, which "
+            "wrote down other quantities of a frame; merge with that version, or analyse again."
+        )
     step = first.identity["step"]
     for before, part in zip(parts, parts[1:], strict=False):
         keys = first.identity.keys() - set(OWN)

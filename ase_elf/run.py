@@ -164,7 +164,7 @@ class AnalysisRun:
             "rulers": settings.rulers,
             "max_lag": self.max_lag,
             "batch": batch,
-            "quantities": f"{zlib.crc32(' '.join(SCALARS + BOND_COLUMNS).encode()):08x}",
+            "quantities": quantities(),
             "ase_elf": __version__,
         }
 
@@ -295,6 +295,11 @@ class AnalysisRun:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         with (self.directory / LOG).open("a", encoding="utf-8") as log:
             log.write(f"{stamp} {line}\n")
+
+
+def quantities() -> str:
+    """Digest of what is written down of a frame: results of other versions may lack some."""
+    return f"{zlib.crc32(' '.join(SCALARS + BOND_COLUMNS).encode()):08x}"
 
 
 def claim(

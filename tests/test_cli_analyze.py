@@ -15,6 +15,7 @@ from ase.io import read, write
 from click.testing import CliRunner
 
 from ase_elf.cli import main
+from ase_elf.run import quantities
 from ase_elf.testing import molecular_fluid
 from stand_in_cli import stand_in
 
@@ -226,3 +227,7 @@ def test_merged_parts_are_one_run(trajectory, done, tmp_path):
     call("analyze", trajectory, "-o", tmp_path / "c", "--start", 8, "--batch", 4, "--no-report")
     output = call("merge", tmp_path / "a", tmp_path / "c", "-o", tmp_path / "x", code=1)
     assert "leave a gap" in output and "frame 7" in output
+    config = tmp_path / "a" / "config.yaml"
+    config.write_text(config.read_text().replace(quantities(), "0badcafe"))
+    output = call("merge", tmp_path / "a", "-o", tmp_path / "y", code=1)
+    assert "other quantities of a frame" in output
