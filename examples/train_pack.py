@@ -41,7 +41,7 @@ def main(picture: str = "fit.png", steps: int = 200) -> None:
     known, unknown = [*fluids[1:], *crystals[1:]], [fluids[0], crystals[0]]
     recipe = Recipe(
         steps=steps, decay_steps=steps // 2, warmup_steps=20, structures=2, points=256, pool=4096,
-        checkpoint_every=max(1, steps // 10),
+        checkpoint_every=max(1, steps // 10), average_over=max(1, steps // 20),
     )  # fmt: skip
     rng = np.random.default_rng(0)
     pools, held_out = ([Pool.draw(x, SMALL, 4096, rng) for x in some] for some in (known, unknown))
