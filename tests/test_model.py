@@ -212,24 +212,18 @@ def test_unknown_device_and_precision_are_refused(tmp_path):
             load_model(path, device="cuda")
 
 
-def test_slabs_of_a_large_cell_are_the_whole_cell(model):
-    atoms = triclinic(12)
+def test_invariants_do_not_depend_on_how_many_fields_are_made_together(model):
+    atoms, shape = triclinic(12), (12, 10, 14)
+    reading = model.network.read
     cell = atoms.cell.array / Bohr
-    for shape in ((15, 11, 9), (12, 10, 14)):
-        reading = model.network.read
-        waves = spectral.Waves.of(cell, shape, reading, model.device, model.dtype)
-        places = torch.from_numpy(atoms.get_scaled_positions())
-        width = reading.channels[0] + 3 * reading.n_vectors
-        coefficients = torch.randn(12, width, dtype=model.dtype)
-        whole = spectral.fields(reading, waves, places, coefficients)
-        most = 8 * sum(f[..., 0].numel() for f in whole) * shape[1] * shape[2] * 4
-        slabs = list(spectral.fields_in_slabs(reading, waves, places, coefficients, most=most))
-        assert len(slabs) == -(-shape[0] // 4)
-        for l, field in enumerate(whole):
-            joined = torch.cat([fields[l] for _, fields in slabs], dim=-1)
-            torch.testing.assert_close(joined, field, atol=1e-11, rtol=0)
-            covered = np.concatenate([np.r_[points] for points, _ in slabs])
-            np.testing.assert_array_equal(covered, np.arange(np.prod(shape)))
+    waves = spectral.Waves.of(cell, shape, reading, model.device, model.dtype)
+    places = torch.from_numpy(atoms.get_scaled_positions())
+    width = reading.channels[0] + 3 * reading.n_vectors
+    coefficients = torch.randn(12, width, dtype=model.dtype)
+    whole = spectral.raw_invariants(reading, waves, places, coefficients)
+    assert whole.shape == (reading.n_invariants, np.prod(shape))
+    parts = spectral.raw_invariants(reading, waves, places, coefficients, most=8 * 3 * whole.shape[1])
+    torch.testing.assert_close(parts, whole, atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

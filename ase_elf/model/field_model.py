@@ -203,10 +203,10 @@ class FieldModel:
         for (atoms, native, _), coefficients in zip(jobs, all_coefficients, strict=True):
             fractional = torch.from_numpy(atoms.get_scaled_positions()).to(self.device)
             waves = self._waves_of(atoms.cell.array / Bohr, native)
-            for _, mixed in spectral.fields_in_slabs(reading, waves, fractional, coefficients):
-                for part in zip(*[f.split(chunk, dim=-1) for f in mixed], strict=True):
-                    yield reading.invariants([f.movedim(-1, 0) for f in part])
-            del mixed, part  # or they would be held while the next fields are made
+            raw = spectral.raw_invariants(reading, waves, fractional, coefficients)
+            for part in raw.split(chunk, dim=1):
+                yield reading.standardised(part.T)
+            del raw, part  # or they would be held while the next ones are made
 
     def _surroundings(self, atoms: Atoms) -> Surroundings:
         return Surroundings.of(

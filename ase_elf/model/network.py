@@ -235,7 +235,11 @@ class Reading(nn.Module):
 
     def invariants(self, mixed: list[torch.Tensor]) -> torch.Tensor:
         """Standardised invariants of mixed fields, shape (n, n_invariants)."""
-        return (self.raw_invariants(mixed) - self.shift) * self.scale
+        return self.standardised(self.raw_invariants(mixed))
+
+    def standardised(self, raw: torch.Tensor) -> torch.Tensor:
+        """Raw invariants, shape (n, n_invariants), as networks get them."""
+        return (raw - self.shift) * self.scale
 
     def forward(self, index, vectors, coefficients) -> torch.Tensor:
         return self.invariants(self.mixed(self.gather(index, vectors, coefficients)))

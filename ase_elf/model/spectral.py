@@ -9,6 +9,7 @@ Lengths in bohr.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -30,8 +31,8 @@ MANY = 1600
 """Atoms from which on a transform on a finer grid beats the direct sum, on one thread; measured by
 ``benchmarks/scale.py sums``, see docs/scaling.md."""
 
-FIELD_BYTES = 2**30
-"""Memory for fields on a grid: all of them up to some 1,500 atoms, slabs of larger cells."""
+FIELD_BYTES = 2**28
+"""Memory for fields that are transformed together."""
 
 TABLE_LENGTH = 8.0
 """1/bohr. Tables reach to a multiple of it."""
@@ -174,84 +175,74 @@ def _by_nufft(waves, fractional, coefficients) -> torch.Tensor:
     return out.flatten(1)
 
 
-def fields(
-    reading: Reading,
-    waves: Waves,
-    fractional: torch.Tensor,
-    coefficients: torch.Tensor,
-) -> list[torch.Tensor]:
-    """Mixed fields (see :meth:`Reading.mixed`) on the grid.
-
-    Returns
-    -------
-    list of Tensor, shapes (channels[l], 2l + 1, n_points)
-    """
-    factors = structure_factors(waves, fractional, coefficients)
-    result = []
-    for l in range(len(reading.channels)):
-        spectra = torch.stack(list(_spectra(reading, waves, factors, l)), 1)
-        field = torch.fft.irfftn(
-            spectra.unflatten(-1, _half(waves.shape)),
-            s=waves.shape, dim=(-3, -2, -1), norm="forward",
-        )  # fmt: skip
-        result.append(field.flatten(-3))
-    return result
-
-
-def fields_in_slabs(
+def raw_invariants(
     reading: Reading,
     waves: Waves,
     fractional: torch.Tensor,
     coefficients: torch.Tensor,
     *,
     most: int = FIELD_BYTES,
-) -> Iterator[tuple[slice, list[torch.Tensor]]]:
-    """Mixed fields of some planes after others, in bounded memory.
+) -> torch.Tensor:
+    """What :meth:`Reading.raw_invariants` makes of the mixed fields, on the whole grid.
+
+    One component of the fields after the other is transformed and added to what it belongs to, so
+    that memory is that of the invariants and not of the fields, of which there are three times as many.
 
     Parameters
     ----------
     reading, waves, fractional, coefficients
-        As in :func:`fields`.
+        As in :func:`structure_factors`.
     most : int
-        Bytes that the fields of one slab may take. Where all of them fit there is one slab.
+        Bytes that fields made together may take.
 
-    Yields
-    ------
-    points : slice
-        Of the grid, flattened.
-    fields : list of Tensor, shapes (channels[l], 2l + 1, n_points)
+    Returns
+    -------
+    Tensor, shape (n_invariants, n_points)
     """
-    nx, ny, nz = waves.shape
-    per_plane = sum(k * (2 * l + 1) for l, k in enumerate(reading.channels)) * ny * nz
-    n_slabs = -(-per_plane * nx * coefficients.element_size() // most)
-    if n_slabs <= 1:
-        yield slice(0, nx * ny * nz), fields(reading, waves, fractional, coefficients)
-        return
     factors = structure_factors(waves, fractional, coefficients)
-    for planes in np.array_split(np.arange(nx), min(n_slabs, nx)):
-        turns = torch.from_numpy(planes).to(fractional)[:, None] / nx
-        angle = 2 * np.pi * turns * waves.frequencies[0].to(fractional.dtype)
-        phases = torch.polar(torch.ones_like(angle), angle).to(factors.dtype)
-        found = [
-            _on_planes(_spectra(reading, waves, factors, l), waves, phases)
-            for l in range(len(reading.channels))
-        ]
-        yield slice(planes[0] * ny * nz, (planes[-1] + 1) * ny * nz), found
+    out = coefficients.new_zeros(reading.n_invariants, math.prod(waves.shape))
+    *degrees, cubic = out.split([*reading.channels, reading.n_cubic])
+    n, vectors = reading.n_cubic, []
+    for l, squares in enumerate(degrees):
+        for m, spectrum in enumerate(_spectra(reading, waves, factors, l)):
+            field = _transformed(spectrum, waves, most)
+            if l == 0:
+                squares.copy_(field)
+                continue
+            squares.addcmul_(field, field)
+            if l == 1:
+                vectors.append(field[:n].clone())
+            elif l == 2 and n:
+                cubic.addcmul_(field[:n], _between(vectors, reading.matrices[m]))
+    if n:
+        cubic /= 1 + degrees[1][:n] + degrees[2][:n]
+    for squares in degrees[1:]:
+        squares.add_(1).sqrt_().sub_(1)
+    return out
 
 
-def _on_planes(
-    spectra: Iterator[torch.Tensor], waves: Waves, phases: torch.Tensor
-) -> torch.Tensor:
-    """Fields of one degree where ``phases`` (n_planes, nx) lead along the first axis."""
-    nx, ny, nz = waves.shape
-    components = []
-    for one in spectra:
-        field = waves.angular.new_empty(len(one), len(phases) * ny * nz)
-        for row, spectrum in zip(field, one, strict=True):
-            plane = (phases @ spectrum.view(nx, -1)).view(-1, ny, nz // 2 + 1)
-            row.copy_(torch.fft.irfft2(plane, s=(ny, nz), norm="forward").flatten())
-        components.append(field)
-    return torch.stack(components, 1)
+def _transformed(spectrum: torch.Tensor, waves: Waves, most: int) -> torch.Tensor:
+    """Fields from their plane waves, (channels, n_points)."""
+    points = math.prod(waves.shape)
+    field = waves.angular.new_empty(len(spectrum), points)
+    together = max(1, most // (points * field.element_size()))
+    for into, part in zip(field.split(together), spectrum.split(together), strict=True):
+        turned = torch.fft.irfftn(
+            part.unflatten(-1, _half(waves.shape)),
+            s=waves.shape, dim=(-3, -2, -1), norm="forward",
+        )  # fmt: skip
+        into.copy_(turned.flatten(-3))
+    return field
+
+
+def _between(vectors: list[torch.Tensor], matrix: torch.Tensor) -> torch.Tensor:
+    """v·M·v with a symmetric M, for components of vectors of shape (channels, n_points)."""
+    total = torch.zeros_like(vectors[0])
+    for i, row in enumerate(matrix.tolist()):
+        for j, entry in enumerate(row[: i + 1]):
+            if entry:
+                total.addcmul_(vectors[i], vectors[j], value=entry if i == j else 2 * entry)
+    return total
 
 
 def _spectra(
