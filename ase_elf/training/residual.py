@@ -30,7 +30,7 @@ class Spectrum:
     Parameters
     ----------
     power : ndarray, shape (n_shells,), float64, ELF²
-        Σ |e_G|² over the waves of a shell, G = 0 left out; shell i holds
+        Σ ``|e_G|²`` over the waves of a shell, G = 0 left out; shell i holds
         ``i SHELL <= |G| < (i + 1) SHELL``. Its sum is the variance of the residual
         (Parseval).
     waves : ndarray, shape (n_shells,), int64
@@ -56,7 +56,7 @@ class Spectrum:
 
     @property
     def density(self) -> np.ndarray:
-        """S(k) = V <|e_G|²>, averaged over the waves of a shell: ELF² Å³, NaN in empty shells.
+        """S(k) = V ``<|e_G|²>``, the mean over the waves of a shell: ELF² Å³, NaN in empty ones.
 
         Does not depend on the size of the cell, so that structures can be compared.
         """
@@ -101,7 +101,7 @@ def spectrum(residual: np.ndarray, cell: np.ndarray) -> Spectrum:
     Notes
     -----
     C(r) is the autocorrelation of the periodic residual averaged over directions of r,
-    C(r) = Σ_G |e_G|² sin(Gr)/(Gr): exact in every cell, with no minimum image. Beyond half
+    ``C(r) = Σ_G |e_G|² sin(Gr)/(Gr)``: exact in every cell, with no minimum image. Beyond half
     the cell it sees the residual's own images.
     """
     length, power, count = _waves(residual, cell)
