@@ -13,6 +13,7 @@ import argparse
 import os
 import platform
 import time
+import warnings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -23,6 +24,7 @@ from ase import Atoms  # noqa: E402
 from ase.units import Bohr  # noqa: E402
 
 from ase_elf import ELFCalculator  # noqa: E402
+from ase_elf.errors import ElfWarning  # noqa: E402
 
 
 def fluid(n: int, rng: np.random.Generator, r_s: float = 1.45, closest: float = 0.6) -> Atoms:
@@ -66,6 +68,8 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=[128, 512, 2048])
     options = parser.parse_args()
     torch.set_num_threads(1)
+    # Random atoms are no fluid, and predictions say so.
+    warnings.simplefilter("ignore", ElfWarning)
     rng = np.random.default_rng(0)
     calc = ELFCalculator(domain=options.domain, device="cpu")
 
