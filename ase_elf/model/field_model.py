@@ -291,11 +291,11 @@ def _together(parts: Iterator[torch.Tensor], most: int) -> Iterator[torch.Tensor
     waiting: list[torch.Tensor] = []
     for part in parts:
         if waiting and sum(map(len, waiting)) + len(part) > most:
-            yield torch.cat(waiting)
+            yield torch.cat(waiting) if waiting[1:] else waiting[0]
             waiting = []
         waiting.append(part)
     if waiting:
-        yield torch.cat(waiting)
+        yield torch.cat(waiting) if waiting[1:] else waiting[0]
 
 
 def _check_vacuum(atoms: Atoms, cutoff: float) -> None:
