@@ -37,7 +37,8 @@ from ase_elf.report.accuracy_plots import write_figures  # noqa: E402
 from ase_elf.training.agreement import PERSISTENCE, REACH  # noqa: E402
 from ase_elf.training.config import TrainConfig  # noqa: E402
 from ase_elf.training.evaluate import Score, score_label  # noqa: E402
-from ase_elf.training.groups import ALL, grouped, rank_correlation, summary  # noqa: E402
+from ase_elf.training.error_bars import rank_correlation  # noqa: E402
+from ase_elf.training.groups import ALL, grouped, summary  # noqa: E402
 from ase_elf.training.labels import digest, read_labels  # noqa: E402
 from ase_elf.training.pack import accuracy_rows, write_card, write_familiarity  # noqa: E402
 from ase_elf.training.run import training_labels  # noqa: E402

@@ -10,9 +10,8 @@ import torch
 import yaml
 from ase.units import Bohr
 
-from ase_elf.dataset.label import quantise
 from ase_elf.errors import InputError, OutputError
-from test_training import analytic_label
+from test_training import analytic_label, write_labels
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -24,16 +23,7 @@ def scripts(monkeypatch):
 
 @pytest.fixture
 def labels(tmp_path):
-    folder = tmp_path / "labels"
-    folder.mkdir()
-    lines = ["file,kind,split"]
-    for seed, split in ((0, "train"), (1, "train"), (2, "validation")):
-        label = analytic_label(seed, split)
-        cell, positions = label.atoms.cell.array / Bohr, label.atoms.positions / Bohr
-        np.savez(folder / label.name, cell=cell, pos=positions, elf=quantise(label.values))
-        lines.append(f"{label.name}.npz,fluid,{split}")
-    (folder / "split.csv").write_text("\n".join(lines) + "\n")
-    return folder
+    return write_labels(tmp_path / "labels", ("train", "train", "validation"))
 
 
 SMALL = {"elements": [1], "n_radial": 4, "channels": [4, 2], "point_channels": [4, 2],

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from ase import Atoms
 from click.testing import CliRunner
 
 from ase_elf import ELFGrid

@@ -51,18 +51,22 @@ def recipe(steps):
                   points=64, pool=600, checkpoint_every=10)  # fmt: skip
 
 
-@pytest.fixture
-def label_folder(tmp_path):
-    folder = tmp_path / "labels"
+def write_labels(folder, splits):
+    """A folder of analytic labels: number k of the split that ``splits[k]`` names."""
     folder.mkdir()
     lines = ["file,kind,split"]
-    for seed, split in ((0, "train"), (1, "train"), (2, "validation"), (3, "test")):
+    for seed, split in enumerate(splits):
         label = analytic_label(seed, split)
         cell, positions = label.atoms.cell.array / Bohr, label.atoms.positions / Bohr
         np.savez(folder / label.name, cell=cell, pos=positions, elf=quantise(label.values))
         lines.append(f"{label.name}.npz,fluid,{split}")
     (folder / "split.csv").write_text("\n".join(lines) + "\n")
     return folder
+
+
+@pytest.fixture
+def label_folder(tmp_path):
+    return write_labels(tmp_path / "labels", ("train", "train", "validation", "test"))
 
 
 def test_a_tiny_network_learns_and_generalises(tmp_path):

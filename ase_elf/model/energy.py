@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import torch
 from ase.units import Bohr, Hartree
-from torch import nn
 
 from ase_elf.model.network import Architecture, AtomNetwork, head
 

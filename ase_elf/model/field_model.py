@@ -138,11 +138,7 @@ class FieldModel:
             Also the expected error.
         """
         points = np.atleast_2d(np.asarray(xyz, dtype=float)) / Bohr
-        if atoms.pbc.any():
-            surroundings = self._surroundings(atoms)
-        else:
-            positions = atoms.get_positions() / Bohr
-            surroundings = Surroundings.isolated(positions, points, self.arch.cutoff)
+        surroundings = self._surroundings(atoms, points)
         (coefficients,), (distance,) = self._coefficients([atoms], [surroundings])
         z, log_error = [], []
         for part in np.array_split(points, max(1, -(-len(points) // (CHUNK // 4)))):
@@ -159,11 +155,7 @@ class FieldModel:
     def readings(self, atoms: Atoms) -> torch.Tensor:
         """What the nuclei of a structure read, (n_atoms, n_invariants): what
         :class:`~ase_elf.model.familiarity.Familiarity` is made of."""
-        if atoms.pbc.any():
-            surroundings = self._surroundings(atoms)
-        else:
-            positions = atoms.get_positions() / Bohr
-            surroundings = Surroundings.isolated(positions, positions, self.arch.cutoff)
+        surroundings = self._surroundings(atoms, atoms.get_positions() / Bohr)
         neighbours, species = self._neighbours([atoms], [surroundings])
         return self._at_nuclei(neighbours, self.network.coefficients(species, *neighbours))
 
@@ -208,10 +200,12 @@ class FieldModel:
                 yield reading.standardised(part.T)
             del raw, part  # or they would be held while the next ones are made
 
-    def _surroundings(self, atoms: Atoms) -> Surroundings:
-        return Surroundings.of(
-            atoms.cell.array / Bohr, atoms.get_positions() / Bohr, self.arch.cutoff
-        )
+    def _surroundings(self, atoms: Atoms, points: np.ndarray | None = None) -> Surroundings:
+        """Of the cell; where points are given, of atoms that repeat nowhere if nothing is periodic."""
+        positions = atoms.get_positions() / Bohr
+        if points is not None and not atoms.pbc.any():
+            return Surroundings.isolated(positions, points, self.arch.cutoff)
+        return Surroundings.of(atoms.cell.array / Bohr, positions, self.arch.cutoff)
 
     def _coefficients(
         self, structures: list[Atoms], surroundings: list[Surroundings]
@@ -291,11 +285,16 @@ def _together(parts: Iterator[torch.Tensor], most: int) -> Iterator[torch.Tensor
     waiting: list[torch.Tensor] = []
     for part in parts:
         if waiting and sum(map(len, waiting)) + len(part) > most:
-            yield torch.cat(waiting) if waiting[1:] else waiting[0]
+            yield _as_one(waiting)
             waiting = []
         waiting.append(part)
     if waiting:
-        yield torch.cat(waiting) if waiting[1:] else waiting[0]
+        yield _as_one(waiting)
+
+
+def _as_one(parts: list[torch.Tensor]) -> torch.Tensor:
+    # One part is most of what there is, and need not be copied.
+    return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
 def _check_vacuum(atoms: Atoms, cutoff: float) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import product
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -19,9 +18,6 @@ from scipy.spatial import cKDTree
 from ase_elf.errors import InputError
 from ase_elf.topology.ascent import follow_modes
 from ase_elf.topology.field import SplineField
-
-if TYPE_CHECKING:
-    from ase_elf.grid import ELFGrid
 
 NO_BASIN = -1
 """Label of voxels on a plateau at the lowest value of the field: vacuum."""

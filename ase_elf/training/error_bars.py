@@ -6,6 +6,7 @@ Pure functions on arrays.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +60,7 @@ def error_bars(error: np.ndarray, sigma: np.ndarray) -> ErrorBars:
         coverage=float((size < sigma).mean()),
         coverage_2=float((size < 2 * sigma).mean()),
         likelihood_gain=_likelihood_gain(size, sigma),
-        spearman=_rank_correlation(sigma[sparse], size[sparse]),
+        spearman=rank_correlation(sigma[sparse], size[sparse]),
         steps=_steps(size, sigma),
     )
 
@@ -72,10 +73,13 @@ def _likelihood_gain(size: np.ndarray, sigma: np.ndarray) -> float:
     return float(math.log(constant) + 0.5 - with_sigma.mean())
 
 
-def _rank_correlation(sigma: np.ndarray, size: np.ndarray) -> float:
-    if np.ptp(sigma) == 0 or np.ptp(size) == 0:
+def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:
+    """Spearman's, of at least three pairs of numbers that differ; NaN else."""
+    both = np.array([a, b], dtype=float)
+    both = both[:, np.isfinite(both).all(axis=0)]
+    if both.shape[1] < 3 or not np.ptp(both, axis=1).all():
         return math.nan
-    return float(spearmanr(sigma, size).statistic)
+    return float(spearmanr(*both).statistic)
 
 
 def _steps(size: np.ndarray, sigma: np.ndarray) -> np.ndarray:

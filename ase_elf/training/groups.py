@@ -10,11 +10,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from ase_elf.topology.critical import KINDS
 from ase_elf.training.agreement import total
-from ase_elf.training.error_bars import BINS
+from ase_elf.training.error_bars import BINS, rank_correlation
 from ase_elf.training.evaluate import Score
 from ase_elf.training.residual import DISTANCES, SHELL
 
@@ -103,15 +102,6 @@ def _of_topology(scores: Sequence[Score]) -> dict[str, float]:
     f1 = [score.f1 for score in examined]
     lowest = min((value for value in f1 if math.isfinite(value)), default=math.nan)
     return row | {"f1_mean": _mean(f1), "f1_worst": lowest}
-
-
-def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:
-    """Spearman's, of at least three pairs of numbers that differ; NaN else."""
-    both = np.array([a, b], dtype=float)
-    both = both[:, np.isfinite(both).all(axis=0)]
-    if both.shape[1] < 3 or not np.ptp(both, axis=1).all():
-        return math.nan
-    return float(spearmanr(*both).statistic)
 
 
 def power_table(scores: Sequence[Score]) -> list[dict[str, float]]:
