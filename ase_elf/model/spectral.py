@@ -133,16 +133,23 @@ def structure_factors(
 
 
 def _by_products(waves, fractional, coefficients) -> torch.Tensor:
-    """The sum as it stands; its cost grows with atoms times waves."""
-    phases = []
-    for axis, frequencies in enumerate(waves.frequencies):
-        angle = -2 * np.pi * fractional[:, axis, None] * frequencies.to(fractional.dtype)
-        phase = torch.polar(torch.ones_like(angle), angle)
-        phases.append(phase.to(coefficients.dtype.to_complex()))
-    first = coefficients.T[:, :, None] * phases[0][None]
-    first = first.transpose(1, 2).flatten(0, 1)
-    others = (phases[1][:, :, None] * phases[2][:, None, :]).flatten(1)
-    return (first @ others).view(coefficients.shape[1], -1)
+    """The sum as it stands; its cost grows with atoms times waves.
+
+    Coefficients are real: along the first direction their cosines and sines are summed, half the
+    work of phases, and give the wave of a frequency and that of its negative.
+    """
+    (nx, *_), reach = waves.shape, waves.shape[0] // 2
+    x, y, z = (2 * np.pi * fractional).T[..., None]
+    angle = x * torch.arange(reach + 1, device=x.device)
+    waved = torch.cat([angle.cos(), angle[:, 1:].sin()], dim=1).T.to(coefficients.dtype)
+    _, fy, fz = (frequencies.to(fractional.dtype) for frequencies in waves.frequencies)
+    angle = ((y * fy)[:, :, None] + (z * fz)[:, None, :]).flatten(1)
+    phase = torch.polar(torch.ones_like(angle), -angle).to(coefficients.dtype.to_complex())
+    sums = (coefficients.T[:, None] * waved).flatten(0, 1) @ torch.view_as_real(phase).flatten(1)
+    sums = torch.view_as_complex(sums.view(-1, 2 * reach + 1, angle.shape[1], 2))
+    even, odd = sums[:, 1 : reach + 1], 1j * sums[:, reach + 1 :]
+    forth, back = (even - odd)[:, : nx - reach - 1], (even + odd).flip(1)
+    return torch.cat([sums[:, :1], forth, back], dim=1).flatten(1)
 
 
 def _by_nufft(waves, fractional, coefficients) -> torch.Tensor:
@@ -226,14 +233,19 @@ def raw_invariants(
 def _transformed(spectrum: torch.Tensor, waves: Waves, most: int) -> torch.Tensor:
     """Fields from their plane waves, (channels, n_points)."""
     points = math.prod(waves.shape)
-    field = waves.angular.new_empty(len(spectrum), points)
-    together = max(1, most // (points * field.element_size()))
-    for into, part in zip(field.split(together), spectrum.split(together), strict=True):
-        turned = torch.fft.irfftn(
+    together = max(1, most // (points * waves.angular.element_size()))
+    parts = (
+        torch.fft.irfftn(
             part.unflatten(-1, _half(waves.shape)),
             s=waves.shape, dim=(-3, -2, -1), norm="forward",
-        )  # fmt: skip
-        into.copy_(turned.flatten(-3))
+        ).flatten(-3)
+        for part in spectrum.split(together)
+    )  # fmt: skip
+    if together >= len(spectrum):
+        return next(parts)
+    field = waves.angular.new_empty(len(spectrum), points)
+    for into, part in zip(field.split(together), parts, strict=True):
+        into.copy_(part)
     return field
 
 
