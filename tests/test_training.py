@@ -110,21 +110,25 @@ def test_the_result_is_a_mean_over_the_last_steps(tmp_path):
     torch.testing.assert_close(last.result.species, last.network.species, rtol=0, atol=0)
 
 
-def test_a_fit_starts_where_smaller_weights_ended(tmp_path):
+@pytest.mark.parametrize("more", [{"n_vectors": 2}, {"n_updates": 3}, {"n_vectors": 2, "n_updates": 3}])
+def test_a_fit_starts_where_smaller_weights_ended(tmp_path, more):
     first = Fit(tmp_path / "first", recipe(60), ARCH, pools(range(3)), pools([90]))
     first.run()
     expected = score(first.network, first.validation)["s90"]["rmse"]
-    grown = replace(ARCH, n_vectors=2)
+    grown = replace(ARCH, **more)
     second = Fit(tmp_path / "second", recipe(60), grown, first.train, first.validation, first.network)
     assert score(second.network, second.validation)["s90"]["rmse"] == pytest.approx(expected, rel=1e-5)
     second.advance()
-    moved = second.network.updates[0][-1].weight[ARCH.channels[0] :]
+    update = 0 if "n_vectors" in more else -1
+    moved = second.network.updates[update][-1].weight
+    if "n_vectors" in more:
+        moved = moved[ARCH.channels[0] :]
     assert moved.abs().max() > 0
 
 
 def test_weights_of_another_shape_cannot_start_a_fit(tmp_path):
     other = FieldNetwork(replace(ARCH, hidden=8))
-    with pytest.raises(InputError, match="only n_vectors may differ"):
+    with pytest.raises(InputError, match="only n_vectors and n_updates may differ"):
         Fit(tmp_path, recipe(10), ARCH, pools([0]), [], other)
 
 

@@ -27,7 +27,8 @@ class TrainConfig:
     pack : Path, optional
         Folder with a ``card.yaml``, into which weights and card are written at the end.
     start : Path, optional
-        Weights that the fit starts from: of the same architecture, or with fewer vectors.
+        Weights that the fit starts from: of the same architecture, or with fewer vectors
+        or updates.
     kinds : tuple of str
         Train only on these kinds of structure; all of them if empty.
     architecture, recipe : dict

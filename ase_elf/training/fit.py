@@ -7,11 +7,13 @@ machine, also when the run was interrupted. Reads labels, writes no weights for 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from ase_elf.errors import InputError
 from ase_elf.model.network import Architecture, FieldNetwork
@@ -44,11 +46,14 @@ class Recipe(Schedule):
     pool: int = 16_384
 
 
-def standardise(network: FieldNetwork, pools: list[Pool]) -> None:
-    """Set shift and scale of every reading from data, first to last, before training."""
+def standardise(
+    network: FieldNetwork, pools: list[Pool], depths: Iterable[int] | None = None
+) -> None:
+    """Set shift and scale of readings (all by default) from data, first to last, before training."""
+    readings = [*network.readings, network.read]
     with torch.no_grad():
-        for depth, reading in enumerate([*network.readings, network.read]):
-            seen = []
+        for depth in range(len(readings)) if depths is None else depths:
+            reading, seen = readings[depth], []
             for pool in pools:
                 c = network.coefficients(
                     pool.species, pool.atom_index, pool.atom_vectors, n_updates=depth
@@ -116,19 +121,23 @@ def inherit(network: FieldNetwork, earlier: FieldNetwork) -> FieldNetwork:
     ----------
     network : FieldNetwork
     earlier : FieldNetwork
-        Of the same shape, or of one with fewer vectors.
+        Of the same shape, or of one with fewer vectors or updates.
 
     Raises
     ------
     InputError
-        The two differ in more than the number of vectors.
+        The two differ in more than the number of vectors and updates.
     """
-    fewer = replace(network.arch, n_vectors=0), replace(earlier.arch, n_vectors=0)
-    if fewer[0] != fewer[1] or earlier.arch.n_vectors > network.arch.n_vectors:
+    now, before = network.arch, earlier.arch
+    alike = replace(before, n_vectors=now.n_vectors, n_updates=now.n_updates) == now
+    if not alike or before.n_vectors > now.n_vectors or before.n_updates > now.n_updates:
         raise InputError(
-            f"weights of {earlier.arch} cannot start a fit of {network.arch}; "
-            "only n_vectors may differ, and be smaller."
+            f"weights of {before} cannot start a fit of {now}; "
+            "only n_vectors and n_updates may differ, and be smaller."
         )
+    for update in network.updates[before.n_updates :]:
+        nn.init.zeros_(update[-1].weight)
+        nn.init.zeros_(update[-1].bias)
     state = network.state_dict()
     for name, learned in earlier.state_dict().items():
         if state[name].shape == learned.shape:
@@ -170,10 +179,13 @@ class Fit(FittingRun):
 
     def standardise(self) -> None:
         """Shift and scale of every reading, with everything else where there is a start."""
-        if self.start is not None:
-            inherit(self.network, self.start)
+        some = self.train[:: max(1, len(self.train) // 24)]
+        if self.start is None:
+            standardise(self.network, some)
             return
-        standardise(self.network, self.train[:: max(1, len(self.train) // 24)])
+        inherit(self.network, self.start)
+        added = range(self.start.arch.n_updates, self.network.arch.n_updates)
+        standardise(self.network, some, added)
 
     def batch(self, step: int) -> list[tuple[Pool, torch.Tensor]]:
         """Structures and rows of a step; depends on seed and step alone."""
