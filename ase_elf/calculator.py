@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,6 @@ from ase.calculators.calculator import (
 )
 from ase.outputs import all_outputs
 
-from ase_elf.batching import predict_in_memory
 from ase_elf.errors import ElfError, ElfWarning, InputError
 from ase_elf.scalars import SCALARS, accepted_names, structure_scalars
 
@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 
     from ase_elf.domains import Domain
     from ase_elf.grid import ELFGrid
+    from ase_elf.predictor import Shape
     from ase_elf.ruler import BondTable
-
-Shape = tuple[int, int, int]
 
 EXTRAS = ("elf", "bond_rulers")
 """Properties beyond ASE's own."""
@@ -104,6 +103,8 @@ class ELFCalculator(BaseCalculator):
         every: int | None = None,
         properties: Iterable[str] | None = None,
     ) -> None:
+        from ase_elf.predictor import Predictor  # ase.io imports this module
+
         if calculator is not None and not hasattr(calculator, "get_property"):
             raise InputError(
                 f"calculator must be an ASE calculator such as EMT(), not {calculator!r}."
@@ -119,7 +120,7 @@ class ELFCalculator(BaseCalculator):
         self.every = 1 if every is None and properties is not None else every
         accepted = (*EXTRAS, *SCALARS)
         self.properties = accepted_names(properties or accepted, accepted, "property")
-        self._domain = _resolve(domain)
+        self._predictor = Predictor(domain, device, dtype)
         self.elf_results: dict[str, Any] = {}
         self._n_structures = 0
         self.watchers: list[Callable[[Atoms, bool], None]] = []
@@ -199,7 +200,7 @@ class ELFCalculator(BaseCalculator):
     def todict(self) -> dict[str, Any]:
         """Settings as JSON-able values, which ASE stores beside the structures."""
         return {
-            "domain": getattr(self._domain, "name", None),
+            "domain": getattr(self._predictor.domain, "name", None),
             "calculator": getattr(self.calculator, "name", None),
             "device": self.device,
             "dtype": self.dtype,
@@ -271,14 +272,7 @@ class ELFCalculator(BaseCalculator):
         atoms = self._structure(atoms)
         if points is None:
             return self._grid(atoms, shape, spacing)
-        xyz = np.asarray(points, dtype=float)
-        if xyz.ndim != 2 or xyz.shape[1] != 3 or not np.isfinite(xyz).all():
-            raise InputError(f"points must be finite and of shape (n, 3), not {xyz.shape}.")
-        domain = self.domain_of(atoms)
-        domain.check(atoms)
-        prediction = self._model(domain).predict_points(atoms, xyz)
-        self._reasons_outside(atoms, domain, prediction.distance)
-        return np.asarray(prediction.values)
+        return self._predictor.at_points(atoms, points)
 
     def predict(
         self,
@@ -311,38 +305,12 @@ class ELFCalculator(BaseCalculator):
             If not even a single structure fits.
         """
         structures = list(structures)
-        shapes = self._shapes(structures, shape, spacing)
-        domains = []
-        for number, atoms in enumerate(structures):
-            domain = self.domain_of(atoms)
-            try:
-                domain.check(atoms)
-            except InputError as error:
-                raise InputError(f"structure {number}: {error}") from error
-            domains.append(domain)
-        grids: list[ELFGrid | None] = [None] * len(structures)
-        for name in dict.fromkeys(domain.name for domain in domains):
-            chosen = [n for n, domain in enumerate(domains) if domain.name == name]
-            predictions = predict_in_memory(
-                self._model(domains[chosen[0]]),
-                [structures[n] for n in chosen],
-                [shapes[n] for n in chosen],
-            )
-            for n, prediction in zip(chosen, predictions, strict=True):
-                reasons = self._reasons_outside(structures[n], domains[n], prediction.distance)
-                grids[n] = _as_grid(prediction, structures[n], domains[n], reasons)
-        return grids
+        shapes = self._predictor.shapes(structures, shape, spacing)
+        return self._predictor.on_grids(structures, shapes)
 
     def domain_of(self, atoms: Atoms) -> Domain:
         """The domain pack that is used for ``atoms``."""
-        from ase_elf.domains import domain_for
-
-        if self._domain is not None:
-            return self._domain
-        symbols = frozenset(atoms.get_chemical_symbols())
-        if symbols not in self._domains:
-            self._domains[symbols] = domain_for(symbols)
-        return self._domains[symbols]
+        return self._predictor.domain_of(atoms)
 
     # -- Inner workings ----------------------------------------------------------------
 
@@ -411,17 +379,17 @@ class ELFCalculator(BaseCalculator):
         self, atoms: Atoms, shape: Shape | None = None, spacing: float | None = None
     ) -> ELFGrid:
         """The grid of ``atoms``, from the cache where it is known."""
-        (wanted,) = self._shapes([atoms], shape, spacing)
+        (wanted,) = self._predictor.shapes([atoms], shape, spacing)
         self._keep_only(atoms)
         if wanted not in self._grids:
-            (grid,) = self.predict([atoms], wanted)
+            (grid,) = self._predictor.on_grids([atoms], [wanted])
             while len(self._grids) >= _KEPT:
                 self._grids.pop(next(iter(self._grids)))
             self._grids[wanted] = grid
         return self._grids[wanted]
 
     def _default_grid(self) -> ELFGrid | None:
-        (wanted,) = self._shapes([self._elf_atoms], None, None)
+        (wanted,) = self._predictor.shapes([self._elf_atoms], None, None)
         return self._grids.get(wanted)
 
     def _measure_bonds(self, atoms: Atoms) -> BondTable:
@@ -438,46 +406,6 @@ class ELFCalculator(BaseCalculator):
             self._elf_atoms = atoms.copy()
             self._grids, self._bonds = {}, None
 
-    def _shapes(
-        self, structures: list[Atoms], shape: Shape | Sequence[Shape] | None, spacing: float | None
-    ) -> list[Shape]:
-        from ase_elf.grid import fast_shape, grid_shape
-
-        if shape is not None and spacing is not None:
-            raise InputError("give shape= or spacing=, not both.")
-        if shape is None:
-            if spacing is not None and not spacing > 0:
-                raise InputError(f"spacing = {spacing!r} Å must be positive.")
-            return [
-                fast_shape(atoms.cell.array, spacing or self.domain_of(atoms).spacing)
-                for atoms in structures
-            ]
-        if len(shape) and np.ndim(shape[0]):
-            if len(shape) != len(structures):
-                raise InputError(f"{len(shape)} shapes for {len(structures)} structures.")
-            return [grid_shape(one) for one in shape]
-        return [grid_shape(shape)] * len(structures)
-
-    def _reasons_outside(
-        self, atoms: Atoms, domain: Domain, distance: float | None
-    ) -> list[str]:
-        reasons = domain.outside(atoms, distance)
-        formula = atoms.get_chemical_formula()
-        if reasons and formula not in self._warned:
-            self._warned.add(formula)
-            warnings.warn(
-                f"{formula} lies outside what the domain pack {domain.name!r} was trained on: "
-                f"{'; '.join(reasons)}. Its ELF is an extrapolation (info['out_of_domain']).",
-                ElfWarning,
-                stacklevel=4,
-            )
-        return reasons
-
-    def _model(self, domain: Domain):
-        if domain.name not in self._models:
-            self._models[domain.name] = domain.load(device=self.device, dtype=self.dtype)
-        return self._models[domain.name]
-
     def _structure(self, atoms: Atoms | None) -> Atoms:
         atoms = self.atoms if atoms is None else atoms
         if atoms is None:
@@ -485,41 +413,21 @@ class ELFCalculator(BaseCalculator):
         return atoms
 
     def _reset_caches(self) -> None:
-        self._models: dict[str, Any] = {}
-        self._domains: dict[frozenset[str], Domain] = {}
-        self._warned: set[str] = set()
+        self._predictor.forget()
         self._elf_atoms: Atoms | None = None
         self._grids: dict[Shape, ELFGrid] = {}
         self._bonds: BondTable | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        # Models are loaded again where they are needed, on the device that is there.
-        fresh = ("watchers", "_models", "_domains", "_warned", "_elf_atoms", "_grids", "_bonds")
+        fresh = ("watchers", "_elf_atoms", "_grids", "_bonds")
         return {name: value for name, value in self.__dict__.items() if name not in fresh}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._predictor = copy(self._predictor)  # or a copy would take the models away here
         self.watchers = []
         self._reset_caches()
 
 
-def _resolve(domain: str | Domain | None) -> Domain | None:
-    from ase_elf.domains import get_domain
-
-    return get_domain(domain) if isinstance(domain, str) else domain
-
-
 def _changes(old: Atoms | None, new: Atoms) -> list[str]:
     return compare_atoms(old, new, excluded_properties=_IGNORED)
-
-
-def _as_grid(prediction: Any, atoms: Atoms, domain: Domain, reasons: list[str]) -> ELFGrid:
-    from ase_elf.grid import ELFGrid
-
-    info = {
-        "domain": domain.name,
-        "weights": domain.card["weights"]["sha256"],
-        "out_of_domain": reasons,
-        "domain_distance": prediction.distance,
-    }
-    return ELFGrid(prediction.values, atoms, info, prediction.sigma)

@@ -427,10 +427,10 @@ def test_pickles_and_copies_work_and_leave_model_and_grids_behind(hydrogen):
         expected = calc.get_elf(hydrogen, shape=(8, 8, 8)).values
         energy = calc.get_potential_energy(hydrogen)
         for twin in (pickle.loads(pickle.dumps(calc)), copy.deepcopy(calc), copy.copy(calc)):
-            assert twin._models == {} and twin._grids == {}
+            assert twin._predictor._models == {} and twin._grids == {}
             np.testing.assert_array_equal(twin.get_elf(hydrogen, shape=(8, 8, 8)).values, expected)
             assert twin.get_potential_energy(hydrogen) == energy
-    assert calc._grids
+    assert calc._grids and calc._predictor._models
 
 
 @pytest.mark.parametrize("name", ["run.traj", "run.extxyz", "run.json", "run.db"])
