@@ -15,10 +15,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_elf.batching import predict_in_memory
-from ase_elf.clusters import bond_points, cluster_shapes, cluster_sizes, degrees
+from ase_elf.clusters import cluster_shapes, cluster_sizes, degrees
 from ase_elf.domains import Domain, describe
 from ase_elf.errors import FormatError, InputError
 from ase_elf.grid import ELFGrid, fast_shape
+from ase_elf.pairs import (
+    BOND_COLUMNS,
+    Neighbors,
+    find_bonds,
+    molecules,
+    nematic_order,
+    neighbors,
+    orientation,
+    pair_counts,
+)
 from ase_elf.statistics.frame import FrameResult
 from ase_elf.statistics.run import StatisticsPlan
 
@@ -35,13 +45,6 @@ other above about 0.75, and most stay whole up to 0.85; see docs/statistics.md."
 
 LADDER = np.round(np.arange(0.20, 0.96, 0.025), 3)
 """Isovalues of the percolation curve."""
-
-LINE = np.linspace(0.0, 1.0, 13)
-"""Where the ELF is sampled between two nuclei; the middle one is the midpoint."""
-
-TIE = 1e-6
-"""Å. Neighbors closer together in distance than this are equally near."""
-
 
 @dataclass(frozen=True)
 class AnalysisSettings:
@@ -306,21 +309,21 @@ def analyze_frame(
 
     atoms = frame.atoms
     network = networking(grid)
-    neighbors = _neighbors(atoms, settings)
-    bonds = _bonds(atoms, neighbors, grid, network, settings)
+    near = neighbors(atoms, settings)
+    bonds = find_bonds(atoms, near, grid, network, settings)
     elf_at_nuclei = grid.sample(atoms.positions)
     ladder = [cluster_sizes(network, elf_at_nuclei, t) for t in LADDER]
     sizes = cluster_sizes(network, elf_at_nuclei, settings.isovalue)
     shapes = cluster_shapes(network, elf_at_nuclei, settings.isovalue)
     links = degrees(network, elf_at_nuclei, settings.isovalue)
     outside = tuple(grid.info.get("out_of_domain") or ())
-    axes, centers = _molecules(atoms, bonds)
+    axes, centers = molecules(atoms, bonds)
     scalars = {
         **_network_scalars(network, links),
         **_cluster_scalars(sizes, shapes),
         **_molecular_fractions(sizes, atoms, bonds, settings),
-        **_bond_scalars(bonds, neighbors),
-        "elf_nematic_order": _nematic_order(axes),
+        **_bond_scalars(bonds, near),
+        "elf_nematic_order": nematic_order(axes),
         "elf_mean": float(grid.values.mean(dtype=float)),
         "elf_sigma": np.nan if grid.sigma is None else _rms(grid.sigma),
         "elf_outside": float(bool(outside)),
@@ -334,158 +337,19 @@ def analyze_frame(
         scalars={name: float(scalars[name]) for name in SCALARS},
         outside=outside,
         bonds={name: bonds[name] for name in BOND_COLUMNS},
-        rdf_counts=_pair_counts(atoms, neighbors, settings),
+        rdf_counts=pair_counts(atoms, near, settings),
         cluster_sizes=sizes,
         degrees=links,
         largest_fraction=np.array([s.max(initial=0) / len(atoms) for s in ladder]),
         elf_histogram=np.histogram(grid.values, settings.n_elf, (0.0, 1.0))[0] / grid.values.size,
-        orientation=_orientation(axes, centers, atoms, settings),
+        orientation=orientation(axes, centers, atoms, settings),
         geometry=geometry_digest(atoms),
     )
     return result, grid, network
 
 
-BOND_COLUMNS = (
-    "i", "j", "length", "elf_mid", "elf_min", "elf_point", "mutual",
-    "label", "ruler_length", "deviation", "uncertainty",
-)  # fmt: skip
-"""What is kept of every bond."""
-
-
 def _rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(values, dtype=float))))
-
-
-@dataclass(frozen=True, eq=False)
-class _Neighbors:
-    """Every pair within range once per end: i, j, length (Å), vector i to j (Å)."""
-
-    i: np.ndarray
-    j: np.ndarray
-    length: np.ndarray
-    vector: np.ndarray
-    once: np.ndarray
-    """bool: one of the two ends of every pair."""
-
-
-def _neighbors(atoms: Atoms, settings: AnalysisSettings) -> _Neighbors:
-    import vesin
-
-    reach = max(settings.r_max, *settings.bonds.values(), 0.0)
-    i, j, length, vector, shift = vesin.ase_neighbor_list("ijdDS", atoms, reach)
-    order = np.lexsort((*shift.T[::-1], j, i))  # the library states no order
-    i, j, length, vector, shift = (a[order] for a in (i, j, length, vector, shift))
-    i, j = i.astype(np.int64), j.astype(np.int64)
-    # Of an atom and its own image keep the lattice vector that is positive in some fixed sense.
-    sign = shift @ np.array([10**8, 10**4, 1], dtype=np.int64)
-    return _Neighbors(i, j, length, vector, (i < j) | ((i == j) & (sign > 0)))
-
-
-def _pair_counts(atoms: Atoms, near: _Neighbors, settings: AnalysisSettings) -> np.ndarray:
-    symbols = np.array(atoms.get_chemical_symbols())
-    rows = []
-    for pair in settings.pairs:
-        a, b = pair.split("-")
-        of_pair = (symbols[near.i] == a) & (symbols[near.j] == b) & (near.once | (a != b))
-        rows.append(np.histogram(near.length[of_pair], settings.r_edges)[0])
-    return np.array(rows, dtype=np.int64)
-
-
-def _bonds(
-    atoms: Atoms,
-    near: _Neighbors,
-    grid: ELFGrid,
-    network: Networking,
-    settings: AnalysisSettings,
-) -> dict[str, np.ndarray]:
-    """Bond table of the frame, plus the vector of every bond."""
-    symbols = np.array(atoms.get_chemical_symbols())
-    cutoff = np.zeros(len(near.i))
-    for (a, b), longest in settings.bonds.items():
-        si, sj = symbols[near.i], symbols[near.j]
-        cutoff[((si == a) & (sj == b)) | ((si == b) & (sj == a))] = longest
-    bonded = near.length <= cutoff
-    mutual = _mutual(near.i, near.j, np.where(cutoff > 0, near.length, np.inf), len(atoms))
-    keep = bonded & near.once
-    start, vector = atoms.positions[near.i[keep]], near.vector[keep]
-    points = start[:, None] + LINE[:, None] * vector[:, None]
-    elf = grid.sample(points.reshape(-1, 3)).reshape(-1, len(LINE))
-    return {
-        "i": near.i[keep],
-        "j": near.j[keep],
-        "length": near.length[keep],
-        "elf_mid": elf[:, len(LINE) // 2],
-        "elf_min": elf.min(axis=1, initial=1.0),
-        "elf_point": bond_points(network, start, vector),
-        "mutual": mutual[keep],
-        "vector": vector,
-        **_read_bonds(atoms, near.i[keep], near.j[keep], vector, grid, settings),
-    }
-
-
-def _read_bonds(
-    atoms: Atoms,
-    i: np.ndarray,
-    j: np.ndarray,
-    vectors: np.ndarray,
-    grid: ELFGrid,
-    settings: AnalysisSettings,
-) -> dict[str, np.ndarray]:
-    """Type of every bond, and its length as a ruler reads it where rulers are asked for."""
-    from ase_elf.ruler.bonds import RULER_COLUMNS, bond_rows, name_types, packs_of, read_rulers
-
-    rows = bond_rows(atoms, i, j, vectors)
-    packs = packs_of(atoms, grid) if len(rows) else []
-    for pack in packs:
-        name_types(rows, atoms, pack)
-    if settings.rulers:
-        read_rulers(rows, vectors, atoms, packs, grid.sample)
-    return {name: rows[name] for name in RULER_COLUMNS}
-
-
-def _mutual(i: np.ndarray, j: np.ndarray, length: np.ndarray, n_atoms: int) -> np.ndarray:
-    """bool per pair: each atom is the other's one nearest neighbor; ties make none."""
-    nearest = np.full(n_atoms, np.inf)
-    np.minimum.at(nearest, i, length)
-    is_nearest = np.isfinite(length) & (length <= nearest[i] + TIE)
-    alone = np.bincount(i[is_nearest], minlength=n_atoms) == 1
-    return is_nearest & (length <= nearest[j] + TIE) & alone[i] & alone[j] & (i != j)
-
-
-def _molecules(atoms: Atoms, bonds: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Unit axes and midpoints (Å) of the molecules; two arrays of shape (n, 3)."""
-    mutual = bonds["mutual"]
-    vector = bonds["vector"][mutual]
-    centers = atoms.positions[bonds["i"][mutual]] + vector / 2
-    return vector / np.maximum(bonds["length"][mutual], 1e-12)[:, None], centers
-
-
-def _nematic_order(axes: np.ndarray) -> float:
-    """Largest eigenvalue of Q = <3uu - 1>/2 (P. G. de Gennes, J. Prost, 1993)."""
-    if not len(axes):
-        return np.nan
-    tensor = 1.5 * axes.T @ axes / len(axes) - 0.5 * np.eye(3)
-    return float(np.linalg.eigvalsh(tensor)[-1])
-
-
-def _orientation(
-    axes: np.ndarray, centers: np.ndarray, atoms: Atoms, settings: AnalysisSettings
-) -> np.ndarray:
-    """Sum of P2 and number of pairs of molecules per bin of center distance."""
-    import vesin
-    from ase import Atoms as Points
-
-    edges = settings.orientation_edges
-    if not len(axes):
-        return np.zeros((2, len(edges) - 1))
-    points = Points(numbers=np.ones(len(centers)), positions=centers, cell=atoms.cell, pbc=True)
-    i, j, length = vesin.ase_neighbor_list("ijd", points, settings.r_max)
-    order = np.lexsort((length, j, i))
-    i, j, length = i[order], j[order], length[order]
-    cosine = np.einsum("nk,nk->n", axes[i], axes[j])
-    # Every pair comes from both ends: half of each.
-    p2 = np.histogram(length, edges, weights=0.5 * (1.5 * cosine**2 - 0.5))[0]
-    return np.array([p2, 0.5 * np.histogram(length, edges)[0]])
 
 
 def _network_scalars(network: Networking, links: np.ndarray) -> dict[str, float]:
@@ -526,7 +390,7 @@ def _molecular_fractions(
     }
 
 
-def _bond_scalars(bonds: dict[str, np.ndarray], near: _Neighbors) -> dict[str, float]:
+def _bond_scalars(bonds: dict[str, np.ndarray], near: Neighbors) -> dict[str, float]:
     nearest = np.full(near.i.max(initial=-1) + 1, np.inf)
     np.minimum.at(nearest, near.i, near.length)
     length, mid, low = bonds["length"], bonds["elf_mid"], bonds["elf_min"]

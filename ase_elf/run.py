@@ -19,7 +19,6 @@ import yaml
 
 from ase_elf import __version__
 from ase_elf.analysis import (
-    BOND_COLUMNS,
     SCALARS,
     AnalysisSettings,
     analyze_batch,
@@ -31,6 +30,7 @@ from ase_elf.domains import Domain
 from ase_elf.errors import ElfError, FormatError, OutputError
 from ase_elf.formats import replacing
 from ase_elf.journal import Journal
+from ase_elf.pairs import BOND_COLUMNS
 from ase_elf.report.snapshots import Snapshot, stride_after
 from ase_elf.settings import read_mapping
 from ase_elf.trajectory import Frame, NoFrames, Trajectory
