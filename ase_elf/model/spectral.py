@@ -27,12 +27,13 @@ TABLE_STEP = 0.02
 WAVES_AT_ONCE = 2**17
 """Plane waves that tables are evaluated for together."""
 
-MANY = 1200
+MANY = 2200
 """Atoms from which on a transform on a finer grid beats the direct sum, on one thread; measured by
 ``benchmarks/scale.py sums``, see docs/scaling.md."""
 
-FIELD_BYTES = 2**28
-"""Memory for fields that are transformed together."""
+CACHED_BYTES, FIELD_BYTES = 2**22, 2**28
+"""Memory for fields that are transformed together, on a CPU and on a GPU: what stays in a cache while it
+is made and used takes half the time."""
 
 TABLE_LENGTH = 8.0
 """1/bohr. Tables reach to a multiple of it."""
@@ -190,18 +191,18 @@ def raw_invariants(
     fractional: torch.Tensor,
     coefficients: torch.Tensor,
     *,
-    most: int = FIELD_BYTES,
+    most: int | None = None,
 ) -> torch.Tensor:
     """What :meth:`Reading.raw_invariants` makes of the mixed fields, on the whole grid.
 
-    One component of the fields after the other is transformed and added to what it belongs to, so
+    A few components of the fields at a time are transformed and added to what they belong to, so
     that memory is that of the invariants and not of the fields, of which there are three times as many.
 
     Parameters
     ----------
     reading, waves, fractional, coefficients
         As in :func:`structure_factors`.
-    most : int
+    most : int, optional
         Bytes that fields made together may take.
 
     Returns
@@ -211,18 +212,23 @@ def raw_invariants(
     factors = structure_factors(waves, fractional, coefficients)
     out = coefficients.new_zeros(reading.n_invariants, math.prod(waves.shape))
     *degrees, cubic = out.split([*reading.channels, reading.n_cubic])
-    n, vectors = reading.n_cubic, []
+    if most is None:
+        most = CACHED_BYTES if out.device.type == "cpu" else FIELD_BYTES
+    together = max(1, most // (out.shape[1] * out.element_size()))
+    n = reading.n_cubic
+    vectors = out.new_empty(3, n, out.shape[1])
     for l, squares in enumerate(degrees):
-        for m, spectrum in enumerate(_spectra(reading, waves, factors, l)):
-            field = _transformed(spectrum, waves, most)
+        for m, rows, field in _fields(reading, waves, factors, l, together):
             if l == 0:
-                squares.copy_(field)
+                squares[rows] = field
                 continue
-            squares.addcmul_(field, field)
+            squares[rows].addcmul_(field, field)
+            first = slice(rows.start, min(rows.stop, n))
+            field = field[: max(0, n - rows.start)]
             if l == 1:
-                vectors.append(field[:n].clone())
-            elif l == 2 and n:
-                cubic.addcmul_(field[:n], _between(vectors, reading.matrices[m]))
+                vectors[m, first] = field
+            elif l == 2 and len(field):
+                cubic[first].addcmul_(field, _between(vectors[:, first], reading.matrices[m]))
     if n:
         cubic /= 1 + degrees[1][:n] + degrees[2][:n]
     for squares in degrees[1:]:
@@ -230,50 +236,46 @@ def raw_invariants(
     return out
 
 
-def _transformed(spectrum: torch.Tensor, waves: Waves, most: int) -> torch.Tensor:
-    """Fields from their plane waves, (channels, n_points)."""
-    points = math.prod(waves.shape)
-    together = max(1, most // (points * waves.angular.element_size()))
-    parts = (
-        torch.fft.irfftn(
-            part.unflatten(-1, _half(waves.shape)),
-            s=waves.shape, dim=(-3, -2, -1), norm="forward",
-        ).flatten(-3)
-        for part in spectrum.split(together)
-    )  # fmt: skip
-    if together >= len(spectrum):
-        return next(parts)
-    field = waves.angular.new_empty(len(spectrum), points)
-    for into, part in zip(field.split(together), parts, strict=True):
-        into.copy_(part)
-    return field
+def _fields(
+    reading: Reading, waves: Waves, factors: torch.Tensor, l: int, together: int
+) -> Iterator[tuple[int, slice, torch.Tensor]]:
+    """Mixed fields of a degree: m, channels, and fields of shape (channels, n_points)."""
+    k, n = reading.channels[l], reading.n_vectors
+    mix = reading.mix[l - 1] if l else None
+    shaped = (reading.radial[:, :k].T @ waves.radial[l]) * factors[:k]
+    if mix is not None:
+        shaped = torch.view_as_complex((mix @ _parts(shaped)).unflatten(1, (-1, 2)))
+    shaped = _turned(shaped, l)
+    for m, more in enumerate(_from_vectors(reading, waves, factors[reading.channels[0] :], l)):
+        for start in range(0, k, together):
+            rows = slice(start, min(start + together, k))
+            spectrum = shaped[rows] * waves.angular[l * l + m]
+            if more is not None and mix is None:
+                own = more[rows]
+                spectrum[: len(own)] += own
+            elif more is not None:
+                _parts(spectrum).addmm_(mix[rows, :n], _parts(more))
+            field = torch.fft.irfftn(
+                spectrum.unflatten(-1, _half(waves.shape)),
+                s=waves.shape, dim=(-3, -2, -1), norm="forward",
+            )  # fmt: skip
+            yield m, rows, field.flatten(-3)
 
 
-def _between(vectors: list[torch.Tensor], matrix: torch.Tensor) -> torch.Tensor:
-    """v·M·v with a symmetric M, for components of vectors of shape (channels, n_points)."""
+def _parts(spectra: torch.Tensor) -> torch.Tensor:
+    """Real and imaginary parts as they lie in memory, (channels, 2 * n_waves): real matrices
+    combine them in half the work of complex ones."""
+    return torch.view_as_real(spectra).flatten(1)
+
+
+def _between(vectors: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """v·M·v with a symmetric M, for vectors of shape (3, channels, n_points)."""
     total = torch.zeros_like(vectors[0])
     for i, row in enumerate(matrix.tolist()):
         for j, entry in enumerate(row[: i + 1]):
             if entry:
                 total.addcmul_(vectors[i], vectors[j], value=entry if i == j else 2 * entry)
     return total
-
-
-def _spectra(
-    reading: Reading, waves: Waves, factors: torch.Tensor, l: int
-) -> Iterator[torch.Tensor]:
-    """Mixed fields of a degree before the transform, (channels[l], n_waves) for each m."""
-    k, n = reading.channels[l], reading.n_vectors
-    mix = reading.mix[l - 1].to(factors.dtype) if l else None
-    shaped = (reading.radial[:, :k].T @ waves.radial[l]) * factors[:k]
-    shaped = _turned(shaped if mix is None else mix @ shaped, l)
-    arrows = _from_vectors(reading, waves, factors[reading.channels[0] :], l)
-    for m, more in enumerate(arrows, start=l * l):
-        spectrum = shaped * waves.angular[m]
-        if more is not None:
-            spectrum = (spectrum.index_add_(0, torch.arange(n, device=more.device), more)
-                        if mix is None else spectrum + mix[:, :n] @ more)  # fmt: skip
-        yield spectrum
 
 
 def _from_vectors(
