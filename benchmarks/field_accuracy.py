@@ -49,6 +49,7 @@ LABELS = [
     PACK / "labels" / "fluids",
     PACK / "labels" / "crystals",
     PACK / "labels" / "molecular",
+    PACK / "labels" / "molecular-2",
 ]
 PAGE, IMAGES = ROOT / "docs" / "field-model.md", ROOT / "docs" / "images"
 
