@@ -58,6 +58,14 @@ def test_warnings_come_before_any_number(run):
     assert text.index("Read this first") < text.index("<h2>Averages")
 
 
+def test_a_grid_too_coarse_for_its_elf_is_named(run):
+    results = run[1]
+    assert "too coarse" not in " ".join(results.warnings())
+    results = replace(results, series={**results.series, "elf_phi_star": [0.9, 1.05]})
+    results.conclude()
+    assert "φ* exceeds 1 in 1 of" in " ".join(results.warnings())
+
+
 def test_json_in_the_page_cannot_end_its_element():
     text = script_json({"a": "</script><!--"})
     assert "<" not in text and ">" not in text

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 MOST_POINTS = 3000
 """Points of a plotted series; longer runs are thinned, averages are not."""
 
+IMPOSSIBLE = 1.01
+"""ELF that only interpolation reaches, and on a fine grid not even that."""
+
 
 @dataclass(eq=False)
 class RunResults:
@@ -120,6 +123,13 @@ class RunResults:
             out.append(
                 f"Too short for an error bar: {names}. The run spans fewer than five "
                 "correlation times of these, or blocks never became independent."
+            )
+        overshoot = sum(value > IMPOSSIBLE for value in self.series["elf_phi_star"])
+        if overshoot:
+            out.append(
+                f"φ* exceeds 1 in {overshoot} of {len(self.frames)} frames looked at, which no ELF does: the "
+                "grid is too coarse for what is read between its points. Use a smaller --spacing "
+                "or a larger --shape."
             )
         if self.results["lifetime"].refused:
             out.append(f"No bond lifetimes: {self.results['lifetime'].refused}")
