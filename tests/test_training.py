@@ -1,6 +1,9 @@
 """Training: a tiny model learns, an interrupted run ends where an undisturbed one does."""
 
 import json
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -168,6 +171,34 @@ recipe: {steps: 20, decay_steps: 10, warmup_steps: 5, structures: 2, points: 64,
     assert domain.load(device="cpu").predict([atoms], [(8, 8, 8)])[0].values.shape == (8, 8, 8)
 
 
+def test_processes_that_share_a_run_learn_what_one_learns(tmp_path, label_folder):
+    recipe = "{steps: 6, decay_steps: 2, warmup_steps: 2, structures: 2, points: 64, pool: 600, checkpoint_every: 3}"
+    shape = "{elements: [1], n_radial: 6, channels: [8, 4, 2], point_channels: [8, 4, 2], n_updates: 1, hidden: 16}"
+    results = []
+    for n in (1, 2, 3):  # the last of three has no structure to itself
+        config = tmp_path / f"train-{n}.yaml"
+        config.write_text(
+            f"labels: [labels]\noutput: run-{n}\narchitecture: {shape}\nrecipe: {recipe}\n"
+        )
+        call = ["-c", "from ase_elf.cli import main; main()", "train", str(config), "--device", "cpu"]
+        if n > 1:
+            program = tmp_path / "train.py"
+            program.write_text("from ase_elf.cli import main\nmain()\n")
+            call = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={n}",
+                    str(program), *call[2:]]  # fmt: skip
+        done = subprocess.run([sys.executable, *call], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("6 steps done") == 1
+        lines = (tmp_path / f"run-{n}" / "log.jsonl").read_text().splitlines()
+        assert [json.loads(line)["step"] for line in lines] == [3, 6]
+        state = torch.load(tmp_path / f"run-{n}" / "checkpoint.pt", weights_only=True)
+        results.append((state["network"], json.loads(lines[-1])["train"]))
+    for state, losses in results[1:]:
+        assert losses == pytest.approx(results[0][1], rel=1e-4)
+        for name, value in state.items():
+            torch.testing.assert_close(value, results[0][0][name], rtol=1e-3, atol=1e-5)
+
+
 def test_unknown_key_in_a_configuration_names_the_near_miss(tmp_path):
     path = tmp_path / "train.yaml"
     path.write_text("labels: [x]\noutput: y\narchitecture: {elements: [1], chanels: [4]}\n")
@@ -245,3 +276,17 @@ def test_values_kept_without_their_geometry_come_back_with_it(tmp_path):
     write(tmp_path / "other.extxyz", analytic_label(5).atoms)
     with pytest.raises(InputError, match="no geometry called 's4'"):
         read_values(tmp_path, [tmp_path / "other.extxyz"])
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore:.*torch:DeprecationWarning", "ignore:.*torch:FutureWarning")
+def test_a_compiled_step_learns_what_a_plain_one_learns(tmp_path):
+    plain, compiled = (
+        Fit(tmp_path / str(compile), replace(recipe(3), compile=compile), ARCH, pools((1, 2)), [])
+        for compile in (False, True)
+    )
+    for fit in (plain, compiled):
+        fit.run()
+    for a, b in zip(plain.network.parameters(), compiled.network.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -27,23 +28,31 @@ def command() -> None:
 
 @command.command(context_settings=options.CONTEXT)
 @click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@options.device
 @options.progress
 @records.as_json
-def field(config: Path, progress: bool | None, as_json: bool) -> None:
+def field(config: Path, device: str | None, progress: bool | None, as_json: bool) -> None:
     """Fit the network that CONFIG (YAML) describes.
 
-    Can be stopped at any moment; started again, it goes on from the last checkpoint.
+    Can be stopped at any moment; started again, it goes on from the last checkpoint. Several
+    processes share the work where `torchrun --no-python ase-elf train CONFIG` starts them, each
+    on a GPU of its own where there are some.
     """
     from tqdm import tqdm
 
     from ase_elf.lock import locked
+    from ase_elf.model.weights import choose_device
     from ase_elf.training.config import TrainConfig
+    from ase_elf.training.processes import joined
     from ase_elf.training.run import finish, prepare
 
     settings = TrainConfig.read(config)
-    disable = None if progress is None else not progress
-    with locked(settings.output, "training"):
-        fit = prepare(settings)
+    with ExitStack() as stack:
+        processes, own = stack.enter_context(joined(choose_device(device)))
+        if processes.leads:
+            stack.enter_context(locked(settings.output, "training"))
+        fit = prepare(settings, own, processes)
+        disable = not processes.leads or (None if progress is None else not progress)
         bar = tqdm(total=settings.recipe.steps, initial=fit.step, unit="step", disable=disable)
 
         def show(step: int, losses: dict) -> None:
@@ -52,6 +61,8 @@ def field(config: Path, progress: bool | None, as_json: bool) -> None:
 
         with bar:
             fit.run(show)
+        if not processes.leads:
+            return
         card = finish(settings, fit)
     text = f"{fit.step} steps done; checkpoint and log in {settings.output}"
     digest = card["weights"]["sha256"] if card else None

@@ -292,6 +292,10 @@ class AtomNetwork(nn.Module):
                 for r in atoms
             )
 
+    @property
+    def device(self) -> torch.device:
+        return self.species.device
+
     def coefficients(
         self,
         species: torch.Tensor,

@@ -21,7 +21,9 @@ from torch.optim.swa_utils import AveragedModel
 
 from ase_elf.errors import FormatError, OutputError
 from ase_elf.formats import replacing
+from ase_elf.training.processes import Processes
 
+ALONE = Processes()
 logger = logging.getLogger(__name__)
 
 
@@ -71,6 +73,8 @@ class FittingRun:
     make : callable
         The untrained network; made with the seed of the recipe, global random state untouched.
         Steps change ``network``; what to keep of the run is :attr:`result`.
+    processes : Processes
+        Those that share the run. The first one writes its files.
 
     Raises
     ------
@@ -81,8 +85,14 @@ class FittingRun:
     memory = 0.98
     """Weight of the past in the running mean of the losses."""
 
-    def __init__(self, folder: Path, recipe: Schedule, make: Callable[[], nn.Module]) -> None:
-        self.folder, self.recipe = Path(folder), recipe
+    def __init__(
+        self,
+        folder: Path,
+        recipe: Schedule,
+        make: Callable[[], nn.Module],
+        processes: Processes = ALONE,
+    ) -> None:
+        self.folder, self.recipe, self.processes = Path(folder), recipe, processes
         self.folder.mkdir(parents=True, exist_ok=True)
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
@@ -149,8 +159,9 @@ class FittingRun:
             progress(self.step, self._mean)
             if self.step % self.recipe.checkpoint_every == 0 or self.step == self.recipe.steps:
                 # In this order: a line too many is dropped on resuming, a missing one is lost.
-                self._write_line(time.monotonic() - started)
-                self.save()
+                if self.processes.leads:
+                    self._write_line(time.monotonic() - started)
+                    self.save()
 
     def save(self) -> None:
         """Write the checkpoint so that a kill leaves either the old or the new one.
@@ -174,7 +185,7 @@ class FittingRun:
 
     def _resume(self) -> None:
         try:
-            state = torch.load(self.checkpoint, weights_only=True)
+            state = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
             self.network.load_state_dict(state["network"])
             self._average = self._new_average()
             self._average.load_state_dict(state["average"])
@@ -191,6 +202,8 @@ class FittingRun:
 
     def _forget_lines_after(self, step: int) -> None:
         """Drop lines of the log that a killed run wrote after its last checkpoint."""
+        if not self.processes.leads:
+            return
         lines = self.log.read_text().splitlines(keepends=True) if self.log.is_file() else []
         kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
         if kept != lines:

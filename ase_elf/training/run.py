@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import numpy as np
+import torch
 
 from ase_elf.dataset.label import Label
 from ase_elf.errors import InputError
@@ -16,7 +17,9 @@ from ase_elf.training.config import TrainConfig
 from ase_elf.training.evaluate import score_label
 from ase_elf.training.fit import Fit
 from ase_elf.training.labels import read_labels
+from ase_elf.training.loop import ALONE
 from ase_elf.training.pack import write_pack
+from ase_elf.training.processes import Processes
 from ase_elf.training.samples import Pool
 
 
@@ -32,7 +35,9 @@ def training_labels(settings: TrainConfig) -> list[Label]:
     return chosen
 
 
-def prepare(settings: TrainConfig) -> Fit:
+def prepare(
+    settings: TrainConfig, device: torch.device | str = "cpu", processes: Processes = ALONE
+) -> Fit:
     """A fit ready to run, continued from its checkpoint where there is one."""
     rng = np.random.default_rng(settings.recipe.seed)
     arch, recipe = settings.architecture, settings.recipe
@@ -43,14 +48,16 @@ def prepare(settings: TrainConfig) -> Fit:
         for label in read_labels(folder, "validation")
     ]
     start = load_network(settings.start) if settings.start else None
-    return Fit(settings.output, recipe, arch, train, validation, start)
+    return Fit(
+        settings.output, recipe, arch, train, validation, start, device=device, processes=processes
+    )
 
 
 def finish(settings: TrainConfig, fit: Fit) -> dict | None:
     """Write the domain pack, where one is asked for; returns its card."""
     if settings.pack is None:
         return None
-    network = fit.result.requires_grad_(False).eval()
+    network = fit.result.cpu().requires_grad_(False).eval()
     factor = calibrate(network, fit.validation) if fit.validation else 1.0
     model = FieldModel(network)
     held_out = [

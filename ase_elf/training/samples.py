@@ -70,6 +70,13 @@ class Pool:
             torch.from_numpy(label.values.ravel()[chosen].astype(np.float32)),
         )
 
-    def rows(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def rows(
+        self, rows: torch.Tensor, device: torch.device | str = "cpu"
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Index, vectors and target of some points."""
-        return self.index[rows].long(), self.vectors[:, rows], self.target[rows]
+        found = self.index[rows].long(), self.vectors[:, rows], self.target[rows]
+        return tuple(part.to(device) for part in found)
+
+    def atoms(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Species, neighbours and vectors of the atoms."""
+        return tuple(p.to(device) for p in (self.species, self.atom_index, self.atom_vectors))
