@@ -6,7 +6,8 @@
 From the weights in the pack and from labels: writes the parts of docs/field-model.md between
 ``<!-- measured: NAME -->`` and ``<!-- end -->``, and docs/images/field-model-*.png. With --card
 also the pack's card: accuracy, and, where its ``train.yaml`` and the labels that names are there,
-what training structures read (for the distance of a structure from them). Test and validation
+what training structures read (for the distance of a structure from them). Weights in the pack's
+folder ``fluids-only``, which saw no crystal in training, get a table as well. Test and validation
 structures stand in rows of their own; nothing here is fitted. Some 4 s of processor time per
 structure of 128 atoms.
 """
@@ -32,7 +33,7 @@ sys.path.insert(0, str(ROOT))
 from ase_elf.dataset.label import Label  # noqa: E402
 from ase_elf.domains import Domain  # noqa: E402
 from ase_elf.errors import InputError  # noqa: E402
-from ase_elf.model import FieldModel  # noqa: E402
+from ase_elf.model import FieldModel, load_model  # noqa: E402
 from ase_elf.report.accuracy_plots import write_figures  # noqa: E402
 from ase_elf.training.agreement import PERSISTENCE, REACH  # noqa: E402
 from ase_elf.training.config import TrainConfig  # noqa: E402
@@ -52,6 +53,9 @@ LABELS = [
     PACK / "labels" / "molecular-2",
 ]
 PAGE, IMAGES = ROOT / "docs" / "field-model.md", ROOT / "docs" / "images"
+
+FLUIDS_ONLY = Path("fluids-only", "weights.safetensors")
+"""In a pack: weights fitted to fluids alone, as those of arXiv:2604.26445."""
 
 FINE = (80, 80, 80)
 """Grid on which up-sampling is compared with direct evaluation."""
@@ -92,6 +96,8 @@ def main(arguments: list[str] | None = None) -> None:
               if pack.outside(label.atoms)}  # fmt: skip
     parts = tables(scores, ranged) | {"grids": between_grids(model, labels)}
     parts["figures"] = figures(scores, given.images)
+    if (given.pack / FLUIDS_ONLY).is_file():
+        parts["fluids-only"] = of_other_weights(given.pack / FLUIDS_ONLY, labels)
     text = filled(given.page.read_text(encoding="utf-8"), parts)
     given.page.write_text(text, encoding="utf-8")
     if given.card and not given.only:
@@ -99,6 +105,14 @@ def main(arguments: list[str] | None = None) -> None:
         write_card(given.pack / "card.json", {**pack.card, "accuracy": rows})
     for split, members in scores.items():
         print(f"{split}: {len(members)} structures, lowest R² {min(s.r2 for s in members):.5f}")
+
+
+def of_other_weights(path: Path, labels: dict[str, list[Label]]) -> Table:
+    """The table of groups for weights that are not the pack's."""
+    model = load_model(path, device="cpu")
+    return groups_table(
+        {split: [score_label(model, label) for label in found] for split, found in labels.items()}
+    )
 
 
 def chosen(folders: list[Path], splits: list[str], name: str) -> dict[str, list[Label]]:

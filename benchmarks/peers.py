@@ -108,7 +108,7 @@ class Ours(Contender):
     def loss(self, rng: np.random.Generator) -> torch.Tensor:
         pool = self.pools[rng.integers(len(self.pools))]
         rows = torch.from_numpy(rng.integers(0, len(pool.target), self.pace.points))
-        error2, likelihood = losses(self.network, pool.atoms(torch.device("cpu")), *pool.rows(rows))
+        error2, _, likelihood = losses(self.network, pool.atoms("cpu"), *pool.rows(rows))
         return 100 * error2 + 0.1 * likelihood
 
     def values(self, label: Label, chosen: np.ndarray) -> np.ndarray:

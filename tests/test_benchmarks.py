@@ -1,6 +1,7 @@
 """Benchmarks that fit networks do what they say, on inputs of a second."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -115,11 +116,17 @@ def test_page_figures_and_card_are_made_from_weights_and_labels(pack, labels, tm
     card = json.loads((pack / "card.json").read_text())
     assert not card["accuracy"]
     (pack / "card.json").write_text(json.dumps({k: v for k, v in card.items() if k != "familiarity"}))
+    other = pack / field_accuracy.FLUIDS_ONLY
+    other.parent.mkdir()
+    shutil.copy(pack / "weights.safetensors", other)
     field_accuracy.main([
         "--pack", str(pack), "--labels", str(labels), str(tmp_path / "absent"), "--card",
         "--split", "validation", "--page", str(page), "--images", str(tmp_path / "images"),
     ])  # fmt: skip
     text = page.read_text()
+    groups, alone = (text.split(f"<!-- measured: {name} -->")[1].split("<!-- end -->")[0]
+                     for name in ("groups", "fluids-only"))  # fmt: skip
+    assert "| validation | 1 fluid" in alone and alone == groups
     assert "Not measured" not in text and "Not drawn" not in text and "| validation | s2 |" in text
     assert all((tmp_path / name).is_file() for name in
                (line.split("](")[1][:-1] for line in text.splitlines() if line.startswith("![")))  # fmt: skip
