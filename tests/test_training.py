@@ -11,6 +11,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.units import Bohr
+from torch._dynamo.exc import TorchDynamoException
 
 from ase_elf.dataset.label import Label, quantise
 from ase_elf.errors import FormatError, InputError
@@ -276,6 +277,16 @@ def test_values_kept_without_their_geometry_come_back_with_it(tmp_path):
     write(tmp_path / "other.extxyz", analytic_label(5).atoms)
     with pytest.raises(InputError, match="no geometry called 's4'"):
         read_values(tmp_path, [tmp_path / "other.extxyz"])
+
+
+def test_what_cannot_be_compiled_says_what_to_do(tmp_path, monkeypatch):
+    def fails(*arguments):
+        raise TorchDynamoException("no such header")
+
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: fails)
+    fit = Fit(tmp_path, replace(recipe(3), compile=True), ARCH, pools((1, 2)), [])
+    with pytest.raises(InputError, match="no such header.*compile: false.*cache"):
+        fit.run()
 
 
 @pytest.mark.long

@@ -7,7 +7,7 @@ machine, also when the run was interrupted. Reads labels, writes no weights for 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -109,6 +109,34 @@ def losses(network: FieldNetwork, atoms: tuple, index, vectors, target) -> tuple
     return error2.mean(), apart2.mean(), likelihood.mean()
 
 
+def compiled(function: Callable) -> Callable:
+    """``function`` fused by torch at its first call.
+
+    Structures differ in the number of atoms and neighbours: one program is made for all of them.
+
+    Raises
+    ------
+    InputError
+        When called: it cannot be compiled here.
+    """
+    fused = torch.compile(function, dynamic=True)
+
+    def call(*arguments):
+        try:
+            return fused(*arguments)
+        except RuntimeError as error:
+            # The modules of its classes are private, and slow to import.
+            if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                raise
+            raise InputError(
+                f"torch.compile failed: {str(error).strip()[:300]} ... Set `compile: false` in the "
+                "recipe; or, where a compilation was killed before, empty the cache of torch "
+                "(TORCHINDUCTOR_CACHE_DIR, by default torchinductor_USER in the temporary folder) and start again."
+            ) from error
+
+    return call
+
+
 @torch.no_grad()
 def predict_pool(
     network: FieldNetwork, pool: Pool, points: int | None = None
@@ -208,8 +236,7 @@ class Fit(FittingRun):
         processes: Processes = ALONE,
     ) -> None:
         self.train, self.validation, self.start = train, validation, start
-        # Structures differ in the number of atoms and neighbours: one program for all of them.
-        self._losses = torch.compile(losses, dynamic=True) if recipe.compile else losses
+        self._losses = compiled(losses) if recipe.compile else losses
         super().__init__(
             folder, recipe, lambda: FieldNetwork(architecture).to(device), processes
         )
