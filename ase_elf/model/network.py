@@ -352,3 +352,21 @@ class FieldNetwork(AtomNetwork):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """z and log σ(ELF) from the invariants a point reads, each of shape (n,)."""
         return self.value(invariants)[:, 0], self.log_error(invariants)[:, 0]
+
+    def on_grid(self, raw: torch.Tensor, *, sigma: bool = True) -> torch.Tensor:
+        """z and, if wanted, log σ(ELF), shape (1 + sigma, n), from raw invariants as a grid
+        has them, shape (n_invariants, n): points stay last, and nothing is transposed."""
+        heads = (self.value, self.log_error) if sigma else (self.value,)
+        return torch.cat([self._from_columns(layers, raw) for layers in heads])
+
+    def _from_columns(self, layers: nn.Sequential, x: torch.Tensor) -> torch.Tensor:
+        first, *others = layers
+        # Standardising is linear, and part of the first layer.
+        weight = first.weight * self.read.scale
+        x = torch.addmm((first.bias - weight @ self.read.shift)[:, None], weight, x)
+        for layer in others:
+            if isinstance(layer, nn.Linear):
+                x = torch.addmm(layer.bias[:, None], layer.weight, x)
+            else:
+                x = nn.functional.silu(x, inplace=True)
+        return x

@@ -19,6 +19,7 @@ import torch
 from scipy.interpolate import CubicSpline
 
 from ase_elf.model.basis import harmonics, radial_transforms
+from ase_elf.model.fourier import Synthesis
 from ase_elf.model.network import Reading
 
 TABLE_STEP = 0.02
@@ -31,30 +32,31 @@ MANY = 2200
 """Atoms from which on a transform on a finer grid beats the direct sum, on one thread; measured by
 ``benchmarks/scale.py sums``, see docs/scaling.md."""
 
-CACHED_BYTES, FIELD_BYTES = 2**22, 2**28
-"""Memory for fields that are transformed together, on a CPU and on a GPU: what stays in a cache while it
+CACHED_BYTES, FIELD_BYTES = 2**20, 2**28
+"""Memory for fields that are made together, on a CPU and on a GPU: what stays in a cache while it
 is made and used takes half the time."""
-
-TABLE_LENGTH = 8.0
-"""1/bohr. Tables reach to a multiple of it."""
 
 
 @lru_cache(maxsize=8)
-def _radial_tables(n_radial: int, degree: int, cutoff: float, q_max: float) -> CubicSpline:
-    q = np.arange(0.0, q_max + 2 * TABLE_STEP, TABLE_STEP)
+def _radial_tables(n_radial: int, degree: int, cutoff: float, reach: float) -> CubicSpline:
+    q = np.arange(0.0, reach + 2 * TABLE_STEP, TABLE_STEP)
     return CubicSpline(q, np.moveaxis(radial_transforms(q, n_radial, degree, cutoff), -1, 0))
 
 
 @dataclass(frozen=True)
 class Waves:
-    """The plane waves of a grid in a cell, and what the basis looks like on them.
+    """The plane waves of a cell up to a length of G, and what the basis looks like on them.
+
+    They fill a box, the smallest around the sphere; outside of the sphere functions are zero.
+    The sphere is that of space and not of a grid, so that neither the choice of a cell nor a
+    rotation changes a field, and it may hold waves that the grid takes for others.
 
     Parameters
     ----------
     shape : tuple of int
-        Grid (nx, ny, nz).
-    frequencies : tuple of Tensor
-        Integer frequencies along each lattice direction; the last only non-negative.
+        Grid (nx, ny, nz) on which fields are wanted.
+    frequencies : tuple of Tensor, int64
+        Along each lattice direction: 0 and up, then -1 and down; the last only non-negative.
     radial : tuple of Tensor, shapes (n_radial, n_waves)
         Radial transforms per degree over the cell volume.
     angular : Tensor, shape ((degree + 1)², n_waves)
@@ -71,50 +73,43 @@ class Waves:
         cls,
         cell: np.ndarray,
         shape: tuple[int, int, int],
+        reach: float,
         reading: Reading,
         device: torch.device,
         dtype: torch.dtype,
     ) -> Waves:
-        nx, ny, nz = shape
-        axes = (np.fft.fftfreq(nx, 1 / nx), np.fft.fftfreq(ny, 1 / ny), np.arange(nz // 2 + 1))
+        """Up to a length of G of ``reach``, in 1/bohr, in a cell in bohr."""
         reciprocal, volume = 2 * np.pi * np.linalg.inv(cell).T, abs(np.linalg.det(cell))
-        corners = np.array(np.meshgrid(*[(-(n // 2), n // 2) for n in shape])).reshape(3, -1)
-        longest = np.linalg.norm(corners.T @ reciprocal, axis=1).max()
-        # Rounding up keeps one table for all cells of a variable-cell run, and few of them for
-        # crystals of any shape: making one costs more than predicting a small crystal.
-        q_max = TABLE_LENGTH * np.ceil(longest / TABLE_LENGTH)
-        table = _radial_tables(reading.n_radial, reading.degree, reading.cutoff, q_max)
-        n_waves, degrees = nx * ny * len(axes[2]), range(reading.degree + 1)
+        # A wave of this length turns at most so often along a cell vector.
+        most = np.floor(reach * np.linalg.norm(cell, axis=1) / (2 * np.pi)).astype(int)
+        x, y, z = (np.r_[0 : m + 1, -1 : -m - 1 : -1] for m in most)
+        axes = x, y, z[: most[2] + 1]
+        table = _radial_tables(reading.n_radial, reading.degree, reading.cutoff, reach)
+        n_waves, degrees = math.prod(map(len, axes)), range(reading.degree + 1)
         empty = partial(torch.empty, device=device, dtype=dtype)
         radial = tuple(empty(reading.n_radial, n_waves) for _ in degrees)
         angular = empty(len(degrees) ** 2, n_waves)
         # In parts: in double precision the tables of a large cell are the most memory of all.
         for part in np.array_split(np.arange(n_waves), -(-n_waves // WAVES_AT_ONCE)):
-            integers = np.stack(
-                [axis[i] for axis, i in zip(axes, np.unravel_index(part, _half(shape)))], -1
-            )
-            g = integers @ reciprocal
+            places = np.unravel_index(part, tuple(map(len, axes)))
+            g = np.stack([axis[i] for axis, i in zip(axes, places, strict=True)], -1) @ reciprocal
             length = np.linalg.norm(g, axis=1)
-            functions = table(length) / volume
-            # An even grid stores a frequency and its negative in one place, where only the
-            # degrees even in G can be told apart from noise; leaving it out keeps fields real.
-            for axis, n in enumerate(shape):
-                if n % 2 == 0:
-                    functions[np.abs(integers[:, axis]) == n // 2] = 0.0
+            functions = np.zeros((len(part), len(degrees), reading.n_radial))
+            functions[length <= reach] = table(length[length <= reach]) / volume
             direction = torch.from_numpy(g / np.maximum(length, 1e-12)[:, None]).T
             here = slice(part[0], part[-1] + 1)
             angular[:, here] = harmonics(direction, reading.degree, softening=0.0)
             for l in degrees:
                 radial[l][:, here] = torch.from_numpy(functions[:, l].T)
         angular[1:, 0] = 0.0
-        frequencies = tuple(torch.as_tensor(axis, device=device, dtype=dtype) for axis in axes)
+        frequencies = tuple(torch.as_tensor(axis, device=device) for axis in axes)
         return cls(shape, frequencies, radial, angular)
 
 
 def structure_factors(
     waves: Waves, fractional: torch.Tensor, coefficients: torch.Tensor
 ) -> torch.Tensor:
-    """Coefficients summed over atoms with their phases, for every wave of the grid.
+    """Coefficients summed over atoms with their phases, for every wave.
 
     Parameters
     ----------
@@ -125,8 +120,8 @@ def structure_factors(
 
     Returns
     -------
-    Tensor, shape (n_channels, n_waves), complex
-        ``sum_a c_a exp(-i G r_a)``.
+    Tensor, shape (n_channels, 2, n_waves)
+        Real and imaginary parts of ``sum_a c_a exp(-i G r_a)``.
     """
     if fractional.device.type == "cpu" and len(fractional) >= MANY:
         return _by_nufft(waves, fractional, coefficients)
@@ -139,50 +134,50 @@ def _by_products(waves, fractional, coefficients) -> torch.Tensor:
     Coefficients are real: along the first direction their cosines and sines are summed, half the
     work of phases, and give the wave of a frequency and that of its negative.
     """
-    (nx, *_), reach = waves.shape, waves.shape[0] // 2
-    x, y, z = (2 * np.pi * fractional).T[..., None]
-    angle = x * torch.arange(reach + 1, device=x.device)
-    waved = torch.cat([angle.cos(), angle[:, 1:].sin()], dim=1).T.to(coefficients.dtype)
-    _, fy, fz = (frequencies.to(fractional.dtype) for frequencies in waves.frequencies)
-    angle = ((y * fy)[:, :, None] + (z * fz)[:, None, :]).flatten(1)
-    phase = torch.polar(torch.ones_like(angle), -angle).to(coefficients.dtype.to_complex())
-    sums = (coefficients.T[:, None] * waved).flatten(0, 1) @ torch.view_as_real(phase).flatten(1)
-    sums = torch.view_as_complex(sums.view(-1, 2 * reach + 1, angle.shape[1], 2))
-    even, odd = sums[:, 1 : reach + 1], 1j * sums[:, reach + 1 :]
-    forth, back = (even - odd)[:, : nx - reach - 1], (even + odd).flip(1)
-    return torch.cat([sums[:, :1], forth, back], dim=1).flatten(1)
+    phases = [
+        torch.polar(torch.ones_like(angle), angle)
+        for angle in (-2 * np.pi * fractional[:, k, None] * f for k, f in enumerate(waves.frequencies))
+    ]
+    reach = len(waves.frequencies[0]) // 2
+    waved = _parts(phases[0][:, : reach + 1]).to(coefficients.dtype).movedim(0, -1)
+    rest = _parts((phases[1][:, :, None] * phases[2][:, None]).flatten(1)).to(coefficients.dtype)
+    sums = (coefficients.T[:, None, None] * waved).flatten(0, -2) @ rest.flatten(1)
+    even, odd = sums.view(coefficients.shape[1], 2, reach + 1, 2, -1).unbind(1)
+    out = sums.new_empty(coefficients.shape[1], 2, 2 * reach + 1, even.shape[-1])
+    for part, sign in ((0, -1), (1, 1)):
+        own, other = even[:, :, part], odd[:, :, 1 - part]
+        torch.add(own, other, alpha=sign, out=out[:, part, : reach + 1])
+        torch.sub(own[:, 1:], other[:, 1:], alpha=sign, out=out[:, part, reach + 1 :])
+    return out.flatten(2)
 
 
 def _by_nufft(waves, fractional, coefficients) -> torch.Tensor:
     """Atoms spread on a finer grid, and an FFT (FINUFFT, doi 10.1137/18M120885X)."""
     import finufft
 
-    nx, ny, nz = waves.shape
+    x, y, z = (f.numpy() for f in waves.frequencies)
+    most = tuple(int(f.max()) for f in (x, y, z))
     exact = coefficients.dtype == torch.float64
-    places = [(2 * np.pi * f).numpy() for f in (fractional % 1).T]
-    out = torch.empty(
-        coefficients.shape[1], *_half(waves.shape), dtype=coefficients.dtype.to_complex()
-    )
+    out = coefficients.new_empty(coefficients.shape[1], 2, len(x), len(y), len(z))
     # Always in double precision: the finer grid may then be a quarter finer instead of twice,
     # and its FFT, not the atoms, is what costs.
     plan = finufft.Plan(
-        1, (nx, ny, nz), isign=-1, modeord=1, eps=1e-12 if exact else 1e-8,
+        1, tuple(2 * m + 1 for m in most), isign=-1, eps=1e-12 if exact else 1e-8,
         upsampfac=2.0 if exact else 1.25, nthreads=torch.get_num_threads(),
     )  # fmt: skip
-    plan.setpts(*places)
+    plan.setpts(*[(2 * np.pi * f).numpy() for f in (fractional % 1).T])
+    wanted = np.ix_(x + most[0], y + most[1], z + most[2])
     for first in range(0, len(out), 2):
         # Two real channels in one complex transform: the parts of it that are even and odd
         # under G to -G belong to one and the other.
         pair = torch.zeros(len(fractional), 2, dtype=torch.float64)
         pair[:, : len(out) - first] = coefficients[:, first : first + 2]
         both = plan.execute(torch.view_as_complex(pair).numpy())
-        both = torch.from_numpy(both).to(out.dtype)
-        mirrored = both.flip(0, 1, 2).roll((1, 1, 1), (0, 1, 2)).conj()
-        half = slice(None, nz // 2 + 1)
-        out[first] = ((both + mirrored) / 2)[..., half]
-        if first + 1 < len(out):
-            out[first + 1] = ((both - mirrored) / 2j)[..., half]
-    return out.flatten(1)
+        own, mirrored = both[wanted], both[::-1, ::-1, ::-1][wanted].conj()
+        for channel, factors in zip(out[first:], (own + mirrored, (own - mirrored) / 1j), strict=False):
+            channel[0] = torch.from_numpy(factors.real / 2)
+            channel[1] = torch.from_numpy(factors.imag / 2)
+    return out.flatten(2)
 
 
 def raw_invariants(
@@ -210,25 +205,29 @@ def raw_invariants(
     Tensor, shape (n_invariants, n_points)
     """
     factors = structure_factors(waves, fractional, coefficients)
-    out = coefficients.new_zeros(reading.n_invariants, math.prod(waves.shape))
+    out = coefficients.new_empty(reading.n_invariants, math.prod(waves.shape))
     *degrees, cubic = out.split([*reading.channels, reading.n_cubic])
     if most is None:
         most = CACHED_BYTES if out.device.type == "cpu" else FIELD_BYTES
-    together = max(1, most // (out.shape[1] * out.element_size()))
+    together = min(max(1, most // (out.shape[1] * out.element_size())), max(reading.channels))
+    synthesis = Synthesis(waves.shape, waves.frequencies, together, out)
     n = reading.n_cubic
     vectors = out.new_empty(3, n, out.shape[1])
-    for l, squares in enumerate(degrees):
-        for m, rows, field in _fields(reading, waves, factors, l, together):
+    for l, m, spectra in _spectra(reading, waves, factors):
+        for start in range(0, len(spectra), together):
+            rows = slice(start, min(start + together, len(spectra)))
+            field, squares = synthesis(spectra[rows], power=l), degrees[l][rows]
             if l == 0:
-                squares[rows] = field
+                squares.copy_(field)
                 continue
-            squares[rows].addcmul_(field, field)
-            first = slice(rows.start, min(rows.stop, n))
-            field = field[: max(0, n - rows.start)]
+            torch.mul(field, field, out=squares) if m == 0 else squares.addcmul_(field, field)
+            first = slice(start, min(rows.stop, n))
+            field = field[: max(0, n - start)]
             if l == 1:
                 vectors[m, first] = field
             elif l == 2 and len(field):
-                cubic[first].addcmul_(field, _between(vectors[:, first], reading.matrices[m]))
+                part = _between(vectors[:, first], reading.matrices[m]).mul_(field)
+                cubic[first].copy_(part) if m == 0 else cubic[first].add_(part)
     if n:
         cubic /= 1 + degrees[1][:n] + degrees[2][:n]
     for squares in degrees[1:]:
@@ -236,36 +235,35 @@ def raw_invariants(
     return out
 
 
-def _fields(
-    reading: Reading, waves: Waves, factors: torch.Tensor, l: int, together: int
-) -> Iterator[tuple[int, slice, torch.Tensor]]:
-    """Mixed fields of a degree: m, channels, and fields of shape (channels, n_points)."""
-    k, n = reading.channels[l], reading.n_vectors
-    mix = reading.mix[l - 1] if l else None
-    shaped = (reading.radial[:, :k].T @ waves.radial[l]) * factors[:k]
-    if mix is not None:
-        shaped = torch.view_as_complex((mix @ _parts(shaped)).unflatten(1, (-1, 2)))
-    shaped = _turned(shaped, l)
-    for m, more in enumerate(_from_vectors(reading, waves, factors[reading.channels[0] :], l)):
-        for start in range(0, k, together):
-            rows = slice(start, min(start + together, k))
-            spectrum = shaped[rows] * waves.angular[l * l + m]
-            if more is not None and mix is None:
-                own = more[rows]
-                spectrum[: len(own)] += own
-            elif more is not None:
-                _parts(spectrum).addmm_(mix[rows, :n], _parts(more))
-            field = torch.fft.irfftn(
-                spectrum.unflatten(-1, _half(waves.shape)),
-                s=waves.shape, dim=(-3, -2, -1), norm="forward",
-            )  # fmt: skip
-            yield m, rows, field.flatten(-3)
+def _spectra(
+    reading: Reading, waves: Waves, factors: torch.Tensor
+) -> Iterator[tuple[int, int, torch.Tensor]]:
+    """Degree l, m, and what times i to the l are the spectra of the mixed fields, of shape
+    (channels[l], 2, n_waves): the gathered functions point from places to atoms."""
+    scalars, arrows = factors.split([reading.channels[0], 3 * reading.n_vectors])
+    # What vectors make has another power of i than the fields they are added to.
+    arrows = torch.stack([arrows[:, 1], -arrows[:, 0]], dim=1)
+    arrows = arrows.unflatten(0, (3, reading.n_vectors))
+    for l, k in enumerate(reading.channels):
+        shaped = (reading.radial[:, :k].T @ waves.radial[l])[:, None] * scalars[:k]
+        if l:
+            shaped = _combined(reading.mix[l - 1], shaped)
+        for m, added in enumerate(_from_vectors(reading, waves, arrows, l)):
+            spectra = shaped * waves.angular[l * l + m]
+            if added is not None and l == 0:
+                spectra[: reading.n_vectors] += added
+            elif added is not None:
+                spectra += _combined(reading.mix[l - 1][:, : reading.n_vectors], added)
+            yield l, m, spectra
+
+
+def _combined(mix: torch.Tensor, spectra: torch.Tensor) -> torch.Tensor:
+    return (mix @ spectra.flatten(1)).view(len(mix), *spectra.shape[1:])
 
 
 def _parts(spectra: torch.Tensor) -> torch.Tensor:
-    """Real and imaginary parts as they lie in memory, (channels, 2 * n_waves): real matrices
-    combine them in half the work of complex ones."""
-    return torch.view_as_real(spectra).flatten(1)
+    """Real and imaginary parts, (n, 2, ...)."""
+    return torch.stack([spectra.real, spectra.imag], dim=1)
 
 
 def _between(vectors: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
@@ -279,9 +277,9 @@ def _between(vectors: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
 
 
 def _from_vectors(
-    reading: Reading, waves: Waves, factors: torch.Tensor, l: int
+    reading: Reading, waves: Waves, arrows: torch.Tensor, l: int
 ) -> Iterator[torch.Tensor | None]:
-    """What vectors of atoms add to the first fields of a degree, (n_vectors, n_waves) for each m.
+    """What vectors of atoms add to the first fields of a degree, (n_vectors, 2, n_waves) for each m.
 
     The products of :meth:`Reading.gather` in reciprocal space: a vector times the direction
     to an atom becomes a vector times G.
@@ -289,25 +287,14 @@ def _from_vectors(
     if not reading.n_vectors or l > 2:
         yield from [None] * (2 * l + 1)
         return
-    arrows = factors.view(3, reading.n_vectors, -1)
     bare, turned = reading.vector_radial
     if l == 1:
-        profile = bare.T @ waves.radial[0]
+        profile = (bare.T @ waves.radial[0])[:, None]
         yield from (profile * component for component in arrows)
         return
-    profile = turned.T @ waves.radial[1]
-    matrices = reading.matrices.to(profile.dtype) if l else torch.eye(3).to(profile)[None]
+    profile = (turned.T @ waves.radial[1])[:, None]
+    # i to the l has another sign for l = 0 than for l = 2.
+    matrices = reading.matrices.to(profile.dtype) if l else -torch.eye(3).to(profile)[None]
     for matrix in matrices:
-        along = (arrows * (matrix @ waves.angular[1:4])[:, None]).sum(0)
-        yield _turned(profile * along, 1)
-
-
-def _turned(spectrum: torch.Tensor, l: int) -> torch.Tensor:
-    """Times i to the l: the gathered functions point from places to atoms."""
-    if l % 2:
-        spectrum = spectrum * 1j
-    return -spectrum if l % 4 >= 2 else spectrum
-
-
-def _half(shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    return shape[0], shape[1], shape[2] // 2 + 1
+        along = (arrows * (matrix @ waves.angular[1:4])[:, None, None]).sum(0)
+        yield profile * along
