@@ -104,5 +104,6 @@ def _between(n: int, wanted: int) -> torch.Tensor:
     """From values at n points to those at others, shape (n, wanted), double precision."""
     frequencies = torch.arange(n // 2 + 1)
     here, there = (_turns(frequencies, count, frequencies.device) for count in (n, wanted))
-    weights = torch.where((frequencies == 0) | (2 * frequencies == n), 1.0, 2.0)[:, None] / n
-    return (here.real * weights).T @ there.real + (here.imag * weights).T @ there.imag
+    once = (frequencies == 0) | (2 * frequencies == n)
+    here = here * torch.where(once, 1, 2)[:, None] / n
+    return here.real.T @ there.real + here.imag.T @ there.imag

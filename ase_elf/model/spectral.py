@@ -204,61 +204,70 @@ def raw_invariants(
     -------
     Tensor, shape (n_invariants, n_points)
     """
-    factors = structure_factors(waves, fractional, coefficients)
     out = coefficients.new_empty(reading.n_invariants, math.prod(waves.shape))
     *degrees, cubic = out.split([*reading.channels, reading.n_cubic])
     if most is None:
         most = CACHED_BYTES if out.device.type == "cpu" else FIELD_BYTES
-    together = min(max(1, most // (out.shape[1] * out.element_size())), max(reading.channels))
-    synthesis = Synthesis(waves.shape, waves.frequencies, together, out)
+    together = min(max(1, most // (out.shape[1] * out.element_size())), reading.channels[0])
     n = reading.n_cubic
     vectors = out.new_empty(3, n, out.shape[1])
-    for l, m, spectra in _spectra(reading, waves, factors):
-        for start in range(0, len(spectra), together):
-            rows = slice(start, min(start + together, len(spectra)))
-            field, squares = synthesis(spectra[rows], power=l), degrees[l][rows]
-            if l == 0:
-                squares.copy_(field)
-                continue
-            torch.mul(field, field, out=squares) if m == 0 else squares.addcmul_(field, field)
-            first = slice(start, min(rows.stop, n))
-            field = field[: max(0, n - start)]
-            if l == 1:
-                vectors[m, first] = field
-            elif l == 2 and len(field):
-                part = _between(vectors[:, first], reading.matrices[m]).mul_(field)
-                cubic[first].copy_(part) if m == 0 else cubic[first].add_(part)
-    if n:
-        cubic /= 1 + degrees[1][:n] + degrees[2][:n]
-    for squares in degrees[1:]:
-        squares.add_(1).sqrt_().sub_(1)
+    product = out.new_empty(together, out.shape[1])
+    for l, m, rows, field in _fields(reading, waves, fractional, coefficients, together):
+        squares = degrees[l][rows]
+        if l == 0:
+            squares.copy_(field)
+            continue
+        torch.mul(field, field, out=squares) if m == 0 else squares.addcmul_(field, field)
+        here = slice(rows.start, min(rows.stop, n))
+        first, field = cubic[here], field[: max(0, n - rows.start)]
+        if l == 1:
+            vectors[m, here] = field
+        elif l == 2 and len(field):
+            scale, between = _between(vectors[:, here], reading.matrices[m], product[: len(field)])
+            first.zero_() if m == 0 else None
+            first.addcmul_(between, field, value=scale)
+        if m == 2 * l:
+            if l == 2 and len(field):
+                first /= (degrees[1][here] + 1).square_().add_(squares[: len(field)])
+            # The root of what is in the cache still.
+            squares.add_(1).sqrt_().sub_(1)
     return out
 
 
-def _spectra(
-    reading: Reading, waves: Waves, factors: torch.Tensor
-) -> Iterator[tuple[int, int, torch.Tensor]]:
-    """Degree l, m, and what times i to the l are the spectra of the mixed fields, of shape
-    (channels[l], 2, n_waves): the gathered functions point from places to atoms."""
+def _fields(
+    reading: Reading,
+    waves: Waves,
+    fractional: torch.Tensor,
+    coefficients: torch.Tensor,
+    together: int,
+) -> Iterator[tuple[int, int, slice, torch.Tensor]]:
+    """Mixed fields: degree l, m, channels, and fields of shape (channels, n_points), which the
+    next overwrite. All m of some channels come one after the other.
+
+    Spectra are made without their i to the l, which is there because the gathered functions
+    point from places to atoms.
+    """
+    factors = structure_factors(waves, fractional, coefficients)
     scalars, arrows = factors.split([reading.channels[0], 3 * reading.n_vectors])
-    # What vectors make has another power of i than the fields they are added to.
-    arrows = torch.stack([arrows[:, 1], -arrows[:, 0]], dim=1)
     arrows = arrows.unflatten(0, (3, reading.n_vectors))
+    synthesis = Synthesis(waves.shape, waves.frequencies, together, factors)
+    memory = torch.empty_like(scalars[:together])
     for l, k in enumerate(reading.channels):
         shaped = (reading.radial[:, :k].T @ waves.radial[l])[:, None] * scalars[:k]
+        mix = reading.mix[l - 1] if l else torch.eye(k).to(shaped)
         if l:
-            shaped = _combined(reading.mix[l - 1], shaped)
-        for m, added in enumerate(_from_vectors(reading, waves, arrows, l)):
-            spectra = shaped * waves.angular[l * l + m]
-            if added is not None and l == 0:
-                spectra[: reading.n_vectors] += added
-            elif added is not None:
-                spectra += _combined(reading.mix[l - 1][:, : reading.n_vectors], added)
-            yield l, m, spectra
-
-
-def _combined(mix: torch.Tensor, spectra: torch.Tensor) -> torch.Tensor:
-    return (mix @ spectra.flatten(1)).view(len(mix), *spectra.shape[1:])
+            shaped = (mix @ shaped.flatten(1)).view_as(shaped)
+        added = list(_from_vectors(reading, waves, arrows, l))
+        for start in range(0, k, together):
+            rows = slice(start, min(start + together, k))
+            for m in range(2 * l + 1):
+                spectra = torch.mul(
+                    shaped[rows], waves.angular[l * l + m], out=memory[: rows.stop - start]
+                )
+                if added:
+                    share = mix[rows, : reading.n_vectors]
+                    spectra.flatten(1).addmm_(share, added[m].flatten(1))
+                yield l, m, rows, synthesis(spectra, power=l)
 
 
 def _parts(spectra: torch.Tensor) -> torch.Tensor:
@@ -266,35 +275,54 @@ def _parts(spectra: torch.Tensor) -> torch.Tensor:
     return torch.stack([spectra.real, spectra.imag], dim=1)
 
 
-def _between(vectors: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
-    """v·M·v with a symmetric M, for vectors of shape (3, channels, n_points)."""
-    total = torch.zeros_like(vectors[0])
-    for i, row in enumerate(matrix.tolist()):
-        for j, entry in enumerate(row[: i + 1]):
-            if entry:
-                total.addcmul_(vectors[i], vectors[j], value=entry if i == j else 2 * entry)
-    return total
+def _between(
+    vectors: torch.Tensor, matrix: torch.Tensor, out: torch.Tensor
+) -> tuple[float, torch.Tensor]:
+    """A number times which v·M·v is, for a symmetric M and vectors of shape (3, channels, n_points)."""
+    (i, j, scale), *others = [
+        (i, j, entry if i == j else 2 * entry)
+        for i, row in enumerate(matrix.tolist())
+        for j, entry in enumerate(row[: i + 1])
+        if entry
+    ]
+    torch.mul(vectors[i], vectors[j], out=out)
+    for i, j, entry in others:
+        out.addcmul_(vectors[i], vectors[j], value=entry / scale)
+    return scale, out
 
 
 def _from_vectors(
     reading: Reading, waves: Waves, arrows: torch.Tensor, l: int
-) -> Iterator[torch.Tensor | None]:
-    """What vectors of atoms add to the first fields of a degree, (n_vectors, 2, n_waves) for each m.
+) -> Iterator[torch.Tensor]:
+    """What vectors of atoms add to the first fields of a degree, (n_vectors, 2, n_waves) for each
+    m; nothing for a degree they add nothing to.
 
     The products of :meth:`Reading.gather` in reciprocal space: a vector times the direction
     to an atom becomes a vector times G.
     """
     if not reading.n_vectors or l > 2:
-        yield from [None] * (2 * l + 1)
         return
     bare, turned = reading.vector_radial
     if l == 1:
-        profile = (bare.T @ waves.radial[0])[:, None]
-        yield from (profile * component for component in arrows)
-        return
-    profile = (turned.T @ waves.radial[1])[:, None]
-    # i to the l has another sign for l = 0 than for l = 2.
-    matrices = reading.matrices.to(profile.dtype) if l else -torch.eye(3).to(profile)[None]
-    for matrix in matrices:
-        along = (arrows * (matrix @ waves.angular[1:4])[:, None, None]).sum(0)
-        yield profile * along
+        profile = bare.T @ waves.radial[0]
+        sums = iter(arrows)
+    else:
+        profile = turned.T @ waves.radial[1]
+        # i to the l has another sign for l = 0 than for l = 2.
+        matrices = reading.matrices.to(profile.dtype) if l else -torch.eye(3).to(profile)[None]
+        sums = (_summed(arrows, matrix @ waves.angular[1:4], matrix) for matrix in matrices)
+    for along in sums:
+        # One power of i less than in the fields they are added to: times -i.
+        added = torch.empty_like(along)
+        torch.mul(along[:, 1], profile, out=added[:, 0])
+        torch.mul(along[:, 0], profile, out=added[:, 1]).neg_()
+        yield added
+
+
+def _summed(arrows: torch.Tensor, directions: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """Arrows, shape (3, n_vectors, 2, n_waves), times directions, where those are not zero."""
+    first, *others = matrix.any(1).nonzero()[:, 0].tolist()
+    total = arrows[first] * directions[first]
+    for i in others:
+        total.addcmul_(arrows[i], directions[i])
+    return total
