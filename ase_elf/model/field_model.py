@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 NATIVE_SPACING = 0.30
 """bohr. Grid on which the network itself runs; see ``docs/field-model.md`` for the error."""
 
-REACH = 0.86
+REACH = 0.8
 """Length of the longest plane wave of fields, in units of π over the native spacing. What the network
-makes of fields has shorter waves than they have: at 0.86 z is as far from direct evaluation
-as with all waves of the grid (docs/field-model.md)."""
+makes of fields has shorter waves than they have: the ELF is as far from direct evaluation as
+with all waves of the grid, to 1e-5 (docs/field-model.md)."""
 
 BOUND = 10.0
 """Largest magnitude of z on a grid, 5e-5 from an ELF of 0 or 1: where the ELF is exactly 0, as in
@@ -46,6 +46,10 @@ CHUNK = 2048
 CHUNK_ON_DEVICE = 2**18
 """The same where there is no cache to stay in, but many cores to fill: four frames of 128 atoms of
 dense hydrogen; activations take 0.3 GiB."""
+
+KEPT = 2**24
+"""Numbers of memory that are kept for the next prediction: what the system clears anew each time
+costs a tenth of a prediction of 128 atoms. Twice what those need; larger cells gain little."""
 
 TOGETHER = 2**21
 """Native grid points of the structures that are predicted together, some 35 of 128 atoms of dense
@@ -99,6 +103,7 @@ class FieldModel:
         self.device, self.dtype = torch.device(device), dtype
         self.native_spacing, self.familiarity = native_spacing, familiarity
         self._waves: OrderedDict = OrderedDict()
+        self._spare: list[torch.Tensor] = []
 
     @property
     def arch(self):
@@ -197,9 +202,22 @@ class FieldModel:
         for (atoms, native, _), coefficients in zip(jobs, all_coefficients, strict=True):
             fractional = torch.from_numpy(atoms.get_scaled_positions()).to(self.device)
             waves = self._waves_of(atoms.cell.array / Bohr, native)
-            raw = spectral.raw_invariants(self.network.read, waves, fractional, coefficients)
+            size = spectral.numbers_held(self.network.read, native)
+            memory = self._memory(size)
+            raw = spectral.raw_invariants(
+                self.network.read, waves, fractional, coefficients, memory=memory[:size]
+            )
             yield from raw.split(chunk, dim=1)
-            del raw  # or they would be held while the next ones are made
+            if len(memory) <= KEPT:
+                self._spare = [memory]
+            del raw, memory  # or they would be held while the next ones are made
+
+    def _memory(self, size: int) -> torch.Tensor:
+        """At least so many numbers: those that were kept, which nobody else uses then, or new ones."""
+        spare, self._spare = self._spare, []
+        if spare and len(spare[0]) >= size:
+            return spare[0]
+        return torch.empty(size, device=self.device, dtype=self.dtype)
 
     def _surroundings(self, atoms: Atoms, points: np.ndarray | None = None) -> Surroundings:
         """Of the cell; where points are given, of atoms that repeat nowhere if nothing is periodic."""
@@ -287,16 +305,14 @@ def _together(parts: Iterator[torch.Tensor], most: int) -> Iterator[torch.Tensor
     waiting: list[torch.Tensor] = []
     for part in parts:
         if waiting and sum(one.shape[1] for one in waiting) + part.shape[1] > most:
-            yield _as_one(waiting)
+            yield torch.cat(waiting, dim=1)
             waiting = []
-        waiting.append(part)
+        if part.shape[1] >= most:
+            yield part
+        else:  # The next structure's will be where this one is.
+            waiting.append(part.clone())
     if waiting:
-        yield _as_one(waiting)
-
-
-def _as_one(parts: list[torch.Tensor]) -> torch.Tensor:
-    # One part is most of what there is, and need not be copied.
-    return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+        yield torch.cat(waiting, dim=1)
 
 
 def _check_vacuum(atoms: Atoms, cutoff: float) -> None:

@@ -357,16 +357,21 @@ class FieldNetwork(AtomNetwork):
         """z and, if wanted, log σ(ELF), shape (1 + sigma, n), from raw invariants as a grid
         has them, shape (n_invariants, n): points stay last, and nothing is transposed."""
         heads = (self.value, self.log_error) if sigma else (self.value,)
-        return torch.cat([self._from_columns(layers, raw) for layers in heads])
+        # Standardising is linear, and part of the first layers, which are one.
+        weight = torch.cat([layers[0].weight for layers in heads]) * self.read.scale
+        bias = torch.cat([layers[0].bias for layers in heads]) - weight @ self.read.shift
+        first = torch.addmm(bias[:, None], weight, raw)
+        widths = [len(layers[0].bias) for layers in heads]
+        return torch.cat([
+            _on_columns(layers[1:], x) for layers, x in zip(heads, first.split(widths), strict=True)
+        ])  # fmt: skip
 
-    def _from_columns(self, layers: nn.Sequential, x: torch.Tensor) -> torch.Tensor:
-        first, *others = layers
-        # Standardising is linear, and part of the first layer.
-        weight = first.weight * self.read.scale
-        x = torch.addmm((first.bias - weight @ self.read.shift)[:, None], weight, x)
-        for layer in others:
-            if isinstance(layer, nn.Linear):
-                x = torch.addmm(layer.bias[:, None], layer.weight, x)
-            else:
-                x = nn.functional.silu(x, inplace=True)
-        return x
+
+def _on_columns(layers: nn.Sequential, x: torch.Tensor) -> torch.Tensor:
+    """Linear layers and SiLU with one point per column, in the memory of ``x``."""
+    for layer in layers:
+        if isinstance(layer, nn.Linear):
+            x = torch.addmm(layer.bias[:, None], layer.weight, x)
+        else:
+            x = nn.functional.silu(x, inplace=True)
+    return x

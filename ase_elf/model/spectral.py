@@ -187,6 +187,7 @@ def raw_invariants(
     coefficients: torch.Tensor,
     *,
     most: int | None = None,
+    memory: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """What :meth:`Reading.raw_invariants` makes of the mixed fields, on the whole grid.
 
@@ -199,18 +200,22 @@ def raw_invariants(
         As in :func:`structure_factors`.
     most : int, optional
         Bytes that fields made together may take.
+    memory : Tensor, shape (:func:`numbers_held`,), optional
+        Where to work; the answer lies in it.
 
     Returns
     -------
     Tensor, shape (n_invariants, n_points)
     """
-    out = coefficients.new_empty(reading.n_invariants, math.prod(waves.shape))
-    *degrees, cubic = out.split([*reading.channels, reading.n_cubic])
+    n = reading.n_cubic
+    if memory is None:
+        memory = coefficients.new_empty(numbers_held(reading, waves.shape))
+    out, vectors = memory.view(-1, math.prod(waves.shape)).split([reading.n_invariants, 3 * n])
+    vectors = vectors.view(3, n, out.shape[1])
+    *degrees, cubic = out.split([*reading.channels, n])
     if most is None:
         most = CACHED_BYTES if out.device.type == "cpu" else FIELD_BYTES
     together = min(max(1, most // (out.shape[1] * out.element_size())), reading.channels[0])
-    n = reading.n_cubic
-    vectors = out.new_empty(3, n, out.shape[1])
     product = out.new_empty(together, out.shape[1])
     for l, m, rows, field in _fields(reading, waves, fractional, coefficients, together):
         squares = degrees[l][rows]
@@ -234,6 +239,11 @@ def raw_invariants(
     return out
 
 
+def numbers_held(reading: Reading, shape: tuple[int, int, int]) -> int:
+    """How many numbers :func:`raw_invariants` holds of a whole grid."""
+    return (reading.n_invariants + 3 * reading.n_cubic) * math.prod(shape)
+
+
 def _fields(
     reading: Reading,
     waves: Waves,
@@ -249,24 +259,21 @@ def _fields(
     """
     factors = structure_factors(waves, fractional, coefficients)
     scalars, arrows = factors.split([reading.channels[0], 3 * reading.n_vectors])
-    arrows = arrows.unflatten(0, (3, reading.n_vectors))
     synthesis = Synthesis(waves.shape, waves.frequencies, together, factors)
     memory = torch.empty_like(scalars[:together])
     for l, k in enumerate(reading.channels):
         shaped = (reading.radial[:, :k].T @ waves.radial[l])[:, None] * scalars[:k]
-        mix = reading.mix[l - 1] if l else torch.eye(k).to(shaped)
         if l:
-            shaped = (mix @ shaped.flatten(1)).view_as(shaped)
-        added = list(_from_vectors(reading, waves, arrows, l))
+            shaped = (reading.mix[l - 1] @ shaped.flatten(1)).view_as(shaped)
+        added = _from_vectors(reading, waves, arrows, l)
         for start in range(0, k, together):
             rows = slice(start, min(start + together, k))
             for m in range(2 * l + 1):
-                spectra = torch.mul(
-                    shaped[rows], waves.angular[l * l + m], out=memory[: rows.stop - start]
-                )
-                if added:
-                    share = mix[rows, : reading.n_vectors]
-                    spectra.flatten(1).addmm_(share, added[m].flatten(1))
+                spectra = memory[: rows.stop - start]
+                torch.mul(shaped[rows], waves.angular[l * l + m], out=spectra)
+                for component, direction in zip(added, _directions(reading, waves, l, m), strict=False):
+                    if direction is not None and len(component[rows]):
+                        spectra[: len(component[rows])].addcmul_(component[rows], direction)
                 yield l, m, rows, synthesis(spectra, power=l)
 
 
@@ -293,36 +300,37 @@ def _between(
 
 def _from_vectors(
     reading: Reading, waves: Waves, arrows: torch.Tensor, l: int
-) -> Iterator[torch.Tensor]:
-    """What vectors of atoms add to the first fields of a degree, (n_vectors, 2, n_waves) for each
-    m; nothing for a degree they add nothing to.
+) -> torch.Tensor:
+    """What each component of the vectors of atoms adds to fields of a degree, but for the
+    direction of G, shape (3, channels, 2, n_waves); empty for a degree they add nothing to.
 
     The products of :meth:`Reading.gather` in reciprocal space: a vector times the direction
     to an atom becomes a vector times G.
     """
+    n = reading.n_vectors
+    if not n or l > 2:
+        return arrows[:0]
+    degree = int(l != 1)
+    profile = reading.vector_radial[degree].T @ waves.radial[degree]
+    arrows = arrows.unflatten(0, (3, n))
+    added = torch.empty_like(arrows)
+    # One power of i less than in the fields they are added to: times -i.
+    torch.mul(arrows[:, :, 1], profile, out=added[:, :, 0])
+    torch.mul(arrows[:, :, 0], -profile, out=added[:, :, 1])
+    if l:
+        added = (reading.mix[l - 1][:, :n] @ added.flatten(2)).unflatten(2, (2, -1))
+    return added
+
+
+def _directions(
+    reading: Reading, waves: Waves, l: int, m: int
+) -> list[torch.Tensor | None]:
+    """What the components of :func:`_from_vectors` are multiplied with before they are added up."""
     if not reading.n_vectors or l > 2:
-        return
-    bare, turned = reading.vector_radial
+        return []
+    g = waves.angular[1:4]
     if l == 1:
-        profile = bare.T @ waves.radial[0]
-        sums = iter(arrows)
-    else:
-        profile = turned.T @ waves.radial[1]
-        # i to the l has another sign for l = 0 than for l = 2.
-        matrices = reading.matrices.to(profile.dtype) if l else -torch.eye(3).to(profile)[None]
-        sums = (_summed(arrows, matrix @ waves.angular[1:4], matrix) for matrix in matrices)
-    for along in sums:
-        # One power of i less than in the fields they are added to: times -i.
-        added = torch.empty_like(along)
-        torch.mul(along[:, 1], profile, out=added[:, 0])
-        torch.mul(along[:, 0], profile, out=added[:, 1]).neg_()
-        yield added
-
-
-def _summed(arrows: torch.Tensor, directions: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
-    """Arrows, shape (3, n_vectors, 2, n_waves), times directions, where those are not zero."""
-    first, *others = matrix.any(1).nonzero()[:, 0].tolist()
-    total = arrows[first] * directions[first]
-    for i in others:
-        total.addcmul_(arrows[i], directions[i])
-    return total
+        return [g.new_ones(()) if i == m else None for i in range(3)]
+    if l == 0:
+        return list(-g)  # i to the l has another sign than for l = 2
+    return [row @ g if row.any() else None for row in reading.matrices[m].to(g)]
