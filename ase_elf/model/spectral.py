@@ -28,7 +28,7 @@ TABLE_STEP = 0.02
 WAVES_AT_ONCE = 2**17
 """Plane waves that tables are evaluated for together."""
 
-MANY = 2200
+MANY = {torch.float32: 500, torch.float64: 2200}
 """Atoms from which on a transform on a finer grid beats the direct sum, on one thread; measured by
 ``benchmarks/scale.py sums``, see docs/scaling.md."""
 
@@ -125,7 +125,7 @@ def structure_factors(
     Tensor, shape (n_channels, 2, n_waves)
         Real and imaginary parts of ``sum_a c_a exp(-i G r_a)``.
     """
-    if fractional.device.type == "cpu" and len(fractional) >= MANY:
+    if fractional.device.type == "cpu" and len(fractional) >= MANY[coefficients.dtype]:
         return _by_nufft(waves, fractional, coefficients)
     return _by_products(waves, fractional, coefficients)
 
@@ -232,14 +232,18 @@ def raw_invariants(
         if l == 0:
             squares.copy_(field)
             continue
-        torch.mul(field, field, out=squares) if m == 0 else squares.addcmul_(field, field)
+        if m == 0:
+            torch.mul(field, field, out=squares)
+        else:
+            squares.addcmul_(field, field)
         here = slice(rows.start, min(rows.stop, n))
         first, field = cubic[here], field[: max(0, n - rows.start)]
         if l == 1:
             vectors[m, here] = field
         elif l == 2 and len(field):
             scale, between = _between(vectors[:, here], reading.matrices[m], product[: len(field)])
-            first.zero_() if m == 0 else None
+            if m == 0:
+                first.zero_()
             first.addcmul_(between, field, value=scale)
         if m == 2 * l:
             if l == 2 and len(field):
