@@ -4,7 +4,8 @@
 
 One thread, random hydrogen fluids (seed 0, r_s = 1.45 bohr, no pair below 0.6 Å), the
 default `get_elf` call from Atoms to ELFGrid with a cell it has seen before and positions
-it has not, as in molecular dynamics. Prints medians of process CPU time and their spread.
+it has not, as in molecular dynamics. Transforms and predictions take turns, as other work on
+the machine slows both. Prints medians of process CPU time and their spread.
 """
 
 from __future__ import annotations
@@ -51,14 +52,11 @@ def fluid(n: int, rng: np.random.Generator, r_s: float = 1.45, closest: float = 
     return Atoms(f"H{n}", positions=placed, cell=[length] * 3, pbc=True)
 
 
-def median_seconds(action, repeats: int) -> tuple[float, float, float]:
-    """Median, least and greatest process CPU time of ``action(i)``."""
-    times = []
-    for i in range(repeats):
-        started = time.process_time()
-        action(i)
-        times.append(time.process_time() - started)
-    return float(np.median(times)), min(times), max(times)
+def seconds(action) -> float:
+    """Process CPU time of ``action()``."""
+    started = time.process_time()
+    action()
+    return time.process_time() - started
 
 
 def main() -> None:
@@ -74,26 +72,27 @@ def main() -> None:
     calc = ELFCalculator(domain=options.domain, device="cpu")
 
     cube = rng.random((80, 80, 80)) + 1j * rng.random((80, 80, 80))
-    fft = median_seconds(lambda _: scipy.fft.fftn(cube, workers=1), 3 * options.repeats)
     print(f"{platform.processor() or platform.machine()}, one thread, seed 0")
-    print(f"complex128 80^3 scipy.fft.fftn: {fft[0] * 1e3:.1f} ms ({fft[1]*1e3:.1f}-{fft[2]*1e3:.1f})")
-    print("atoms   grid    seconds (min-max)        points/s   ratio to FFT   us/atom")
+    print("FFT: complex128 80^3 scipy.fft.fftn, workers=1")
+    print("atoms   grid    seconds (min-max)        points/s   FFT ms   ratio (min-max)       us/atom")
     for n in options.sizes:
         base = fluid(n, rng)
         side = int(np.ceil(80 * (n / 128) ** (1 / 3)))
-        frames = []
+        calc.get_elf(base, shape=(side,) * 3)
+        ffts, times = [], []
         for _ in range(options.repeats):
             moved = base.copy()
             moved.positions += rng.normal(scale=0.01, size=(n, 3))
-            frames.append(moved)
-        calc.get_elf(base, shape=(side,) * 3)
-        t = median_seconds(
-            lambda i, s=side, f=frames: calc.get_elf(f[i], shape=(s,) * 3), options.repeats
-        )
-        ratio = t[0] / (fft[0] * (side / 80) ** 3)
+            three = [seconds(lambda: scipy.fft.fftn(cube, workers=1)) for _ in range(3)]
+            ffts.append(np.median(three))
+            times.append(seconds(lambda a=moved, s=side: calc.get_elf(a, shape=(s,) * 3)))
+        t, fft = np.median(times), np.median(ffts)
+        larger = (side / 80) ** 3
+        each = np.array(times) / np.array(ffts) / larger
         print(
-            f"{n:5d}  {side:4d}^3  {t[0]:8.3f} ({t[1]:.3f}-{t[2]:.3f})  {side**3 / t[0]:12.3g}"
-            f"  {ratio:10.1f}  {1e6 * t[0] / n:10.1f}"
+            f"{n:5d}  {side:4d}^3  {t:8.3f} ({min(times):.3f}-{max(times):.3f})  {side**3 / t:12.3g}"
+            f"  {1e3 * fft:7.1f}  {t / fft / larger:7.1f} ({each.min():.1f}-{each.max():.1f})"
+            f"  {1e6 * t / n:10.1f}"
         )
 
 

@@ -198,7 +198,7 @@ def by_sums(sizes: list[int]) -> None:
 
     from ase_elf.domains import get_domain
     from ase_elf.model import spectral
-    from ase_elf.model.field_model import native_shape
+    from ase_elf.model.field_model import REACH, native_shape
 
     model = get_domain("dense-hydrogen").load(device="cpu")
     print("atoms  direct s  FFT s  ratio   processor seconds, best of 3")
@@ -206,7 +206,8 @@ def by_sums(sizes: list[int]) -> None:
         atoms = structure(size, np.random.default_rng(1), shipped())
         cell = atoms.cell.array / Bohr
         shape = native_shape(cell, model.native_spacing)
-        waves = spectral.Waves.of(cell, shape, model.network.read, model.device, model.dtype)
+        reach = REACH * np.pi / model.native_spacing
+        waves = spectral.Waves.of(cell, shape, reach, model.network.read, model.device, model.dtype)
         fractional = torch.from_numpy(atoms.get_scaled_positions())
         coefficients = torch.randn(size, model.arch.channels[0] + 3 * model.arch.n_vectors)
         best = []

@@ -19,6 +19,7 @@ from ase.units import Bohr
 
 from ase_elf.errors import InputError
 from ase_elf.model import spectral
+from ase_elf.model.fourier import upsample
 from ase_elf.model.neighbors import Surroundings, joined
 from ase_elf.model.network import ROWS, FieldNetwork
 
@@ -30,16 +31,25 @@ if TYPE_CHECKING:
 NATIVE_SPACING = 0.30
 """bohr. Grid on which the network itself runs; see ``docs/field-model.md`` for the error."""
 
+REACH = 0.8
+"""Length of the longest plane wave of fields, in units of π over the native spacing. What the network
+makes of fields has shorter waves than they have: the ELF is as far from direct evaluation as
+with all waves of the grid, to 1e-5 (docs/field-model.md)."""
+
 BOUND = 10.0
 """Largest magnitude of z on a grid, 5e-5 from an ELF of 0 or 1: where the ELF is exactly 0, as in
 the core of a pseudopotential, z falls without limit, and would ring between the points."""
 
-CHUNK = 8192
+CHUNK = 2048
 """Points that go through the network together: enough to be fast, few enough for cache."""
 
 CHUNK_ON_DEVICE = 2**18
 """The same where there is no cache to stay in, but many cores to fill: four frames of 128 atoms of
 dense hydrogen; activations take 0.3 GiB."""
+
+KEPT = 2**24
+"""Numbers of memory that are kept for the next prediction: what the system clears anew each time
+costs a tenth of a prediction of 128 atoms. Twice what those need; larger cells gain little."""
 
 TOGETHER = 2**21
 """Native grid points of the structures that are predicted together, some 35 of 128 atoms of dense
@@ -93,6 +103,7 @@ class FieldModel:
         self.device, self.dtype = torch.device(device), dtype
         self.native_spacing, self.familiarity = native_spacing, familiarity
         self._waves: OrderedDict = OrderedDict()
+        self._spare: list[torch.Tensor] = []
 
     @property
     def arch(self):
@@ -172,12 +183,9 @@ class FieldModel:
             structures, [self._surroundings(atoms) for atoms in structures]
         )
         column = 0
-        for invariants in _together(self._invariants(jobs, coefficients, chunk), chunk):
-            here = slice(column, column + len(invariants))
-            outputs[0, here] = self.network.value(invariants)[:, 0]
-            if sigma:
-                outputs[1, here] = self.network.log_error(invariants)[:, 0]
-            column = here.stop
+        for raw in _together(self._invariants(jobs, coefficients, chunk), chunk):
+            outputs[:, column : column + raw.shape[1]] = self.network.on_grid(raw, sigma=sigma)
+            column += raw.shape[1]
         outputs[0].clamp_(-BOUND, BOUND)
         found = []
         for (_, native, shape), own, distance in zip(
@@ -190,15 +198,26 @@ class FieldModel:
     def _invariants(
         self, jobs: list[tuple], all_coefficients: tuple[torch.Tensor, ...], chunk: int
     ) -> Iterator[torch.Tensor]:
-        """What the points of all native grids read, in order, at most ``chunk`` points at a time."""
-        reading = self.network.read
+        """Raw invariants of all native grids, in order, at most ``chunk`` points at a time."""
         for (atoms, native, _), coefficients in zip(jobs, all_coefficients, strict=True):
             fractional = torch.from_numpy(atoms.get_scaled_positions()).to(self.device)
             waves = self._waves_of(atoms.cell.array / Bohr, native)
-            raw = spectral.raw_invariants(reading, waves, fractional, coefficients)
-            for part in raw.split(chunk, dim=1):
-                yield reading.standardised(part.T)
-            del raw, part  # or they would be held while the next ones are made
+            size = spectral.numbers_held(self.network.read, native)
+            memory = self._memory(size)
+            raw = spectral.raw_invariants(
+                self.network.read, waves, fractional, coefficients, memory=memory[:size]
+            )
+            yield from raw.split(chunk, dim=1)
+            if len(memory) <= KEPT:
+                self._spare = [memory]
+            del raw, memory  # or they would be held while the next ones are made
+
+    def _memory(self, size: int) -> torch.Tensor:
+        """At least so many numbers: those that were kept, which nobody else uses then, or new ones."""
+        spare, self._spare = self._spare, []
+        if spare and len(spare[0]) >= size:
+            return spare[0]
+        return torch.empty(size, device=self.device, dtype=self.dtype)
 
     def _surroundings(self, atoms: Atoms, points: np.ndarray | None = None) -> Surroundings:
         """Of the cell; where points are given, of atoms that repeat nowhere if nothing is periodic."""
@@ -260,8 +279,9 @@ class FieldModel:
         """Kept for the last few cells: in a run at constant volume the cell never changes."""
         key = (cell.tobytes(), shape)
         if key not in self._waves:
+            reach = REACH * math.pi / self.native_spacing
             self._waves[key] = spectral.Waves.of(
-                cell, shape, self.network.read, self.device, self.dtype
+                cell, shape, reach, self.network.read, self.device, self.dtype
             )
             while len(self._waves) > 2:
                 self._waves.popitem(last=False)
@@ -281,20 +301,18 @@ def _groups(sizes: list[int], most: int) -> Iterator[slice]:
 
 
 def _together(parts: Iterator[torch.Tensor], most: int) -> Iterator[torch.Tensor]:
-    """Parts of few rows joined until no more fit into ``most``."""
+    """Parts of few columns joined until no more fit into ``most``."""
     waiting: list[torch.Tensor] = []
     for part in parts:
-        if waiting and sum(map(len, waiting)) + len(part) > most:
-            yield _as_one(waiting)
+        if waiting and sum(one.shape[1] for one in waiting) + part.shape[1] > most:
+            yield torch.cat(waiting, dim=1)
             waiting = []
-        waiting.append(part)
+        if part.shape[1] >= most:
+            yield part
+        else:  # The next structure's will be where this one is.
+            waiting.append(part.clone())
     if waiting:
-        yield _as_one(waiting)
-
-
-def _as_one(parts: list[torch.Tensor]) -> torch.Tensor:
-    # One part is most of what there is, and need not be copied.
-    return torch.cat(parts) if len(parts) > 1 else parts[0]
+        yield torch.cat(waiting, dim=1)
 
 
 def _check_vacuum(atoms: Atoms, cutoff: float) -> None:
@@ -328,43 +346,7 @@ def _prediction(
 
 
 def native_shape(cell: np.ndarray, spacing: float) -> tuple[int, int, int]:
-    """Smallest odd grid, good for FFTs, with planes at most ``spacing`` apart.
-
-    Odd, because then every plane wave of the grid has its negative on the grid too, and
-    interpolation needs no rule for the one in the middle.
-    """
+    """Smallest grid with planes at most ``spacing`` apart."""
     # Distance between lattice planes, not the length of the vector, is what limits a grid.
     heights = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
-    return tuple(_odd_fast_length(int(np.ceil(height / spacing))) for height in heights)
-
-
-def _odd_fast_length(n: int) -> int:
-    n = max(3, n + (n + 1) % 2)
-    while True:
-        rest = n
-        for prime in (3, 5, 7, 11, 13):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return n
-        n += 2
-
-
-def upsample(field: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
-    """Fourier interpolation of a real periodic field given on an odd grid.
-
-    Exact for the trigonometric polynomial through the given values, on any grid: where
-    ``shape`` is coarser, a multiple of it is filled and every n-th point kept.
-    """
-    steps = [max(1, -(-have // want)) for have, want in zip(field.shape, shape, strict=True)]
-    fine = [want * step for want, step in zip(shape, steps, strict=True)]
-    if tuple(fine) != tuple(field.shape):
-        spectrum = torch.fft.rfftn(field, norm="forward")
-        padded = spectrum.new_zeros(fine[0], fine[1], fine[2] // 2 + 1)
-        hx, hy = (n // 2 + 1 for n in field.shape[:2])
-        lz = spectrum.shape[2]
-        for sx, dx in ((slice(0, hx), slice(0, hx)), (slice(hx, None), slice(hx - field.shape[0], None))):
-            for sy, dy in ((slice(0, hy), slice(0, hy)), (slice(hy, None), slice(hy - field.shape[1], None))):
-                padded[dx, dy, :lz] = spectrum[sx, sy]
-        field = torch.fft.irfftn(padded, s=fine, norm="forward")
-    return field[:: steps[0], :: steps[1], :: steps[2]]
+    return tuple(max(3, int(np.ceil(height / spacing))) for height in heights)

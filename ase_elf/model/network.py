@@ -356,3 +356,26 @@ class FieldNetwork(AtomNetwork):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """z and log σ(ELF) from the invariants a point reads, each of shape (n,)."""
         return self.value(invariants)[:, 0], self.log_error(invariants)[:, 0]
+
+    def on_grid(self, raw: torch.Tensor, *, sigma: bool = True) -> torch.Tensor:
+        """z and, if wanted, log σ(ELF), shape (1 + sigma, n), from raw invariants as a grid
+        has them, shape (n_invariants, n): points stay last, and nothing is transposed."""
+        heads = (self.value, self.log_error) if sigma else (self.value,)
+        # Standardising is linear, and part of the first layers, which are one.
+        weight = torch.cat([layers[0].weight for layers in heads]) * self.read.scale
+        bias = torch.cat([layers[0].bias for layers in heads]) - weight @ self.read.shift
+        first = torch.addmm(bias[:, None], weight, raw)
+        widths = [len(layers[0].bias) for layers in heads]
+        return torch.cat([
+            _on_columns(layers[1:], x) for layers, x in zip(heads, first.split(widths), strict=True)
+        ])  # fmt: skip
+
+
+def _on_columns(layers: nn.Sequential, x: torch.Tensor) -> torch.Tensor:
+    """Linear layers and SiLU with one point per column, in the memory of ``x``."""
+    for layer in layers:
+        if isinstance(layer, nn.Linear):
+            x = torch.addmm(layer.bias[:, None], layer.weight, x)
+        else:
+            x = nn.functional.silu(x, inplace=True)
+    return x

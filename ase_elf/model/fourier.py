@@ -1,0 +1,109 @@
+"""Fourier sums on grids, as matrix products along one axis after the other.
+
+With some tens of points along an axis a matrix product takes as long as an FFT or less: it runs
+in the cache, takes the waves there are and no others, and any number of points will do. Each
+product leaves its axis behind the others, so that three of them need no copy between them.
+"""
+
+from __future__ import annotations
+
+import torch
+
+
+class Synthesis:
+    """Fields on a grid from their plane waves, a few at a time in the same memory.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Grid (nx, ny, nz).
+    frequencies : tuple of Tensor, int64
+        Along each lattice direction, in any order; the last non-negative, as fields are real.
+    together : int
+        Fields made at a time at most.
+    like : Tensor
+        Of the device and type that fields are to have.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        frequencies: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+        together: int,
+        like: torch.Tensor,
+    ) -> None:
+        (nx, ny, nz), (kx, ky, kz) = shape, map(len, frequencies)
+        x, y, z = (_turns(f, n, like.device) for f, n in zip(frequencies, shape, strict=True))
+        # Each matrix takes real parts, then imaginary ones; x begins at any power of i.
+        self.x = [_to_parts(x * 1j**power).to(like) for power in range(4)]
+        self.y = _to_parts(y).to(like)
+        twice = torch.where(frequencies[2] > 0, 2, 1)[:, None]
+        self.z = _to_parts(z * twice)[0].to(like)
+        self.after_x = like.new_empty(together, 2, ky * kz, nx)
+        self.after_y = like.new_empty(together, 2, kz * nx, ny)
+        self.fields = like.new_empty(together, nx * ny, nz)
+
+    def __call__(self, spectra: torch.Tensor, power: int = 0) -> torch.Tensor:
+        """Fields of spectra times i to a power.
+
+        Parameters
+        ----------
+        spectra : Tensor, shape (n, 2, n_waves)
+            Real and imaginary parts.
+        power : int
+
+        Returns
+        -------
+        Tensor, shape (n, n_points)
+            Until the next call, which overwrites it.
+        """
+        n = len(spectra)
+        after_x, after_y, fields = (part[:n] for part in (self.after_x, self.after_y, self.fields))
+        for part in (0, 1):
+            _along(spectra, self.x[power % 4][part], after_x[:, part])
+        for part in (0, 1):
+            _along(after_x, self.y[part], after_y[:, part])
+        _along(after_y, self.z, fields)
+        return fields.flatten(1)
+
+
+def _along(values: torch.Tensor, matrix: torch.Tensor, out: torch.Tensor) -> None:
+    """The first axis of each of (n, ...) taken through a matrix to the last of ``out``."""
+    values = values.reshape(len(values), len(matrix), -1)
+    torch.bmm(values.mT, matrix.expand(len(values), -1, -1), out=out)
+
+
+def _turns(frequencies: torch.Tensor, n: int, device: torch.device) -> torch.Tensor:
+    """exp(2πi f j / n), shape (n_frequencies, n), double precision."""
+    # Whole turns are taken off while numbers are whole.
+    angle = 2 * torch.pi / n * (frequencies[:, None] * torch.arange(n, device=device) % n).double()
+    return torch.polar(torch.ones_like(angle), angle)
+
+
+def _to_parts(turns: torch.Tensor) -> torch.Tensor:
+    """Matrices from real and imaginary parts to real parts, and to imaginary parts."""
+    return torch.stack([torch.cat([turns.real, -turns.imag]), torch.cat([turns.imag, turns.real])])
+
+
+def upsample(field: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+    """The trigonometric polynomial through the values of a real periodic field, on any grid.
+
+    Of an even number of values the fastest wave is the cosine, as if half of it belonged to
+    either sign of its frequency.
+    """
+    for n, wanted in zip(field.shape, shape, strict=True):
+        rest = field.shape[1:]
+        field = field.flatten(1).T
+        if n != wanted:
+            field = field @ _between(n, wanted).to(field)
+        field = field.reshape(*rest, wanted)
+    return field
+
+
+def _between(n: int, wanted: int) -> torch.Tensor:
+    """From values at n points to those at others, shape (n, wanted), double precision."""
+    frequencies = torch.arange(n // 2 + 1)
+    here, there = (_turns(frequencies, count, frequencies.device) for count in (n, wanted))
+    once = (frequencies == 0) | (2 * frequencies == n)
+    here = here * torch.where(once, 1, 2)[:, None] / n
+    return here.real.T @ there.real + here.imag.T @ there.imag
