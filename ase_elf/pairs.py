@@ -60,13 +60,35 @@ def neighbors(atoms: Atoms, settings: AnalysisSettings) -> Neighbors:
 
 
 def pair_counts(atoms: Atoms, near: Neighbors, settings: AnalysisSettings) -> np.ndarray:
-    symbols = np.array(atoms.get_chemical_symbols())
-    rows = []
-    for pair in settings.pairs:
-        a, b = pair.split("-")
-        of_pair = (symbols[near.i] == a) & (symbols[near.j] == b) & (near.once | (a != b))
-        rows.append(np.histogram(near.length[of_pair], settings.r_edges)[0])
+    rows = [
+        np.histogram(near.length[_between(atoms, near, pair)], settings.r_edges)[0]
+        for pair in settings.pairs
+    ]
     return np.array(rows, dtype=np.int64)
+
+
+def resolved_counts(
+    atoms: Atoms,
+    near: Neighbors,
+    grid: ELFGrid,
+    settings: AnalysisSettings,
+    classes: np.ndarray,
+) -> np.ndarray:
+    """Pairs per class of ELF half way and bin of distance, for elements that can bond."""
+    edges = settings.resolved_edges
+    rows = []
+    for pair in settings.bonding_pairs:
+        chosen = _between(atoms, near, pair) & (near.length < edges[-1])
+        middle = atoms.positions[near.i[chosen]] + near.vector[chosen] / 2
+        rows.append(np.histogram2d(grid.sample(middle), near.length[chosen], [classes, edges])[0])
+    return np.array(rows, dtype=np.int64).reshape(-1, len(classes) - 1, len(edges) - 1)
+
+
+def _between(atoms: Atoms, near: Neighbors, pair: str) -> np.ndarray:
+    """bool per entry of ``near``: pairs of these elements, each once."""
+    symbols = np.array(atoms.get_chemical_symbols())
+    a, b = pair.split("-")
+    return (symbols[near.i] == a) & (symbols[near.j] == b) & (near.once | (a != b))
 
 
 def find_bonds(

@@ -109,6 +109,43 @@ def test_pair_counts_match_brute_force_in_a_skewed_cell():
     np.testing.assert_array_equal(2 * result.rdf_counts[0], counts)
 
 
+def test_pairs_are_sorted_by_the_elf_at_their_midpoints():
+    rng = np.random.default_rng(5)
+    atoms = Atoms("H4O2", rng.uniform(0, 3, (6, 3)), cell=[[3.1, 0, 0], [0.7, 3, 0], [0.2, 0.9, 3]])
+    atoms.pbc = True
+    domain = GaussianDomain(("H", "O"))
+    domain.card["bonds"] = {"H-O": 1.0}
+    settings = settings_for(atoms, domain, r_max=3.7)
+    ((result, grid, _),) = next(analyze([Frame(0, 0.0, atoms)], domain, settings))
+    assert settings.bonding_pairs == ("H-O",) and settings.pairs == ("H-H", "H-O", "O-O")
+    edges = settings.resolved_edges
+    assert 2.9 < edges[-1] < 3.1 and edges[1] == pytest.approx(2 * settings.r_edges[1])
+    expected = np.zeros(result.resolved_counts.shape[1:], dtype=int)
+    images = np.stack(np.meshgrid(*[np.arange(-3, 4)] * 3), -1).reshape(-1, 3) @ atoms.cell[:]
+    for h in atoms.positions[:4]:
+        apart = (atoms.positions[4:, None] + images - h).reshape(-1, 3)
+        elf = grid.sample(h + apart / 2)
+        expected += np.histogram2d(
+            elf, np.linalg.norm(apart, axis=1), [np.linspace(0, 1, 11), edges]
+        )[0].astype(int)
+    np.testing.assert_array_equal(result.resolved_counts, expected[None])
+    # Whatever their ELF, these are the pairs that g(r) counts.
+    pairs = result.rdf_counts[1, : 2 * (len(edges) - 1)].reshape(-1, 2).sum(1)
+    np.testing.assert_array_equal(result.resolved_counts[0].sum(0), pairs)
+
+
+def test_molecules_share_electrons_and_their_neighbors_do_not(fluid):
+    result, _, _ = analyzed(fluid)
+    statistics = RunStatistics(settings_for(fluid, DOMAIN).plan())
+    statistics.update(result)
+    resolved = statistics.result()["resolved_rdf"]
+    within = resolved.r < 1.0
+    assert resolved.g[0, 9, within].sum() > 0 and resolved.g[0, :8, within].sum() == 0
+    # Beyond the closest neighbors a midpoint may lie in a molecule that belongs to neither.
+    beside = (resolved.r > 1.0) & (resolved.r < 1.4)
+    assert resolved.g[0][:7, beside].sum() > 0 == resolved.g[0][7:, beside].sum()
+
+
 def test_ideal_gas_has_g_of_one():
     rng = np.random.default_rng(2)
     atoms = Atoms("H100", rng.uniform(0, 6, (100, 3)), cell=[6] * 3, pbc=True)

@@ -133,7 +133,7 @@ def test_every_analysis_runs_in_parts_and_every_result_has_an_aggregator(path, s
         ClusterAnalysis: {"clusters", "degrees", "singles", "pairs", "triples", "larger"}
         | {"chains", "branched", "rings", "averages"},
         BondAnalysis: {"bonds", "midpoint", "number", "length", "elf", "averages"},
-        PairDistribution: {"rdf", "midpoint", "bond_point", "orientation"},
+        PairDistribution: {"rdf", "resolved_rdf", "midpoint", "bond_point", "orientation"},
         PercolationAnalysis: {"percolation"},
     }
     for kind, names in everything.items():
