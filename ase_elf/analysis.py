@@ -362,7 +362,7 @@ def analyze_frame(
         scalars={name: float(scalars[name]) for name in SCALARS},
         outside=outside,
         bonds={name: bonds[name] for name in BOND_COLUMNS},
-        rdf_counts=pair_counts(atoms, near, settings),
+        rdf_counts=pair_counts(atoms, settings),
         resolved_counts=resolved_counts(atoms, near, grid, settings, ELF_CLASSES),
         cluster_sizes=sizes,
         degrees=links,

@@ -8,6 +8,7 @@ from ase.build import make_supercell
 from ase_elf.analysis import LADDER, analyze, analyze_frame, geometry_digest, settings_for
 from ase_elf.errors import FormatError, InputError
 from ase_elf.grid import ELFGrid, fast_shape
+from ase_elf.pairs import neighbors, pair_counts
 from ase_elf.statistics import RunStatistics
 from ase_elf.testing import GaussianDomain, molecular_fluid
 from ase_elf.trajectory import Frame
@@ -107,6 +108,16 @@ def test_pair_counts_match_brute_force_in_a_skewed_cell():
     length = np.linalg.norm(apart, axis=-1).ravel()
     counts = np.histogram(length[length > 1e-9], settings.r_edges)[0]
     np.testing.assert_array_equal(2 * result.rdf_counts[0], counts)
+
+
+def test_what_is_kept_of_pairs_does_not_grow_with_the_range_of_the_pair_distribution():
+    atoms = molecular_fluid(64, 1, length=7.0)[0]
+    near, far = (settings_for(atoms, DOMAIN, r_max=r) for r in (3.0, 12.0))
+    assert len(neighbors(atoms, near).i) == len(neighbors(atoms, far).i)
+    counts = pair_counts(atoms, far)
+    volume = 4 / 3 * np.pi * 12.0**3
+    # A sphere of 12 Å holds a volume's worth of atoms, up to its surface and its center.
+    assert 2 * counts.sum() / 128 == pytest.approx(128 / 7.0**3 * volume - 1, rel=0.01)
 
 
 def test_pairs_are_sorted_by_the_elf_at_their_midpoints():
