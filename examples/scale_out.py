@@ -45,16 +45,18 @@ def analyse(folder: Path, frames: int, workers: int | str | None = None) -> floa
 
 
 def array(folder: Path, frames: int) -> float:
-    """The tasks of a Slurm array one after the other, and the merge of their parts."""
+    """The tasks of a Slurm array, at once, and the merge of their parts."""
     began = time.perf_counter()
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     options = ["--shape", str(SHAPE), str(SHAPE), str(SHAPE), "--batch", "2"]
-    for task in range(TASKS):
-        subprocess.run(
-            ["bash", HERE / "slurm_array.sh", TRAJECTORY, str(frames // TASKS), folder, *options],
-            env={**os.environ, "PATH": path, "SLURM_ARRAY_TASK_ID": str(task)}, check=True,
-            capture_output=True,
-        )  # fmt: skip
+    script = ["bash", HERE / "slurm_array.sh", TRAJECTORY, str(frames // TASKS), folder, *options]
+    tasks = [
+        subprocess.Popen(script, env={**os.environ, "PATH": path, "SLURM_ARRAY_TASK_ID": str(task)},
+                         stdout=subprocess.DEVNULL)  # fmt: skip
+        for task in range(TASKS)
+    ]
+    if any([task.wait() for task in tasks]):
+        raise SystemExit("a task of the array failed")
     parts = sorted(folder.glob("part-*"))
     merge = ["ase-elf", "merge", *parts, "-o", folder / "all"]
     subprocess.run(merge, env={**os.environ, "PATH": path}, check=True, capture_output=True)
