@@ -28,6 +28,7 @@ from ase_elf.pairs import (
     neighbors,
     orientation,
     pair_counts,
+    resolved_counts,
 )
 from ase_elf.statistics.frame import FrameResult
 from ase_elf.statistics.run import StatisticsPlan
@@ -45,6 +46,14 @@ other above about 0.75, and most stay whole up to 0.85; see docs/statistics.md."
 
 LADDER = np.round(np.arange(0.20, 0.96, 0.025), 3)
 """Isovalues of the percolation curve."""
+
+ELF_CLASSES = np.linspace(0.0, 1.0, 11)
+"""Classes of ELF half way between atoms, by which g(r) is resolved."""
+
+RESOLVED_RANGE = 3.0
+"""Longest bond lengths up to which g(r) is resolved by ELF: what lies half way between atoms
+further apart belongs to others."""
+
 
 @dataclass(frozen=True)
 class AnalysisSettings:
@@ -93,6 +102,13 @@ class AnalysisSettings:
         return np.linspace(0, self.r_max, max(2, round(self.r_max / self.r_bin)) + 1)
 
     @property
+    def resolved_edges(self) -> np.ndarray:
+        """ndarray, Å: every second of ``r_edges``, for g(r) resolved by ELF."""
+        edges = self.r_edges[::2]
+        reach = RESOLVED_RANGE * max(self.bonds.values(), default=1.0)
+        return edges[: max(2, np.searchsorted(edges, reach, side="right"))]
+
+    @property
     def orientation_edges(self) -> np.ndarray:
         """ndarray, Å: bins for pairs of molecules, five times wider: they are fewer."""
         return np.linspace(0, self.r_max, max(2, round(self.r_max / self.r_bin / 5)) + 1)
@@ -100,6 +116,12 @@ class AnalysisSettings:
     @property
     def pairs(self) -> tuple[str, ...]:
         return tuple("-".join(pair) for pair in combinations_with_replacement(self.elements, 2))
+
+    @property
+    def bonding_pairs(self) -> tuple[str, ...]:
+        """Those of ``pairs`` that can bond."""
+        able = {frozenset(pair) for pair in self.bonds}
+        return tuple(pair for pair in self.pairs if frozenset(pair.split("-")) in able)
 
     @property
     def bonding(self) -> frozenset[str]:
@@ -116,6 +138,9 @@ class AnalysisSettings:
             names=SCALARS,
             pairs=self.pairs,
             r_edges=self.r_edges,
+            bonding_pairs=self.bonding_pairs,
+            resolved_edges=self.resolved_edges,
+            elf_edges=ELF_CLASSES,
             orientation_edges=self.orientation_edges,
             length_edges=np.linspace(0.4 * longest, longest, 31),
             isovalues=LADDER,
@@ -337,7 +362,8 @@ def analyze_frame(
         scalars={name: float(scalars[name]) for name in SCALARS},
         outside=outside,
         bonds={name: bonds[name] for name in BOND_COLUMNS},
-        rdf_counts=pair_counts(atoms, near, settings),
+        rdf_counts=pair_counts(atoms, settings),
+        resolved_counts=resolved_counts(atoms, near, grid, settings, ELF_CLASSES),
         cluster_sizes=sizes,
         degrees=links,
         largest_fraction=np.array([s.max(initial=0) / len(atoms) for s in ladder]),

@@ -47,9 +47,10 @@ class Neighbors:
 
 
 def neighbors(atoms: Atoms, settings: AnalysisSettings) -> Neighbors:
+    """Pairs close enough to bond or to be resolved by ELF; g(r) reaches further, and needs less."""
     import vesin
 
-    reach = max(settings.r_max, *settings.bonds.values(), 0.0)
+    reach = max(settings.resolved_edges[-1], *settings.bonds.values(), 0.0)
     i, j, length, vector, shift = vesin.ase_neighbor_list("ijdDS", atoms, reach)
     order = np.lexsort((*shift.T[::-1], j, i))  # the library states no order
     i, j, length, vector, shift = (a[order] for a in (i, j, length, vector, shift))
@@ -59,14 +60,43 @@ def neighbors(atoms: Atoms, settings: AnalysisSettings) -> Neighbors:
     return Neighbors(i, j, length, vector, (i < j) | ((i == j) & (sign > 0)))
 
 
-def pair_counts(atoms: Atoms, near: Neighbors, settings: AnalysisSettings) -> np.ndarray:
+def pair_counts(atoms: Atoms, settings: AnalysisSettings) -> np.ndarray:
+    """Unordered pairs per bin of ``settings.r_edges``, a row per pair of elements."""
+    import vesin
+
+    # Of thousands of atoms there are tens of millions of pairs: only lengths, in no order.
+    i, j, length = vesin.ase_neighbor_list("ijd", atoms, settings.r_max)
     symbols = np.array(atoms.get_chemical_symbols())
     rows = []
     for pair in settings.pairs:
         a, b = pair.split("-")
-        of_pair = (symbols[near.i] == a) & (symbols[near.j] == b) & (near.once | (a != b))
-        rows.append(np.histogram(near.length[of_pair], settings.r_edges)[0])
+        counts = np.histogram(length[(symbols == a)[i] & (symbols == b)[j]], settings.r_edges)[0]
+        rows.append(counts // 2 if a == b else counts)  # like atoms come from both ends
     return np.array(rows, dtype=np.int64)
+
+
+def resolved_counts(
+    atoms: Atoms,
+    near: Neighbors,
+    grid: ELFGrid,
+    settings: AnalysisSettings,
+    classes: np.ndarray,
+) -> np.ndarray:
+    """Pairs per class of ELF half way and bin of distance, for elements that can bond."""
+    edges = settings.resolved_edges
+    rows = []
+    for pair in settings.bonding_pairs:
+        chosen = _between(atoms, near, pair) & (near.length < edges[-1])
+        middle = atoms.positions[near.i[chosen]] + near.vector[chosen] / 2
+        rows.append(np.histogram2d(grid.sample(middle), near.length[chosen], [classes, edges])[0])
+    return np.array(rows, dtype=np.int64).reshape(-1, len(classes) - 1, len(edges) - 1)
+
+
+def _between(atoms: Atoms, near: Neighbors, pair: str) -> np.ndarray:
+    """bool per entry of ``near``: pairs of these elements, each once."""
+    symbols = np.array(atoms.get_chemical_symbols())
+    a, b = pair.split("-")
+    return (symbols[near.i] == a) & (symbols[near.j] == b) & (near.once | (a != b))
 
 
 def find_bonds(

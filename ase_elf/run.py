@@ -11,9 +11,9 @@ import logging
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
@@ -33,11 +33,9 @@ from ase_elf.journal import Journal
 from ase_elf.pairs import BOND_COLUMNS
 from ase_elf.report.snapshots import Snapshot, stride_after
 from ase_elf.settings import read_mapping
+from ase_elf.statistics.frame import FrameResult
 from ase_elf.trajectory import Frame, NoFrames, Trajectory
 from ase_elf.workers import in_order, workers
-
-if TYPE_CHECKING:
-    from ase_elf.statistics import FrameResult
 
 logger = logging.getLogger(__name__)
 
@@ -299,7 +297,8 @@ class AnalysisRun:
 
 def quantities() -> str:
     """Digest of what is written down of a frame: results of other versions may lack some."""
-    return f"{zlib.crc32(' '.join(SCALARS + BOND_COLUMNS).encode()):08x}"
+    names = (*SCALARS, *BOND_COLUMNS, *(each.name for each in fields(FrameResult)))
+    return f"{zlib.crc32(' '.join(names).encode()):08x}"
 
 
 def claim(

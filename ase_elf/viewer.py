@@ -25,15 +25,24 @@ _NEAR = 0.35
 def view_elf(
     atoms: Atoms,
     *,
+    data: np.ndarray | None = None,
+    repeat: int | Sequence[int] | None = None,
     elf: ELFGrid | None = None,
     at: Sequence[float] = (0.5, 0.5, 0.5),
     show: bool = True,
 ) -> Figure:
     """ELF in the three planes spanned by pairs of cell vectors.
 
+    Behind ``ase.visualize.view(atoms, viewer="elf")``, which also hands over ``data`` and
+    ``repeat``.
+
     Parameters
     ----------
     atoms : ase.Atoms
+    data : ndarray, shape (nx, ny, nz), optional
+        ELF values on a grid, dimensionless, in the convention of :class:`~ase_elf.ELFGrid`.
+    repeat : int or sequence of 3 int, optional
+        Cells to draw along each vector.
     elf : ELFGrid, optional
         By default that of ``atoms.calc`` where it is an ELFCalculator, else of
         ``ELFCalculator()``.
@@ -49,14 +58,22 @@ def view_elf(
     Raises
     ------
     InputError
-        If ``at`` is not three numbers, or the structure cannot be predicted.
+        If ``at`` is not three numbers, ``data`` and ``elf`` are both given, or the structure
+        cannot be predicted.
     """
     import matplotlib.pyplot as plt
 
     at = np.asarray(at, dtype=float)
     if at.shape != (3,) or not np.isfinite(at).all():
         raise InputError(f"at = {at.tolist()} must be three fractional coordinates.")
+    if data is not None and elf is not None:
+        raise InputError("give data= or elf=, not both.")
+    if data is not None:
+        elf = ELFGrid(data, atoms)
     grid = _elf_of(atoms) if elf is None else elf
+    if repeat is not None:
+        times = (repeat,) * 3 if isinstance(repeat, int) else tuple(repeat)
+        grid = ELFGrid(np.tile(grid.values, times), grid.atoms.repeat(times))
     figure, axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
     for normal, ax in enumerate(axes):
         image = draw_plane(grid, normal, at, ax=ax)

@@ -17,7 +17,9 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import MDAnalysis as mda
+import numpy as np
 from ase.io import write
+from MDAnalysis.analysis.results import Results
 
 from ase_elf.mda import ELFTransformation, NetworkAnalysis
 from hydrogen_md import STEP, dynamics, fluid
@@ -38,6 +40,32 @@ def simulate(path: Path, *, frames: int, every: int = 4) -> None:
     write(path, images)
 
 
+def statistics(results: Results) -> list[tuple[str, object]]:
+    """What the run says about the fluid, each with its error or the word that there is none."""
+    average, life = results.averages, results.lifetime
+    minimum = results.rdf.first_minimum[0]
+    curve = results.percolation
+    half = np.interp(-0.5, -curve.probability[2], curve.isovalues)  # it falls
+    bonds = results.midpoint
+    longest = np.flatnonzero(np.isfinite(bonds.mean))[-1]
+    return [
+        ("g(r), first minimum", "none" if minimum is None else f"{minimum:.2f} Å"),
+        ("atoms within 1 Å", f"{results.rdf.coordination[0, np.searchsorted(results.rdf.edges, 1) - 1]:.2f}"),
+        ("molecular fraction by cutoff", average["elf_molecular_fraction_cutoff"]),
+        ("... by mutual neighbors", average["elf_molecular_fraction_distance"]),
+        ("... by ELF domains", average["elf_molecular_fraction_domain"]),
+        ("bond lifetime", life.refused or f"{life.lifetime_fs:.1f} ± {life.lifetime_error_fs:.1f} fs"),
+        ("domains of two, three, more atoms", f"{average['elf_clusters_2'].mean:.1f}, "
+         f"{average['elf_clusters_3'].mean:.1f}, {average['elf_clusters_larger'].mean:.1f}"),
+        ("networking value φ", average["elf_phi"]),
+        ("molecularity index φ*", average["elf_phi_star"]),
+        ("half of the frames percolate at", f"ELF {half:.2f}"),
+        ("ELF half way, longest bonds", f"{bonds.mean[longest]:.2f} at {bonds.centers[longest]:.2f} Å"),
+        ("orientational (nematic) order", average["elf_nematic_order"]),
+        ("frames outside the trained range", f"{results.statistics.n_outside} of {results.statistics.n_frames}"),
+    ]  # fmt: skip
+
+
 def main(picture: str = "network.png") -> None:
     # Worker processes import this file again, hence the function.
     with tempfile.TemporaryDirectory() as folder:
@@ -52,16 +80,15 @@ def main(picture: str = "network.png") -> None:
         grid = universe.trajectory[-1].data["elf"]
 
     results = analysis.results
-    print(f"networking value     {results.averages['elf_phi']}")
-    print(f"molecular fraction   {results.averages['elf_molecular_fraction_distance']}")
-    print(f"bond lifetime        {results.lifetime.refused or results.lifetime.lifetime_fs}")
+    for name, value in statistics(results):
+        print(f"{name:34s} {value}")
 
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
     for name in ("elf_phi", "elf_phi_star"):
         left.plot(1e3 * analysis.times, results.series[name], label=name)
     left.set(xlabel="time / fs", ylabel="ELF", title="networking value, molecularity index")
     left.legend()
-    results.rdf.plot(middle)
+    results.resolved_rdf.plot(middle)
     right.imshow(grid.values[:, :, 0].T, origin="lower", vmin=0, vmax=1)
     right.set(title="ELF in the plane z = 0, last frame")
     figure.savefig(picture, dpi=120)

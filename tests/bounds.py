@@ -26,7 +26,8 @@ import figures
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = ("tests/test_grid.py", "tests/test_formats.py", "tests/test_formats_store.py",
-         "tests/test_calculator.py", "tests/test_observers.py", "tests/test_model.py",
+         "tests/test_calculator.py", "tests/test_ase_entry.py", "tests/test_observers.py",
+         "tests/test_model.py", "tests/test_potential.py", "tests/test_mdakit.py",
          "tests/test_numbers.py", "tests/test_trajectory.py", "tests/test_mda_extxyz.py",
          "tests/test_mda_analysis.py", "tests/test_cli_analyze.py", "tests/test_training.py",
          "tests/test_topology_critical.py", "tests/test_topology_networking.py",

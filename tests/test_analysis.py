@@ -8,6 +8,7 @@ from ase.build import make_supercell
 from ase_elf.analysis import LADDER, analyze, analyze_frame, geometry_digest, settings_for
 from ase_elf.errors import FormatError, InputError
 from ase_elf.grid import ELFGrid, fast_shape
+from ase_elf.pairs import neighbors, pair_counts
 from ase_elf.statistics import RunStatistics
 from ase_elf.testing import GaussianDomain, molecular_fluid
 from ase_elf.trajectory import Frame
@@ -107,6 +108,53 @@ def test_pair_counts_match_brute_force_in_a_skewed_cell():
     length = np.linalg.norm(apart, axis=-1).ravel()
     counts = np.histogram(length[length > 1e-9], settings.r_edges)[0]
     np.testing.assert_array_equal(2 * result.rdf_counts[0], counts)
+
+
+def test_what_is_kept_of_pairs_does_not_grow_with_the_range_of_the_pair_distribution():
+    atoms = molecular_fluid(64, 1, length=7.0)[0]
+    near, far = (settings_for(atoms, DOMAIN, r_max=r) for r in (3.0, 12.0))
+    assert len(neighbors(atoms, near).i) == len(neighbors(atoms, far).i)
+    counts = pair_counts(atoms, far)
+    volume = 4 / 3 * np.pi * 12.0**3
+    # A sphere of 12 Å holds a volume's worth of atoms, up to its surface and its center.
+    assert 2 * counts.sum() / 128 == pytest.approx(128 / 7.0**3 * volume - 1, rel=0.01)
+
+
+def test_pairs_are_sorted_by_the_elf_at_their_midpoints():
+    rng = np.random.default_rng(5)
+    atoms = Atoms("H4O2", rng.uniform(0, 3, (6, 3)), cell=[[3.1, 0, 0], [0.7, 3, 0], [0.2, 0.9, 3]])
+    atoms.pbc = True
+    domain = GaussianDomain(("H", "O"))
+    domain.card["bonds"] = {"H-O": 1.0}
+    settings = settings_for(atoms, domain, r_max=3.7)
+    ((result, grid, _),) = next(analyze([Frame(0, 0.0, atoms)], domain, settings))
+    assert settings.bonding_pairs == ("H-O",) and settings.pairs == ("H-H", "H-O", "O-O")
+    edges = settings.resolved_edges
+    assert 2.9 < edges[-1] < 3.1 and edges[1] == pytest.approx(2 * settings.r_edges[1])
+    expected = np.zeros(result.resolved_counts.shape[1:], dtype=int)
+    images = np.stack(np.meshgrid(*[np.arange(-3, 4)] * 3), -1).reshape(-1, 3) @ atoms.cell[:]
+    for h in atoms.positions[:4]:
+        apart = (atoms.positions[4:, None] + images - h).reshape(-1, 3)
+        elf = grid.sample(h + apart / 2)
+        expected += np.histogram2d(
+            elf, np.linalg.norm(apart, axis=1), [np.linspace(0, 1, 11), edges]
+        )[0].astype(int)
+    np.testing.assert_array_equal(result.resolved_counts, expected[None])
+    # Whatever their ELF, these are the pairs that g(r) counts.
+    pairs = result.rdf_counts[1, : 2 * (len(edges) - 1)].reshape(-1, 2).sum(1)
+    np.testing.assert_array_equal(result.resolved_counts[0].sum(0), pairs)
+
+
+def test_molecules_share_electrons_and_their_neighbors_do_not(fluid):
+    result, _, _ = analyzed(fluid)
+    statistics = RunStatistics(settings_for(fluid, DOMAIN).plan())
+    statistics.update(result)
+    resolved = statistics.result()["resolved_rdf"]
+    within = resolved.r < 1.0
+    assert resolved.g[0, 9, within].sum() > 0 and resolved.g[0, :8, within].sum() == 0
+    # Beyond the closest neighbors a midpoint may lie in a molecule that belongs to neither.
+    beside = (resolved.r > 1.0) & (resolved.r < 1.4)
+    assert resolved.g[0][:7, beside].sum() > 0 == resolved.g[0][7:, beside].sum()
 
 
 def test_ideal_gas_has_g_of_one():

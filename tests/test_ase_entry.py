@@ -126,3 +126,25 @@ def test_the_viewer_draws_three_planes_of_the_elf():
     with pytest.raises(InputError, match="at ="):
         view_elf(atoms, at=(0, 0))
     plt.close(figure)
+
+
+def test_ase_view_shows_the_elf_of_a_calculator_or_of_data_repeated_or_not():
+    from ase.visualize import view
+
+    plt = pytest.importorskip("matplotlib.pyplot")
+    domain = GaussianDomain()
+    domain.card["trained_range"] = {}
+    atoms = Atoms("H2", [(0, 0, 0), (0, 0, 0.74)], cell=[3, 3, 3.3], pbc=True)
+    atoms.calc = ELFCalculator(domain=domain)
+    values = atoms.calc.get_elf(atoms).values
+    whole = view(atoms, viewer="elf", at=(0, 0, 0), show=False)
+    given = view(atoms, data=values, viewer="elf", at=(0, 0, 0), repeat=(2, 1, 1), show=False)
+
+    def plane(figure, number):
+        return figure.axes[number].collections[0]
+
+    np.testing.assert_allclose(plane(given, 0).get_array(), plane(whole, 0).get_array(), atol=1e-9)
+    assert plane(given, 2).get_coordinates()[..., 0].max() == pytest.approx(6)
+    with pytest.raises(InputError, match="not both"):
+        view(atoms, data=values, viewer="elf", elf=atoms.calc.get_elf(atoms))
+    plt.close("all")

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,24 @@ def scripts(monkeypatch):
 @pytest.fixture
 def labels(tmp_path):
     return write_labels(tmp_path / "labels", ("train", "train", "validation"))
+
+
+def test_how_busy_a_gpu_is_comes_from_nvidia_smi_and_without_one_nothing_is_claimed(
+    tmp_path, monkeypatch, capsys
+):
+    import scale
+
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 70\necho 90\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with scale.watched_gpu() as busy:
+        time.sleep(0.5)
+        assert busy == []
+    assert busy == [70.0, 90.0]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    scale.by_gpu(4, [1], [1], 8)
+    assert capsys.readouterr().out == "not run: no GPU at hand\n"
 
 
 SMALL = {"elements": [1], "n_radial": 4, "channels": [4, 2], "point_channels": [4, 2],

@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.calculator import PropertyNotImplementedError
@@ -243,6 +244,18 @@ def test_running_out_of_memory_halves_the_batch_and_changes_no_value(hydrogen, e
         np.testing.assert_array_equal(grid.values, expected.values)
 
 
+def test_what_torch_says_when_memory_runs_out_is_understood(hydrogen):
+    class Hungry(CountingModel):
+        def predict(self, structures, shapes, *, sigma=True):
+            if len(structures) > 2:
+                torch.empty(2**55, dtype=torch.float32)  # 128 PiB
+            return super().predict(structures, shapes, sigma=sigma)
+
+    model = Hungry()
+    grids = ELFCalculator(domain=CountingDomain(model=model)).predict([hydrogen] * 5)
+    assert len(grids) == 5 and model.batches == [2, 2, 1]
+
+
 def test_a_structure_that_never_fits_is_named_and_other_errors_pass(hydrogen):
     calc = ELFCalculator(domain=CountingDomain(model=CountingModel(memory=0)))
     with pytest.raises(MemoryError, match=r"4 atoms on a \(5, 5, 6\) grid.*smaller shape"):
@@ -305,6 +318,42 @@ def test_non_standard_results_of_the_other_calculator_stay_there(domain):
     assert "node_energy" not in atoms.calc.results
     assert "node_energy" in atoms.calc.calculator.results
     assert {"energy", "forces"} <= set(atoms.calc.results)
+
+
+class Foundation(EMT):
+    """Like the calculators of foundation models: reads ``atoms.info``, has results of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.implemented_properties = [*EMT.implemented_properties, "node_energy"]
+
+    def check_state(self, atoms, tol=1e-15):
+        changes = super().check_state(atoms, tol)
+        if self.atoms is not None and self.atoms.info.get("charge") != atoms.info.get("charge"):
+            changes.append("info")
+        return changes
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=()):
+        super().calculate(atoms, ["energy", "forces"], system_changes or ["positions"])
+        self.results["node_energy"] = np.zeros(len(self.atoms))
+        self.results["energy"] += self.atoms.info.get("charge", 0.0)
+
+
+def test_around_a_model_that_reads_info_its_state_counts_and_the_elf_is_not_made_again(domain):
+    atoms = aluminium()
+    atoms.calc = ELFCalculator(domain=domain, calculator=Foundation(), every=1, properties=["elf"])
+    neutral = atoms.get_potential_energy()
+    atoms.info["charge"] = 1.0
+    assert atoms.calc.check_state(atoms) == ["info"]
+    assert atoms.calc.calculation_required(atoms, ["energy"])
+    assert atoms.get_potential_energy() == pytest.approx(neutral + 1)
+    assert atoms.calc.get_property("node_energy", atoms).shape == (4,)
+    assert "node_energy" not in atoms.calc.results
+    assert domain.model.batches == [1]
+    dyn = VelocityVerlet(atoms, 2 * units.fs)
+    dyn.run(2)
+    assert domain.model.batches == [1] * 3
+    SinglePointCalculator(atoms, **atoms.calc.results)
 
 
 def test_calculators_do_not_share_lists(domain):

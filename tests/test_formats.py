@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.constraints import FixAtoms
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -42,6 +43,18 @@ def test_text_formats_return_every_bit_of_the_values(tmp_path, grid, name):
     assert back.atoms.pbc.all()
     assert back.info["source"] == str(path)
     assert os.listdir(tmp_path) == [name]  # no temporary file stays
+
+
+@pytest.mark.parametrize("name", TEXT_NAMES)
+def test_structures_of_a_simulation_leave_velocities_and_constraints_behind(tmp_path, grid, name):
+    moving = grid.atoms.copy()
+    moving.set_velocities(np.ones((4, 3)))
+    moving.set_constraint(FixAtoms([0]))
+    write_elf(tmp_path / name, ELFGrid(grid.values, moving))
+    still = tmp_path / "still" / name
+    still.parent.mkdir()
+    write_elf(still, grid)
+    assert (tmp_path / name).read_bytes() == still.read_bytes()
 
 
 @pytest.mark.parametrize("name", TEXT_NAMES)

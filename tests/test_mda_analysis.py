@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.io import write
+from MDAnalysis.analysis.base import AnalysisFromFunction
 
 from ase_elf.analysis import SCALARS
 from ase_elf.errors import InputError
@@ -133,7 +134,7 @@ def test_every_analysis_runs_in_parts_and_every_result_has_an_aggregator(path, s
         ClusterAnalysis: {"clusters", "degrees", "singles", "pairs", "triples", "larger"}
         | {"chains", "branched", "rings", "averages"},
         BondAnalysis: {"bonds", "midpoint", "number", "length", "elf", "averages"},
-        PairDistribution: {"rdf", "midpoint", "bond_point", "orientation"},
+        PairDistribution: {"rdf", "resolved_rdf", "midpoint", "bond_point", "orientation"},
         PercolationAnalysis: {"percolation"},
     }
     for kind, names in everything.items():
@@ -284,6 +285,22 @@ def test_the_transformation_travels_without_its_model(path):
     assert there._calculator is None and not there._known
     copy = pickle.loads(pickle.dumps(universe))
     assert copy.trajectory[2].data["elf_mean"] == universe.trajectory[2].data["elf_mean"]
+
+
+def test_analyses_of_others_see_the_elf_in_their_worker_processes(path):
+    universe = mda.Universe(path)
+    elf = ELFTransformation(
+        universe, domain=CountingDomain(), shape=(14, 14, 14), scalars=["elf_mean"]
+    )
+    universe.trajectory.add_transformations(elf)
+    expected = [ts.data["elf_mean"] for ts in universe.trajectory]
+    there = AnalysisFromFunction(_mean_of, universe.trajectory, universe.atoms)
+    there.run(backend="multiprocessing", n_workers=2)
+    np.testing.assert_allclose(there.results.timeseries, expected, rtol=1e-6)
+
+
+def _mean_of(atoms):
+    return atoms.universe.trajectory.ts.data["elf_mean"]
 
 
 def test_a_universe_in_memory_cannot_be_transformed(images, path):

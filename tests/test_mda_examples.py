@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.mark.parametrize(
     ("script", "arguments", "says"),
     [
-        ("mdanalysis_network.py", [], "networking value"),
+        ("mdanalysis_network.py", [], "networking value φ"),
         ("live_network.py", ["4"], "4 frames analysed"),
     ],
 )

@@ -50,7 +50,7 @@ def test_text_is_escaped_and_nothing_is_fetched(run):
     assert EVIL not in text and "&lt;script&gt;alert(" in text
     body = re.sub(r"<script.*?</script>", "", text, flags=re.S)
     assert not re.search(r'(src|href)="(?!data:|https://doi\.org/)', body)
-    assert body.count("<figure") == 13
+    assert body.count("<figure") == 14
 
 
 def test_warnings_come_before_any_number(run):

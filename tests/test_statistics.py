@@ -1,6 +1,7 @@
 """Statistics against analytic answers, brute force, and themselves in parts."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -46,6 +47,7 @@ def frame_with(index, pairs=(), time_fs=None, n_atoms=20, scalars=None, rng=None
             "mutual": np.ones(n, dtype=bool),
         },
         rdf_counts=rng.integers(0, 9, (1, 10)),
+        resolved_counts=rng.integers(0, 9, (1, 4, 5)),
         composition={"X": n_atoms},
         cluster_sizes=rng.integers(1, 30, 6),
         degrees=rng.integers(0, 4, n_atoms),
@@ -61,6 +63,9 @@ def plan(step=1):
         names=("elf_phi",),
         pairs=("X-X",),
         r_edges=np.linspace(0, 3, 11),
+        bonding_pairs=("X-X",),
+        resolved_edges=np.linspace(0, 3, 6),
+        elf_edges=np.linspace(0, 1, 5),
         orientation_edges=np.linspace(0, 4, 5),
         length_edges=np.linspace(0.6, 1.3, 8),
         isovalues=np.array([0.3, 0.5, 0.7]),
@@ -332,6 +337,20 @@ def test_coordination_and_its_error_are_those_of_the_sum_over_bins():
     np.testing.assert_allclose(rdf.coordination_error[0], sums.result().error)
 
 
+def test_resolved_counts_become_parts_of_a_radial_distribution():
+    frames = random_run(12)
+    statistics = RunStatistics(plan())
+    for frame in frames:
+        statistics.update(frame)
+    resolved = statistics.result()["resolved_rdf"]
+    shells = 4 / 3 * np.pi * np.diff(resolved.edges**3)
+    expected = np.mean(
+        [2 * f.resolved_counts / f.n_atoms / (f.n_atoms / f.volume * shells) for f in frames], axis=0
+    )
+    np.testing.assert_allclose(resolved.g, expected)
+    assert resolved.error.shape == (1, 4, 5) and (resolved.error > 0).all()
+
+
 def test_spanning_curves_are_shares_of_frames_by_dimension_and_by_axis():
     frames = random_run(20)
     statistics = RunStatistics(plan())
@@ -365,6 +384,16 @@ def test_time_series_prints_too_short_instead_of_an_error():
     average = series.result()["elf_phi"]
     assert average.too_short and "too short" in str(average)
     assert "undefined" in str(average.__class__(np.nan, np.nan, np.nan, 1.0, 3, True))
+
+
+@pytest.mark.parametrize("part", [*RunStatistics(plan()).parts.values(), PartnerChanges()],
+                         ids=lambda part: type(part).__name__)  # fmt: skip
+def test_every_statistic_states_definition_error_and_reference(part):
+    doc = " ".join(type(part).__doc__.split())
+    for word in ("Definition: ", "rror", "References ----------"):
+        assert word in doc, word
+    source = doc.partition("References ----------")[2]
+    assert re.search(r"doi:10\.|arXiv:\d{4}\.", source)
 
 
 def test_first_minimum_of_a_smooth_curve():

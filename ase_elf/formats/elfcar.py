@@ -76,6 +76,7 @@ def write_elfcar(
     fd: TextIO, atoms: Atoms, *, elf: ELFGrid, spin_down: ELFGrid | None = None
 ) -> None:
     """For ``ase.io.write("ELFCAR", atoms, elf=grid)`` and :func:`ase_elf.write_elf`."""
+    from ase import Atoms
     from ase.io.vasp import write_vasp
 
     if isinstance(atoms, list):  # ase.io.write hands over a list of images
@@ -86,7 +87,9 @@ def write_elfcar(
                 f"the grid ({grid.shape}, cell {grid.cell.tolist()} Å) does not belong to the "
                 "structure or to the other spin channel."
             )
-    write_vasp(fd, atoms, direct=True, ignore_constraints=True)
+    # ASE would put velocities between the structure and the grid, where no reader expects any.
+    still = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
+    write_vasp(fd, still, direct=True)
     for grid in filter(None, (elf, spin_down)):
         fd.write("\n" + " ".join(f"{n:5d}" for n in grid.shape) + "\n")
         write_numbers(fd, grid.values.ravel(order="F"), per_line=5)

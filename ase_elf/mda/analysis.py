@@ -69,6 +69,7 @@ class NetworkAnalysis(AnalysisBase):
     results.averages : dict of str to ScalarAverage
         Mean, blocked error and correlation time of each of them.
     results.rdf : RDF
+    results.resolved_rdf : ResolvedRDF
     results.clusters, results.degrees, results.elf : Distribution
     results.percolation : PercolationCurve
     results.midpoint, results.bond_point, results.orientation : BinnedAverage
@@ -369,6 +370,8 @@ class PairDistribution(_Part):
     ----------
     results.rdf : RDF
         g(r) and running coordination number, for every pair of elements.
+    results.resolved_rdf : ResolvedRDF
+        g(r) by the ELF half way, for pairs of elements that can bond.
     results.midpoint : BinnedAverage
         ELF half way between bonded pairs, against their distance.
     results.bond_point : BinnedAverage
@@ -378,7 +381,7 @@ class PairDistribution(_Part):
     results.statistics : RunStatistics
     """
 
-    _statistics = ("rdf", "midpoint", "bond_point", "orientation")
+    _statistics = ("rdf", "resolved_rdf", "midpoint", "bond_point", "orientation")
 
 
 class PercolationAnalysis(_Part):

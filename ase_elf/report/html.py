@@ -43,6 +43,9 @@ FIGURES = (
     ("bond_length", "Bond lengths", "Pairs within the bond length, and nearest neighbors."),
     ("rdf", "Radial distribution function",
      "All periodic images counted; the dotted line marks the first minimum."),
+    ("resolved_rdf", "g(r) by the ELF half way",
+     "The same g(r), in layers: how many of the pairs at a distance share electrons (high ELF half "
+     "way between the nuclei), and how many only lie side by side (low ELF)."),
     ("percolation", "Percolation of the ELF network",
      "Share of frames whose network is periodic in one, two, three directions at an isovalue, "
      "and the share of atoms in the largest domain."),

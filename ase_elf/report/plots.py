@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Distribution,
         Lifetime,
         PercolationCurve,
+        ResolvedRDF,
         ScalarAverage,
     )
 
@@ -155,6 +156,30 @@ def plot_rdf(rdf: RDF, ax: Axes | None = None) -> Axes:
             right.set(ylabel="n(r), dashed", ylim=(0, 8))
             right.grid(visible=False)
             right.spines["right"].set_visible(True)
+    return ax
+
+
+def plot_resolved_rdf(resolved: ResolvedRDF, ax: Axes | None = None) -> Axes:
+    """g(r) of the first pair of elements, filled from below by classes of ELF half way."""
+    from matplotlib import colormaps
+
+    with style():
+        ax = new_axis(ax)
+        if not resolved.pairs:
+            ax.text(0.5, 0.5, "no pair of these elements bonds", ha="center", transform=ax.transAxes)
+            ax.set_axis_off()
+            return ax
+        tops = np.cumsum(resolved.g[0], axis=0)
+        colors = colormaps["viridis"](np.linspace(0, 1, len(tops)))
+        below = np.zeros(len(resolved.r))
+        for k, top in enumerate(tops):
+            low, high = resolved.elf_edges[k : k + 2]
+            ax.fill_between(resolved.r, below, top, color=colors[k], lw=0, step="mid",
+                            label=f"{low:.1f} to {high:.1f}")  # fmt: skip
+            below = top
+        ax.set(xlabel="r / Å", ylabel="g(r)", xlim=(0, resolved.edges[-1]), ylim=(0, None))
+        ax.legend(title=f"{resolved.pairs[0]}, ELF half way", fontsize=8, reverse=True,
+                  loc="upper left", bbox_to_anchor=(1.0, 1.02))  # fmt: skip
     return ax
 
 

@@ -140,6 +140,7 @@ class RunResults:
         r = self.results
         figures = {name: plots.draw(self._plot_series, group) for name, group in SERIES.items()}
         figures["rdf"] = plots.draw(plots.plot_rdf, r["rdf"])
+        figures["resolved_rdf"] = plots.draw(plots.plot_resolved_rdf, r["resolved_rdf"])
         figures["percolation"] = plots.draw(plots.plot_percolation, r["percolation"])
         for name in ("clusters", "degrees", "elf"):
             figures[name] = plots.draw(plots.plot_distribution, r[name])
@@ -180,6 +181,7 @@ class RunResults:
             "averages": {name: _average(avg) for name, avg in self.averages.items()},
             "lifetime": self.results["lifetime"],
             "rdf": self.results["rdf"],
+            "resolved_rdf": self.results["resolved_rdf"],
             "cluster_sizes": self.results["clusters"],
             "degrees": self.results["degrees"],
             "percolation": self.results["percolation"],

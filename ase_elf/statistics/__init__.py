@@ -18,6 +18,7 @@ from ase_elf.statistics.frame import FrameResult
 from ase_elf.statistics.lifetime import BondLifetime, Lifetime, vibration_period
 from ase_elf.statistics.percolation import Percolation, PercolationCurve
 from ase_elf.statistics.rdf import RDF, RadialDistribution
+from ase_elf.statistics.resolved import ResolvedDistribution, ResolvedRDF
 from ase_elf.statistics.run import RunStatistics
 from ase_elf.statistics.series import ScalarAverage, TimeSeries
 
@@ -42,6 +43,8 @@ __all__ = [
     "PercolationCurve",
     "RadialDistribution",
     "RatioBlocking",
+    "ResolvedDistribution",
+    "ResolvedRDF",
     "RunStatistics",
     "ScalarAverage",
     "TimeSeries",

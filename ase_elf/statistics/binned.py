@@ -60,6 +60,11 @@ class MidpointELF(RatioAccumulator):
     bond length), ELF sampled half way along the straight line. The ELF on the line is what
     a bond keeps when it is stretched; the spread shows how much the surroundings matter.
     Error: ratio estimator, blocked over frames.
+
+    References
+    ----------
+    ELF along a bond: B. Silvi, A. Savin, Nature 371, 683 (1994), doi:10.1038/371683a0. Error of
+    a ratio: W. G. Cochran, Sampling Techniques, 3rd ed., Wiley 1977, section 6.4.
     """
 
     column, label = "elf_mid", "ELF at bond midpoint"

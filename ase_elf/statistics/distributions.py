@@ -102,6 +102,12 @@ class DegreeDistribution(_Histogram):
     the isovalue of the run, that is of saddle points of the ELF at or above it which
     connect its attractor to another one, plus the other atoms in its own basin. Isolated
     atom 0, molecule 1, chain 2. Error: blocking.
+
+    References
+    ----------
+    Bonds as saddle points of the ELF: B. Silvi, A. Savin, Nature 371, 683 (1994),
+    doi:10.1038/371683a0; their network: F. Belli et al., Nat. Commun. 12, 5381 (2021),
+    doi:10.1038/s41467-021-25687-0.
     """
 
     what, unit = "neighbors in the ELF network", "share of atoms"
@@ -111,7 +117,15 @@ class DegreeDistribution(_Histogram):
 
 
 class ELFHistogram(_Histogram):
-    """Share of the cell volume per bin of ELF between 0 and 1. Error: blocking."""
+    """Share of the cell volume per bin of ELF between 0 and 1.
+
+    Definition: grid points of a frame whose ELF lies in the bin, over all grid points; 0.5 is
+    the ELF of a uniform electron gas. Error: blocking.
+
+    References
+    ----------
+    A. D. Becke, K. E. Edgecombe, J. Chem. Phys. 92, 5397 (1990), doi:10.1063/1.458517.
+    """
 
     what, unit = "ELF", "share of volume"
 

@@ -40,6 +40,9 @@ class FrameResult:
         :class:`~ase_elf.ruler.BondTable`, NaN where no ruler was asked for.
     rdf_counts : ndarray, shape (n_pairs, n_r), int64
         Unordered pairs per bin of distance, one row per pair of elements.
+    resolved_counts : ndarray, shape (n_bonding_pairs, n_classes, n_bins), int64
+        Unordered pairs per class of ELF half way and bin of distance, for pairs of elements
+        that can bond.
     composition : dict
         Chemical symbol to number of atoms.
     cluster_sizes : ndarray, shape (n_clusters,), int64
@@ -64,6 +67,7 @@ class FrameResult:
     outside: tuple[str, ...]
     bonds: dict[str, np.ndarray]
     rdf_counts: np.ndarray
+    resolved_counts: np.ndarray
     composition: dict[str, int]
     cluster_sizes: np.ndarray
     degrees: np.ndarray
@@ -105,6 +109,7 @@ class FrameResult:
 
 _DTYPES = {
     "rdf_counts": np.int64,
+    "resolved_counts": np.int64,
     "cluster_sizes": np.int64,
     "degrees": np.int64,
     "largest_fraction": np.float64,

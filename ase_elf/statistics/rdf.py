@@ -74,21 +74,12 @@ class RadialDistribution(BlockedAccumulator):
     def __init__(self, pairs: Sequence[str], edges: np.ndarray, *, step: int = 1) -> None:
         self.pairs = tuple(pairs)
         self.edges = np.asarray(edges, dtype=float)
-        self._shells = 4 / 3 * np.pi * np.diff(self.edges**3)
-        n_r = len(self._shells)
         # Per frame: g of every pair, then the coordination up to the end of every bin.
-        super().__init__(2 * len(self.pairs) * n_r, step=step)
+        super().__init__(2 * len(self.pairs) * (len(self.edges) - 1), step=step)
 
     def values(self, frame: FrameResult) -> np.ndarray:
-        ends = [pair.split("-") for pair in self.pairs]
-        first, second = np.array(
-            [[frame.composition.get(a, 0), frame.composition.get(b, 0)] for a, b in ends]
-        ).T[:, :, None]
-        # Unordered pairs: between like atoms each has two ends.
-        twice = np.array([1 + (a == b) for a, b in ends])[:, None]
-        around = twice * frame.rdf_counts / np.maximum(first, 1)
-        ideal = np.maximum(second, 1) / frame.volume * self._shells
-        return np.concatenate([(around / ideal).ravel(), np.cumsum(around, axis=1).ravel()])
+        around, g = per_pair(frame.rdf_counts, self.pairs, self.edges, frame)
+        return np.concatenate([g.ravel(), np.cumsum(around, axis=1).ravel()])
 
     def result(self) -> RDF:
         estimate = self.blocks.result()
@@ -107,6 +98,37 @@ class RadialDistribution(BlockedAccumulator):
             first_minimum=tuple(first_minimum(centers, row) for row in g),
             too_short=bool(short[g > 0].mean() > 0.5) if (g > 0).any() else True,
         )
+
+
+def per_pair(
+    counts: np.ndarray, pairs: Sequence[str], edges: np.ndarray, frame: FrameResult
+) -> tuple[np.ndarray, np.ndarray]:
+    """From numbers of unordered pairs of a frame to what is around an atom.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (n_pairs, ..., n_r)
+    pairs : sequence of str
+    edges : ndarray, shape (n_r + 1,), Å
+    frame : FrameResult
+        Gives composition and volume.
+
+    Returns
+    -------
+    around : ndarray, shape of ``counts``
+        Atoms of the second element around one of the first.
+    g : ndarray, shape of ``counts``
+        The same over what a uniform density would give.
+    """
+    shape = (len(pairs),) + (1,) * (np.ndim(counts) - 1)
+    ends = [pair.split("-") for pair in pairs]
+    first = np.array([frame.composition.get(a, 0) for a, _ in ends]).reshape(shape)
+    second = np.array([frame.composition.get(b, 0) for _, b in ends]).reshape(shape)
+    # Unordered pairs: between like atoms each has two ends.
+    twice = np.array([1 + (a == b) for a, b in ends]).reshape(shape)
+    around = twice * counts / np.maximum(first, 1)
+    shells = 4 / 3 * np.pi * np.diff(edges**3)
+    return around, around / (np.maximum(second, 1) / frame.volume * shells)
 
 
 def first_minimum(r: np.ndarray, g: np.ndarray, *, width: float = 0.06) -> float | None:

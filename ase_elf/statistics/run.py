@@ -13,6 +13,7 @@ from ase_elf.statistics.distributions import ClusterSizes, DegreeDistribution, E
 from ase_elf.statistics.lifetime import BondLifetime
 from ase_elf.statistics.percolation import Percolation
 from ase_elf.statistics.rdf import RadialDistribution
+from ase_elf.statistics.resolved import ResolvedDistribution
 from ase_elf.statistics.series import TimeSeries
 
 if TYPE_CHECKING:
@@ -37,6 +38,12 @@ class StatisticsPlan:
         Pairs of elements for g(r), such as ``"A-B"``.
     r_edges : ndarray, shape (n_r + 1,), Å
         Bins of g(r).
+    bonding_pairs : tuple of str
+        Those of them that can bond.
+    resolved_edges : ndarray, Å
+        Bins of g(r) resolved by the ELF half way.
+    elf_edges : ndarray
+        Classes of ELF half way.
     orientation_edges, length_edges : ndarray, Å
         Bins of center distance of molecules, and of bond length.
     isovalues : ndarray
@@ -54,6 +61,9 @@ class StatisticsPlan:
     names: tuple[str, ...]
     pairs: tuple[str, ...]
     r_edges: np.ndarray
+    bonding_pairs: tuple[str, ...]
+    resolved_edges: np.ndarray
+    elf_edges: np.ndarray
     orientation_edges: np.ndarray
     length_edges: np.ndarray
     isovalues: np.ndarray
@@ -66,8 +76,9 @@ class StatisticsPlan:
 class RunStatistics(Accumulator):
     """All statistics of a run, by name in ``parts``.
 
-    ``series``, ``rdf``, ``clusters``, ``degrees``, ``elf``, ``percolation``, ``midpoint``,
-    ``bond_point``, ``orientation`` and ``lifetime``; plus the share of frames outside the trained range.
+    ``series``, ``rdf``, ``resolved_rdf``, ``clusters``, ``degrees``, ``elf``, ``percolation``,
+    ``midpoint``, ``bond_point``, ``orientation`` and ``lifetime``; plus the share of frames
+    outside the trained range.
 
     Parameters
     ----------
@@ -81,6 +92,9 @@ class RunStatistics(Accumulator):
         self.parts: dict[str, Accumulator] = {
             "series": TimeSeries(plan.names, **step),
             "rdf": RadialDistribution(plan.pairs, plan.r_edges, **step),
+            "resolved_rdf": ResolvedDistribution(
+                plan.bonding_pairs, plan.resolved_edges, plan.elf_edges, **step
+            ),
             "clusters": ClusterSizes(LARGEST_CLUSTER, **step),
             "degrees": DegreeDistribution(LARGEST_DEGREE + 1, **step),
             "elf": ELFHistogram(plan.n_elf, **step),

@@ -17,6 +17,7 @@ def make():
     frame = FrameResult(
         frame=0, time_fs=float("nan"), volume=1.0, scalars={"elf_phi": 0.5}, outside=("far",),
         bonds=bonds, rdf_counts=np.ones((1, 2), int),
+        resolved_counts=np.ones((1, 2, 2), int),
         composition={"H": 2}, cluster_sizes=np.array([2]), degrees=np.array([1, 1]),
         largest_fraction=np.ones(2), elf_histogram=np.ones(2) / 2, orientation=np.ones((2, 2)),
         geometry=7,
