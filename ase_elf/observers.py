@@ -67,8 +67,9 @@ class ELFObserver:
     ----------
     failures : int
         Structures due whose ELF could not be evaluated or stored: NaN in the positions, a
-        full disk, no memory, a GPU that is gone, a bug. Each gives an :class:`~ase_elf.errors.ElfWarning` and leaves no
-        values; an observer never stops the run it observes.
+        full disk, no memory, a GPU that is gone, a bug. Each gives an
+        :class:`~ase_elf.errors.ElfWarning` and leaves no values; an observer never stops the
+        run it observes.
 
     Raises
     ------
