@@ -337,8 +337,7 @@ def analyze_frame(
     near = neighbors(atoms, settings)
     bonds = find_bonds(atoms, near, grid, network, settings)
     elf_at_nuclei = grid.sample(atoms.positions)
-    ladder = [cluster_sizes(network, elf_at_nuclei, t) for t in LADDER]
-    sizes = cluster_sizes(network, elf_at_nuclei, settings.isovalue)
+    sizes, *ladder = cluster_sizes(network, elf_at_nuclei, [settings.isovalue, *LADDER])
     shapes = cluster_shapes(network, elf_at_nuclei, settings.isovalue)
     links = degrees(network, elf_at_nuclei, settings.isovalue)
     outside = tuple(grid.info.get("out_of_domain") or ())

@@ -21,7 +21,7 @@ from ase.calculators.calculator import (
 )
 from ase.outputs import all_outputs
 
-from ase_elf.errors import ElfError, ElfWarning, InputError
+from ase_elf.errors import ElfWarning, InputError, named
 from ase_elf.scalars import SCALARS, accepted_names, structure_scalars
 
 if TYPE_CHECKING:
@@ -354,11 +354,11 @@ class ELFCalculator(BaseCalculator):
             return
         try:
             self.elf_results = {"structure": number, **self._unasked(atoms)}
-        except (ElfError, MemoryError) as error:
+        except Exception as error:
             # The forces are there, and whoever asked for them asked for nothing else.
             self.elf_results = {"structure": number}
             warnings.warn(
-                f"no ELF of structure {number} ({error}) Energy and forces are not concerned.",
+                f"no ELF of structure {number} ({named(error)}) Energy and forces are not concerned.",
                 ElfWarning,
                 stacklevel=5,
             )

@@ -7,6 +7,7 @@ atom is inside when its nucleus is.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,29 +20,36 @@ if TYPE_CHECKING:
     from ase_elf.topology import Networking
 
 
-def cluster_sizes(network: Networking, elf_at_nuclei: np.ndarray, isovalue: float) -> np.ndarray:
-    """Atoms in every ELF domain that holds any, largest first.
+def cluster_sizes(
+    network: Networking, elf_at_nuclei: np.ndarray, isovalues: Iterable[float]
+) -> list[np.ndarray]:
+    """Atoms in every ELF domain that holds any, largest first, at each isovalue.
 
     Parameters
     ----------
     network : Networking
     elf_at_nuclei : ndarray, shape (n_atoms,)
-    isovalue : float
+    isovalues : iterable of float
 
     Returns
     -------
-    ndarray, shape (n_domains,), int64
+    list of ndarray, shape (n_domains,), int64
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    n = len(network.basins)
-    ends = network.passes.ends[network.passes.values >= isovalue]
-    links = coo_array((np.ones(len(ends), dtype=bool), (ends[:, 0], ends[:, 1])), shape=(n, n))
-    _, domain = connected_components(links, directed=False)
-    inside = (elf_at_nuclei >= isovalue) & (network.of_atom >= 0)
-    sizes = np.bincount(domain[network.of_atom[inside]], minlength=1)
-    return np.sort(sizes[sizes > 0])[::-1].astype(np.int64)
+    merges = network.sweep.merges
+    falling = -np.array([merge.value for merge in merges])
+    absorbed = np.array([merge.absorbed for merge in merges], int)
+    survivor = np.array([merge.survivor for merge in merges], int)
+    sizes = []
+    for isovalue in isovalues:
+        made = np.searchsorted(falling, -isovalue, side="right")
+        domain = np.arange(len(network.basins))
+        domain[absorbed[:made]] = survivor[:made]
+        while not np.array_equal(beyond := domain[domain], domain):
+            domain = beyond
+        inside = (elf_at_nuclei >= isovalue) & (network.of_atom >= 0)
+        counts = np.bincount(domain[network.of_atom[inside]], minlength=1)
+        sizes.append(np.sort(counts[counts > 0])[::-1].astype(np.int64))
+    return sizes
 
 
 def cluster_shapes(

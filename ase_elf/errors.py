@@ -32,3 +32,8 @@ class OutputError(ElfError, OSError):
 
 class ElfWarning(UserWarning):
     """Something was usable but should be looked at (clipped values, out of domain)."""
+
+
+def named(error: BaseException) -> str:
+    """What to say of an error in a warning: one that is not ours says little without its name."""
+    return str(error) if isinstance(error, ElfError) else f"{type(error).__name__}: {error}"

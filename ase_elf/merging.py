@@ -14,6 +14,7 @@ import numpy as np
 from ase_elf.analysis import AnalysisSettings
 from ase_elf.domains import get_domain
 from ase_elf.errors import OutputError
+from ase_elf.formats import writing_into
 from ase_elf.journal import Journal
 from ase_elf.report.results import write_results
 from ase_elf.report.snapshots import CAPACITY
@@ -67,13 +68,19 @@ def merge_runs(directories: Sequence[Path], output: Path) -> int:
     Raises
     ------
     OutputError
-        When parts differ in their options, overlap, or leave a gap.
+        When parts differ in their options, overlap, or leave a gap; when the disk is full or
+        read-only.
     """
     output = Path(output)
     if output.exists() and any(output.iterdir()):
         raise OutputError(f"{output} is not empty; choose a new output directory (-o).")
     parts = sorted((Part.read(Path(d)) for d in directories), key=lambda part: part.first)
     _check(parts)
+    with writing_into(output, "Make room, or see that it is writable; then merge into a new directory."):
+        return _merged(parts, output)
+
+
+def _merged(parts: Sequence[Part], output: Path) -> int:
     output.mkdir(parents=True, exist_ok=True)
     identity = {
         **parts[0].identity,

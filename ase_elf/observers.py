@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ase.calculators.calculator import compare_atoms
 
 from ase_elf.calculator import ELFCalculator
-from ase_elf.errors import ElfError, ElfWarning, InputError
+from ase_elf.errors import ElfWarning, InputError, named
 from ase_elf.scalars import (
     ARRAYS,
     SCALARS,
@@ -67,8 +67,9 @@ class ELFObserver:
     ----------
     failures : int
         Structures due whose ELF could not be evaluated or stored: NaN in the positions, a
-        full disk, no memory. Each gives an :class:`~ase_elf.errors.ElfWarning` and leaves no
-        values; an observer never stops the run it observes.
+        full disk, no memory, a GPU that is gone, a bug. Each gives an
+        :class:`~ase_elf.errors.ElfWarning` and leaves no values; an observer never stops the
+        run it observes.
 
     Raises
     ------
@@ -144,11 +145,11 @@ class ELFObserver:
     def _try_to_evaluate(self) -> None:
         try:
             self._evaluate()
-        except (ElfError, MemoryError) as error:
+        except Exception as error:  # a lost GPU or a bug of ours is no reason to lose the run
             self._clear()
             self.failures += 1
             warnings.warn(
-                f"no ELF of this step ({error}) The simulation goes on without it.",
+                f"no ELF of this step ({named(error)}) The simulation goes on without it.",
                 ElfWarning,
                 stacklevel=2,
             )

@@ -28,7 +28,7 @@ from ase_elf.analysis import (
 )
 from ase_elf.domains import Domain
 from ase_elf.errors import ElfError, FormatError, OutputError
-from ase_elf.formats import replacing
+from ase_elf.formats import replacing, writing_into
 from ase_elf.journal import Journal
 from ase_elf.pairs import BOND_COLUMNS
 from ase_elf.report.snapshots import Snapshot, stride_after
@@ -110,15 +110,9 @@ class AnalysisRun:
         ElfError
             Whatever stopped the run at a frame. Results of the frames before are written.
         """
-        try:
+        advice = "Frames analysed are kept; make room, or see that it is writable, and start again to go on."
+        with writing_into(self.directory, advice):
             return self._execute(progress)
-        except OutputError:
-            raise
-        except OSError as error:
-            raise OutputError(
-                f"cannot write to {self.directory}: {error.strerror or error}. Frames analysed "
-                "are kept; make room, or see that it is writable, and start again to go on."
-            ) from error
 
     def _execute(self, progress: Callable[[int], None] | None) -> Path:
         first = self._first()

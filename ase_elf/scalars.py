@@ -117,16 +117,17 @@ def _network(grid: ELFGrid):
 
 def _nearest_vectors(atoms: Atoms) -> np.ndarray:
     """Vector from each atom to its nearest neighbour, ndarray, shape (n_atoms, 3), Å."""
-    from ase.neighborlist import neighbor_list
+    import vesin
 
     periodic = atoms.copy()
     periodic.pbc = True  # as the grid is
     cutoff = (periodic.get_volume() / len(periodic)) ** (1 / 3)
     while True:
-        first, lengths, vectors = neighbor_list("idD", periodic, cutoff)
+        first, second, lengths, vectors, images = vesin.ase_neighbor_list("ijdDS", periodic, cutoff)
         if len(np.unique(first)) == len(periodic):
             break
         cutoff *= 1.5
-    order = np.lexsort((lengths, first))
+    # The library states no order: of neighbours equally far the choice must not hang on it.
+    order = np.lexsort((*images.T[::-1], second, lengths, first))
     _, start = np.unique(first[order], return_index=True)
     return vectors[order][start]

@@ -16,6 +16,7 @@ from ase_elf.analysis import geometry_digest
 from ase_elf.batching import predict_in_memory
 from ase_elf.candidates import Candidate, Collection
 from ase_elf.errors import ElfError, FormatError, OutputError
+from ase_elf.formats import writing_into
 from ase_elf.grid import ELFGrid, fast_shape
 from ase_elf.journal import Journal
 from ase_elf.run import JOURNAL, claim
@@ -295,10 +296,16 @@ class ScreeningRun:
         Raises
         ------
         OutputError
-            When the directory belongs to another run, or another process writes to it.
+            When the directory belongs to another run, another process writes to it, or the disk
+            is full or read-only.
         FormatError
             When the collection holds nothing, or a database breaks off.
         """
+        advice = "What is screened is kept; make room, or see that it is writable, and start again to go on."
+        with writing_into(self.directory, advice):
+            return self._execute(progress)
+
+    def _execute(self, progress: Callable[[int], None] | None) -> list[Screened]:
         from ase_elf.report.screening import write_screening
 
         next(iter(self.collection))

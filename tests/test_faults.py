@@ -116,6 +116,69 @@ def test_a_directory_that_cannot_be_written_is_named(disk, tmp_path, stand_ins):
             attempt()
 
 
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """A trajectory, a folder of structures, an ELF file, and two analyses that follow each other."""
+    folder = tmp_path_factory.mktemp("inputs")
+    write(folder / "run.extxyz", molecular_fluid(2, 2, dt=2.0, length=3.0))
+    (folder / "many").mkdir()
+    write(folder / "many" / "one.extxyz", molecular_fluid(2, 1, length=3.0))
+    write_elf(folder / "a.cube", grid(8))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("get_domain", "domain_for"):
+            patch.setattr(f"ase_elf.domains.{name}", stand_in)
+        for k in (0, 1):
+            analyze(folder / "run.extxyz", "-o", folder / f"part{k}", "--start", k, "--stop", k + 1)
+    return folder
+
+
+COMMANDS = {
+    "analyze": ("run.extxyz", "-o", "out"),
+    "screen": ("many", "-o", "out"),
+    "merge": ("part0", "part1", "-o", "out"),
+    "predict": ("run.extxyz", "-o", "new/a.cube"),
+    "ruler": ("run.extxyz", "--stop", "1", "-o", "out"),
+    "graph": ("a.cube", "--graph", "a.graphml"),
+    "points": ("a.cube", "--points", "a.csv"),
+}
+"""Of every command what it reads and, last, what it writes."""
+
+
+@pytest.mark.parametrize("how", ["full", "ro"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_names_what_it_cannot_write(name, how, disk, inputs, stand_ins):
+    folder = disk("size=8k")
+    if how == "full":
+        (folder / "ballast").write_bytes(bytes(shutil.disk_usage(folder).free))
+    else:
+        disk("ro")
+    *words, output = COMMANDS[name]
+    words = [inputs / word if (inputs / word).exists() else word for word in words]
+    command = {"screen": "analyze", "graph": "topology", "points": "topology"}.get(name, name)
+    done = CliRunner().invoke(main, [command, *map(str, words), str(folder / output)])
+    message = done.output.partition("error: ")[2]
+    assert done.exit_code == 1 and "should not happen" not in message, done.output
+    assert message.startswith("cannot") and str(folder) in message and ".." not in message
+
+
+def test_a_full_disk_under_the_store_of_an_observer_costs_the_run_nothing(disk, tmp_path):
+    fluid = molecular_fluid(4, 1, length=3.0)[0]
+    store = disk("size=200k") / "run.elfstore"
+    observers = []
+
+    def observe(atoms):
+        observers.append(ELFObserver(atoms, store=store, shape=(24, 24, 24)))
+        return observers[0]
+
+    plain = run_md(fluid.copy(), Springs(), 12)
+    with pytest.warns(ElfWarning, match="No space left"):
+        seen = run_md(fluid.copy(), ELFCalculator(domain=GaussianDomain(), calculator=Springs()), 12, observe)
+    assert np.array_equal(plain.positions, seen.positions)
+    kept = list(ELFStore(store))
+    assert 0 < len(kept) < 13 and len(kept) + observers[0].failures == 13
+    assert all(one.values.shape == (24, 24, 24) for one in kept)
+
+
 def test_two_analyses_of_one_directory_are_refused(tmp_path, stand_ins):
     from ase_elf.journal import Journal
 
@@ -223,18 +286,28 @@ def test_nan_from_the_wrapped_calculator_is_that_of_the_calculator(tmp_path):
 
 
 class FailingDomain(GaussianDomain):
-    """Its model has no memory left for anything."""
+    """Its model has no memory left for anything, or something worse."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.__dict__["error"] = error
 
     def load(self, device=None, dtype="float32"):
+        error = self.error
+
         class Model:
             def predict(self, *_, **__):
-                raise MemoryError("no room")
+                raise error
 
         return Model()
 
 
+FAILURES = (MemoryError("no room"), RuntimeError("CUDA error: unspecified launch failure"),
+            np.linalg.LinAlgError("Eigenvalues did not converge"), OSError(5, "Input/output error"))  # fmt: skip
+
+
 @pytest.mark.parametrize("every", [None, 1])
-@pytest.mark.parametrize("pack", [GaussianDomain(), FailingDomain()])
+@pytest.mark.parametrize("pack", [GaussianDomain(), *map(FailingDomain, FAILURES)])
 def test_an_observed_run_is_the_run_without_observer_even_where_the_model_fails(pack, every):
     fluid = molecular_fluid(4, 1, length=3.0)[0]
     plain = run_md(fluid.copy(), Springs(), 10)

@@ -133,16 +133,14 @@ def _groups(rows: list[dict]):
 
 def _write(folder: Path, found: dict[str, list[dict]], scores: list) -> None:
     """Tables as CSV and together as JSON, and figures of ``scores``, into a directory."""
-    from ase_elf.errors import OutputError
+    from ase_elf.formats import writing_into
     from ase_elf.report.accuracy_plots import write_figures
     from ase_elf.report.tables import write_json, write_rows
 
-    try:
+    with writing_into(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, rows in found.items():
             write_rows(folder / f"{name}.csv", rows)
         write_json(folder / "evaluation.json", found)
         if scores:
             write_figures(scores, folder)
-    except OSError as error:
-        raise OutputError(f"cannot write into {folder}: {error.strerror or error}.") from error

@@ -60,6 +60,7 @@ def _write(frame, path: Path, given: dict) -> Path:
     from ase_elf import ELFGrid, write_elf
     from ase_elf.domains import domain_for, get_domain
     from ase_elf.errors import ElfWarning
+    from ase_elf.formats import writing_into
     from ase_elf.grid import fast_shape
 
     atoms = frame.atoms
@@ -72,8 +73,9 @@ def _write(frame, path: Path, given: dict) -> Path:
         warnings.warn(f"frame {frame.index}: {reason}", ElfWarning, stacklevel=2)
     info = {"domain": domain.name, "domain_distance": found.distance}
     grid = ELFGrid(found.values, atoms, info=info, sigma=found.sigma)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_elf(path, grid)
+    with writing_into(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_elf(path, grid)
     return path
 
 

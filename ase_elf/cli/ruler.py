@@ -103,13 +103,12 @@ def _with_structure(grid, path: Path | None):
 
 
 def _write(folder: Path, survey, record: dict, atoms, rows) -> None:
-    from ase_elf.errors import OutputError
-    from ase_elf.formats import replacing
+    from ase_elf.formats import replacing, writing_into
     from ase_elf.report.plots import new_axis
     from ase_elf.report.ruler_plots import plot_example, plot_readings
     from ase_elf.report.tables import plain
 
-    try:
+    with writing_into(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with (
             replacing(folder / "bonds.csv") as part,
@@ -125,8 +124,6 @@ def _write(folder: Path, survey, record: dict, atoms, rows) -> None:
         for label, example in survey.examples.items():
             plot_example(example).savefig(folder / f"bond-{label}.png")
         _write_structure(folder, atoms, rows)
-    except OSError as error:
-        raise OutputError(f"cannot write to {folder}: {error.strerror or error}.") from error
 
 
 def _write_structure(folder: Path, atoms, rows) -> None:

@@ -82,24 +82,19 @@ def command(ctx: click.Context, files: tuple[Path, ...], **given) -> None:
 
 
 def _write(net, points, isovalue: float, number: int, given: dict) -> None:
-    from ase_elf.errors import OutputError
     from ase_elf.topology import read_density, write_graph
     from ase_elf.topology.summary import basin_rows, point_rows
 
     density = None
     if given["density"]:
         density = read_density(given["density"], net.basins.field.cell)
-    try:
-        if given["graph"]:
-            write_graph(net.graph(isovalue), _numbered(given["graph"], number))
-        if given["points"]:
-            _write_table(point_rows(points), _numbered(given["points"], number))
-        if given["basins"]:
-            rows = basin_rows(net, density, persistence=given["persistence"])
-            _write_table(rows, _numbered(given["basins"], number))
-    except OSError as error:
-        where = error.filename or "what --graph, --points or --basins name"
-        raise OutputError(f"cannot write {where}: {error.strerror or error}.") from error
+    if given["graph"]:
+        write_graph(net.graph(isovalue), _numbered(given["graph"], number))
+    if given["points"]:
+        _write_table(point_rows(points), _numbered(given["points"], number))
+    if given["basins"]:
+        rows = basin_rows(net, density, persistence=given["persistence"])
+        _write_table(rows, _numbered(given["basins"], number))
 
 
 def _grids(files: tuple[Path, ...], spin: str | None):

@@ -245,6 +245,17 @@ def detect(path: str | os.PathLike) -> str:
 
 
 @contextmanager
+def writing_into(folder: Path, advice: str = "Make room, or see that it is writable.") -> Iterator[None]:
+    """What cannot be written into ``folder`` is an :class:`OutputError` that names it."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write to {folder}: {error.strerror or error}. {advice}") from error
+
+
+@contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place once written, and on disk.
 

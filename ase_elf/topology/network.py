@@ -234,7 +234,9 @@ def write_graph(graph: nx.MultiGraph, path: str | os.PathLike) -> None:
             data = nx.node_link_data(graph, edges="edges")
             part.write_text(json.dumps(data, indent=1) + "\n")
         else:
-            nx.write_graphml(_plain(graph), part)
+            # Not write_graphml, which takes lxml where that is installed: on a full disk its
+            # writer ends the process with a segmentation fault, some time later.
+            nx.write_graphml_xml(_plain(graph), part)
 
 
 def _plain(graph: nx.MultiGraph) -> nx.MultiGraph:
