@@ -51,6 +51,7 @@ LABELS = [
     PACK / "labels" / "crystals",
     PACK / "labels" / "molecular",
     PACK / "labels" / "molecular-2",
+    PACK / "labels" / "hot",
 ]
 PAGE, IMAGES = ROOT / "docs" / "field-model.md", ROOT / "docs" / "images"
 
