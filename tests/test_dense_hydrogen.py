@@ -78,7 +78,7 @@ def test_accuracy_on_structures_of_our_own_that_were_not_trained_on(domain, labe
     found = domain.load(device="cpu").predict([label.atoms], [truth.shape])[0]
     error = found.values - truth
     r2 = 1 - (error**2).mean() / truth.var()
-    assert r2 > (0.9965 if label.kind == "fluid" else 0.998)
+    assert r2 > {"fluid": 0.997, "hot-fluid": 0.99}.get(label.kind, 0.998)
     phi, reference = (networking(ELFGrid(v, label.atoms)).phi for v in (found.values, truth))
     # φ moves no more than the worst error of the ELF, and in practice far less.
     assert abs(phi - reference) <= np.abs(error).max()
