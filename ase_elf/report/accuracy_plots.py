@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from ase_elf.training.evaluate import Score
 
-LEAST = 1e-5
+LEAST = 1e-8
 """Errors below are drawn there, since zero has no place on a logarithmic axis."""
 
 
