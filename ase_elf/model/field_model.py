@@ -327,7 +327,7 @@ def _check_vacuum(atoms: Atoms, cutoff: float) -> None:
     advice = f"atoms.center(vacuum={cutoff / 2:.1f}) makes a cell that is large enough."
     if abs(np.linalg.det(atoms.cell.array)) < 1e-6:
         raise InputError(f"a grid needs a cell, and the structure has none; {advice}")
-    heights = 1 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
+    heights = _heights(atoms.cell.array)
     fractional = atoms.cell.scaled_positions(atoms.positions)
     gap = float(((1 - np.ptp(fractional, axis=0)) * heights).min())
     if gap < cutoff:
@@ -352,9 +352,7 @@ def _prediction(
 
 def native_shape(cell: np.ndarray, spacing: float) -> tuple[int, int, int]:
     """Smallest grid with planes at most ``spacing`` apart."""
-    # Distance between lattice planes, not the length of the vector, is what limits a grid.
-    heights = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
-    return tuple(max(3, int(np.ceil(height / spacing))) for height in heights)
+    return tuple(max(3, int(np.ceil(height / spacing))) for height in _heights(cell))
 
 
 def network_shape(
@@ -362,6 +360,10 @@ def network_shape(
 ) -> tuple[int, int, int]:
     """The grid the network runs on for a prediction on ``shape``: the native one or that itself."""
     native = native_shape(cell, spacing)
-    heights = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
-    resolves = (heights <= READ_SPACING * spacing * np.array(shape)).all()
+    resolves = (_heights(cell) <= READ_SPACING * spacing * np.array(shape)).all()
     return shape if resolves and math.prod(shape) < math.prod(native) else native
+
+
+def _heights(cell: np.ndarray) -> np.ndarray:
+    """Distance between opposite faces of a cell: that, not the length of a vector, limits a grid."""
+    return 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
