@@ -40,7 +40,7 @@ from ase_elf.errors import InputError  # noqa: E402
 from ase_elf.model import Architecture, FieldModel, FieldNetwork  # noqa: E402
 from ase_elf.model.field_model import native_shape, upsample  # noqa: E402
 from ase_elf.training.config import TrainConfig  # noqa: E402
-from ase_elf.training.fit import losses, standardise  # noqa: E402
+from ase_elf.training.fit import losses, objective, standardise  # noqa: E402
 from ase_elf.training.labels import read_labels  # noqa: E402
 from ase_elf.training.samples import Pool  # noqa: E402
 
@@ -108,8 +108,7 @@ class Ours(Contender):
     def loss(self, rng: np.random.Generator) -> torch.Tensor:
         pool = self.pools[rng.integers(len(self.pools))]
         rows = torch.from_numpy(rng.integers(0, len(pool.target), self.pace.points))
-        error2, _, likelihood = losses(self.network, pool.atoms("cpu"), *pool.rows(rows))
-        return 100 * error2 + 0.1 * likelihood
+        return objective(*losses(self.network, pool.atoms("cpu"), *pool.rows(rows)))
 
     def values(self, label: Label, chosen: np.ndarray) -> np.ndarray:
         prediction = self.model.predict([label.atoms], [label.values.shape])[0]

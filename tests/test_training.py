@@ -114,7 +114,16 @@ def test_the_result_is_a_mean_over_the_last_steps(tmp_path):
     torch.testing.assert_close(last.result.species, last.network.species, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("more", [{"n_vectors": 2}, {"n_updates": 3}, {"n_vectors": 2, "n_updates": 3}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"n_vectors": 2},
+        {"n_updates": 3},
+        {"hidden": 24},
+        {"point_channels": (8, 7, 4)},
+        {"n_vectors": 2, "n_updates": 3, "hidden": 17, "point_channels": (8, 4, 3)},
+    ],
+)
 def test_a_fit_starts_where_smaller_weights_ended(tmp_path, more):
     first = Fit(tmp_path / "first", recipe(60), ARCH, pools(range(3)), pools([90]))
     first.run()
@@ -122,18 +131,32 @@ def test_a_fit_starts_where_smaller_weights_ended(tmp_path, more):
     grown = replace(ARCH, **more)
     second = Fit(tmp_path / "second", recipe(60), grown, first.train, first.validation, first.network)
     assert score(second.network, second.validation)["s90"]["rmse"] == pytest.approx(expected, rel=1e-5)
-    second.advance()
-    update = 0 if "n_vectors" in more else -1
-    moved = second.network.updates[update][-1].weight
-    if "n_vectors" in more:
-        moved = moved[ARCH.channels[0] :]
-    assert moved.abs().max() > 0
+    was = {name: value.clone() for name, value in second.network.state_dict().items()}
+    for _ in range(3):
+        second.advance()
+    assert {n for n, v in second.network.state_dict().items() if torch.equal(v, was[n])} <= {
+        n for n in was if n.endswith((".shift", ".scale"))
+    }
+
+
+def test_vectors_learned_before_are_kept_when_more_are_added(tmp_path):
+    few = replace(ARCH, channels=(8, 4, 4), point_channels=(8, 4, 4), n_vectors=2)
+    first = Fit(tmp_path / "first", recipe(30), few, pools(range(3)), pools([90]))
+    first.run()
+    expected = score(first.network, first.validation)
+    second = Fit(
+        tmp_path / "second", recipe(30), replace(few, n_vectors=4), first.train, first.validation,
+        first.network,
+    )  # fmt: skip
+    assert score(second.network, second.validation)["s90"]["rmse"] == pytest.approx(
+        expected["s90"]["rmse"], rel=1e-5
+    )
 
 
 def test_weights_of_another_shape_cannot_start_a_fit(tmp_path):
-    other = FieldNetwork(replace(ARCH, hidden=8))
-    with pytest.raises(InputError, match="only n_vectors and n_updates may differ"):
-        Fit(tmp_path, recipe(10), ARCH, pools([0]), [], other)
+    for other in ({"hidden": 24}, {"cutoff": 5.0}, {"point_channels": (8, 4)}):
+        with pytest.raises(InputError, match="only hidden, n_updates, .* may differ, and be smaller"):
+            Fit(tmp_path, recipe(10), ARCH, pools([0]), [], FieldNetwork(replace(ARCH, **other)))
 
 
 def test_random_state_of_the_caller_is_left_alone(tmp_path):

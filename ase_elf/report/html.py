@@ -122,7 +122,7 @@ def write_report(
 
 def _title(results: RunResults) -> str:
     formula = "".join(f"{symbol}{n}" for symbol, n in results.composition.items())
-    return f"ELF network of {formula}, {results.n} frames"
+    return f"ELF network of {formula}, {results.n} frame{'s' if results.n != 1 else ''}"
 
 
 def style() -> str:

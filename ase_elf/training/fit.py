@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ase_elf.errors import InputError
-from ase_elf.model.network import Architecture, FieldNetwork
+from ase_elf.model.network import Architecture, FieldNetwork, Reading
 from ase_elf.training.loop import ALONE, FittingRun, Schedule
 from ase_elf.training.processes import Processes
 from ase_elf.training.samples import Pool
@@ -109,6 +109,11 @@ def losses(network: FieldNetwork, atoms: tuple, index, vectors, target) -> tuple
     return error2.mean(), apart2.mean(), likelihood.mean()
 
 
+def objective(error2: torch.Tensor, apart2: torch.Tensor, nll: torch.Tensor) -> torch.Tensor:
+    """What is minimised: the sum of the three means of :func:`losses`, each with its weight."""
+    return 100 * error2 + PLATEAU * apart2 + 0.1 * nll
+
+
 def compiled(function: Callable) -> Callable:
     """``function`` fused by torch at its first call.
 
@@ -168,6 +173,13 @@ def score(network: FieldNetwork, pools: list[Pool], points: int = 4096) -> dict[
     return result
 
 
+GROWING = ("hidden", "n_updates", "n_vectors", "point_channels")
+"""What may be larger in a network than in the one it starts from."""
+
+OF_INVARIANTS = ("read.shift", "read.scale", "value.0.weight", "log_error.0.weight")
+"""Tensors whose last axis is what a point reads."""
+
+
 def inherit(network: FieldNetwork, earlier: FieldNetwork) -> FieldNetwork:
     """Give ``network`` the parameters of one that knew less; what is new adds nothing at first.
 
@@ -175,34 +187,52 @@ def inherit(network: FieldNetwork, earlier: FieldNetwork) -> FieldNetwork:
     ----------
     network : FieldNetwork
     earlier : FieldNetwork
-        Of the same shape, or of one with fewer vectors or updates.
+        Of the same shape, or of one that is smaller in some of :data:`GROWING`.
 
     Raises
     ------
     InputError
-        The two differ in more than the number of vectors and updates.
+        The two differ in more than that, or the earlier one is larger.
     """
     now, before = network.arch, earlier.arch
-    alike = replace(before, n_vectors=now.n_vectors, n_updates=now.n_updates) == now
-    if not alike or before.n_vectors > now.n_vectors or before.n_updates > now.n_updates:
+    alike = replace(before, **{name: getattr(now, name) for name in GROWING}) == now
+    if not alike or len(now.point_channels) != len(before.point_channels) or any(
+        a < b for a, b in zip(_sizes(now), _sizes(before), strict=True)
+    ):
         raise InputError(
             f"weights of {before} cannot start a fit of {now}; "
-            "only n_vectors and n_updates may differ, and be smaller."
+            f"only {', '.join(GROWING)} may differ, and be smaller."
         )
     for update in network.updates[before.n_updates :]:
         nn.init.zeros_(update[-1].weight)
         nn.init.zeros_(update[-1].bias)
-    state = network.state_dict()
+    state, places = network.state_dict(), _places(earlier.read, network.read)
     for name, learned in earlier.state_dict().items():
-        if state[name].shape == learned.shape:
-            state[name] = learned
-        elif name.startswith("updates."):
-            # Rows of the last layer that scale vectors: at zero they are none.
-            grown = torch.zeros_like(state[name])
-            grown[: len(learned)] = learned
-            state[name] = grown
-    network.load_state_dict(state)
+        grown = state[name]
+        at = [torch.arange(n) for n in learned.shape]
+        if name in OF_INVARIANTS:
+            at[-1] = places
+        if name.startswith("updates.") and name.split(".")[2] == "4":
+            grown.zero_()  # What scales vectors: at zero they are none.
+        elif grown.ndim == 2:
+            grown[at[0]] = 0  # Who was there does not listen to who is new.
+        grown[torch.meshgrid(*at, indexing="ij")] = learned
     return network
+
+
+def _sizes(arch: Architecture) -> list[int]:
+    return [arch.hidden, arch.n_updates, arch.n_vectors, *arch.point_channels]
+
+
+def _places(before: Reading, now: Reading) -> torch.Tensor:
+    """Where the invariants of one reading stand among those of a larger one."""
+    places, first = [], 0
+    for few, many in zip(
+        [*before.channels, before.n_cubic], [*now.channels, now.n_cubic], strict=True
+    ):
+        places.append(torch.arange(first, first + few))
+        first += many
+    return torch.cat(places)
 
 
 class Fit(FittingRun):
@@ -248,8 +278,12 @@ class Fit(FittingRun):
             standardise(self.network, some)
             return
         inherit(self.network, self.start)
-        added = range(self.start.arch.n_updates, self.network.arch.n_updates)
+        now, before = self.network.arch, self.start.arch
+        added = [*range(before.n_updates, now.n_updates)]
+        if now.point_channels != before.point_channels:
+            added.append(now.n_updates)
         standardise(self.network, some, added)
+        inherit(self.network, self.start)  # Shift and scale of what it had are its own.
 
     def batch(self, step: int) -> list[tuple[Pool, torch.Tensor]]:
         """Structures and rows of a step; depends on seed and step alone."""
@@ -274,7 +308,7 @@ class Fit(FittingRun):
             error2, apart2, nll = self._losses(
                 self.network, pool.atoms(device), *pool.rows(rows, device)
             )
-            ((100 * error2 + PLATEAU * apart2 + 0.1 * nll) / len(batch)).backward()
+            (objective(error2, apart2, nll) / len(batch)).backward()
             sums += torch.tensor([error2.item(), nll.item()]) / len(batch)
         squared, likelihood = self.processes.sum(self.network.parameters(), sums).tolist()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
