@@ -7,7 +7,9 @@ From the weights in the pack and from labels: writes the parts of docs/field-mod
 ``<!-- measured: NAME -->`` and ``<!-- end -->``, and docs/images/field-model-*.png. With --card
 also the pack's card: accuracy, and, where its ``train.yaml`` and the labels that names are there,
 what training structures read (for the distance of a structure from them). Weights in the pack's
-folder ``fluids-only``, which saw no crystal in training, get a table as well. Test and validation
+folder ``fluids-only``, which saw no crystal in training, get a table as well. Structures that were
+labelled again with a finer k-mesh (``elf-fine-mesh`` in the pack, values without geometry) are judged
+by that, and a table shows what the mesh changes. Test and validation
 structures stand in rows of their own; nothing here is fitted. Some 4 s of processor time per
 structure of 128 atoms.
 """
@@ -21,6 +23,7 @@ import math
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -36,6 +39,7 @@ from ase_elf.errors import InputError  # noqa: E402
 from ase_elf.model import FieldModel, load_model  # noqa: E402
 from ase_elf.report.accuracy_plots import write_figures  # noqa: E402
 from ase_elf.training.agreement import PERSISTENCE, REACH  # noqa: E402
+from ase_elf.training.borrowed import join_values  # noqa: E402
 from ase_elf.training.config import TrainConfig  # noqa: E402
 from ase_elf.training.evaluate import Score, score_label  # noqa: E402
 from ase_elf.training.error_bars import rank_correlation  # noqa: E402
@@ -57,6 +61,10 @@ PAGE, IMAGES = ROOT / "docs" / "field-model.md", ROOT / "docs" / "images"
 
 FLUIDS_ONLY = Path("fluids-only", "weights.safetensors")
 """In a pack: weights fitted to fluids alone, as those of arXiv:2604.26445."""
+
+FINER = Path("elf-fine-mesh")
+"""In a pack: ELF of structures among the labels, by their name, on a k-mesh as fine as the recipe asks
+for; the labels of them that are shared have a coarser one."""
 
 FINE = (80, 80, 80)
 """Grid on which up-sampling is compared with direct evaluation."""
@@ -86,7 +94,8 @@ def main(arguments: list[str] | None = None) -> None:
         pack = Domain(given.pack)
     model = pack.load(device="cpu")
     scores: dict[str, list[Score]] = {}
-    labels = chosen(given.labels, given.split.split(","), given.only or "")
+    coarse = chosen(given.labels, given.split.split(","), given.only or "")
+    labels = remeshed(coarse, given.pack / FINER)
     for split, members in labels.items():
         scores[split] = []
         for label in members:
@@ -96,6 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
     ranged = {label.name for found in labels.values() for label in found
               if pack.outside(label.atoms)}  # fmt: skip
     parts = tables(scores, ranged) | {"grids": between_grids(model, labels)}
+    parts["meshes"] = meshes_table(model, coarse, labels)
     parts["figures"] = figures(scores, given.images)
     if (given.pack / FLUIDS_ONLY).is_file():
         parts["fluids-only"] = of_other_weights(given.pack / FLUIDS_ONLY, labels)
@@ -135,6 +145,20 @@ def chosen(folders: list[Path], splits: list[str], name: str) -> dict[str, list[
     if not found:
         raise InputError(f"no label of split {', '.join(splits)} has {name!r} in its name.")
     return found
+
+
+def remeshed(labels: dict[str, list[Label]], folder: Path) -> dict[str, list[Label]]:
+    """The same labels, with the ELF of a finer k-mesh where the folder has it."""
+    finer = {path.stem: path for path in folder.glob("*.npz")}
+    return {
+        split: [
+            replace(label, values=join_values(finer[label.name], label.atoms).values)
+            if label.name in finer
+            else label
+            for label in members
+        ]
+        for split, members in labels.items()
+    }
 
 
 def filled(page: str, parts: dict[str, Table]) -> str:
@@ -218,6 +242,32 @@ def structures_table(scores: list[Score]) -> Table:
     heads = ["split", "structure", "r_s", "R²", "MAE", "rmse", "bias (k = 0)", "φ of DFT", "Δφ",
              "stated error of φ", "bound of \\|Δφ\\|: max \\|ΔELF\\|", "coverage"]  # fmt: skip
     return markdown(heads, rows)
+
+
+def meshes_table(
+    model: FieldModel, coarse: dict[str, list[Label]], fine: dict[str, list[Label]]
+) -> Table:
+    """What a finer k-mesh changes in labels, and in what is said of the model."""
+    rows = []
+    for split, members in fine.items():
+        for before, after in zip(coarse[split], members, strict=True):
+            if before is after:
+                continue
+            values = model.predict([after.atoms], [after.values.shape], sigma=False)[0].values
+            if before.values.shape != after.values.shape:
+                before = replace(before, values=before.grid.resample(after.values.shape).values)
+            rows.append([
+                split, after.name, number(rms(before.values - after.values)),
+                *(number(1 - (rms(values - l.values) / l.values.std()) ** 2, 5) for l in (before, after)),
+            ])  # fmt: skip
+    if not rows:
+        return ["No structure has labels of two meshes."]
+    heads = ["split", "structure", "rms between the labels", "R² against the coarse mesh", "against the fine"]
+    return markdown(heads, rows)
+
+
+def rms(error: np.ndarray) -> float:
+    return math.sqrt((error.astype(float) ** 2).mean())
 
 
 def critical_points_table(scores: list[Score]) -> Table:

@@ -1,6 +1,7 @@
 """Training: a tiny model learns, an interrupted run ends where an undisturbed one does."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -297,6 +298,13 @@ def test_values_kept_without_their_geometry_come_back_with_it(tmp_path):
     expected = label.values[tuple(index.astype(int).T)]
     np.testing.assert_allclose(joined.values, expected, atol=1e-5)
     assert joined.kind == label.kind
+    path = write_values(tmp_path, label, None, np.random.default_rng(0))
+    (whole,) = read_values(tmp_path, [tmp_path / "owner.extxyz"])
+    np.testing.assert_allclose(whole.values, label.values, atol=1e-5)
+    assert whole.points is None
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(FormatError, match=re.escape(f"{path} is not a file of ELF values")):
+        read_values(tmp_path, [tmp_path / "owner.extxyz"])
     write(tmp_path / "other.extxyz", analytic_label(5).atoms)
     with pytest.raises(InputError, match="no geometry called 's4'"):
         read_values(tmp_path, [tmp_path / "other.extxyz"])

@@ -7,11 +7,11 @@ from contextlib import suppress
 
 import numpy as np
 
-from ase_elf.dataset.label import decode, encode
+from ase_elf.dataset.label import decode, encode, pack
 from ase_elf.errors import ElfError
 from ase_elf.report.snapshots import Snapshot
 from ase_elf.ruler import BondSet, ImageSpec
-from ase_elf.training.borrowed import _joined
+from ase_elf.training.borrowed import join_values
 from ase_elf.training.labels import read_label
 from fuzz.sound import CELL, grid, label, written
 from fuzz.target import Target
@@ -33,6 +33,7 @@ def make():
         _archive(plain),
         _archive(plain | {"energy_ry": -1.0, "kpts": np.array([2, 2, 2])}, np.savez_compressed),
         _archive(values, np.savez_compressed),
+        _archive({k: v for k, v in values.items() if k != "index"} | {"elf": pack(integers)}),
         _archive(snapshot, np.savez_compressed),
         _bonds(),
         _archive({"elf": np.array([print], dtype=object)}),  # a pickle
@@ -74,7 +75,7 @@ def read(path):
     readers = (
         lambda path: decode(path.read_bytes(), source=str(path)),
         read_label,
-        lambda path: _joined(path, grid().atoms, "train"),
+        lambda path: join_values(path, grid().atoms, "train"),
         Snapshot.read,
         BondSet.read,
     )
