@@ -105,7 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
     ranged = {label.name for found in labels.values() for label in found
               if pack.outside(label.atoms)}  # fmt: skip
     parts = tables(scores, ranged) | {"grids": between_grids(model, labels)}
-    parts["meshes"] = meshes_table(model, coarse, labels)
+    parts["meshes"] = meshes_table(model, coarse, labels, scores)
     parts["figures"] = figures(scores, given.images)
     if (given.pack / FLUIDS_ONLY).is_file():
         parts["fluids-only"] = of_other_weights(given.pack / FLUIDS_ONLY, labels)
@@ -245,21 +245,20 @@ def structures_table(scores: list[Score]) -> Table:
 
 
 def meshes_table(
-    model: FieldModel, coarse: dict[str, list[Label]], fine: dict[str, list[Label]]
+    model: FieldModel,
+    coarse: dict[str, list[Label]],
+    fine: dict[str, list[Label]],
+    scores: dict[str, list[Score]],
 ) -> Table:
     """What a finer k-mesh changes in labels, and in what is said of the model."""
-    rows = []
-    for split, members in fine.items():
-        for before, after in zip(coarse[split], members, strict=True):
-            if before is after:
-                continue
-            values = model.predict([after.atoms], [after.values.shape], sigma=False)[0].values
-            if before.values.shape != after.values.shape:
-                before = replace(before, values=before.grid.resample(after.values.shape).values)
-            rows.append([
-                split, after.name, number(rms(before.values - after.values)),
-                *(number(1 - (rms(values - l.values) / l.values.std()) ** 2, 5) for l in (before, after)),
-            ])  # fmt: skip
+    rows = [
+        [split, after.name,
+         number(rms(before.grid.resample(after.values.shape).values - after.values)),
+         number(score_label(model, before, topology=False).r2, 5), number(score.r2, 5)]
+        for split in fine
+        for before, after, score in zip(coarse[split], fine[split], scores[split], strict=True)
+        if before is not after
+    ]  # fmt: skip
     if not rows:
         return ["No structure has labels of two meshes."]
     heads = ["split", "structure", "rms between the labels", "R² against the coarse mesh", "against the fine"]
@@ -347,8 +346,7 @@ def between_grids(model: FieldModel, labels: dict[str, list[Label]]) -> Table:
         points = index / FINE @ label.atoms.cell.array
         direct = model.predict_points(label.atoms, points, sigma=False).values
         error = carried.astype(float) - direct
-        rows.append([label.name, number(math.sqrt((error**2).mean())),
-                     number(np.abs(error).max())])  # fmt: skip
+        rows.append([label.name, number(rms(error)), number(np.abs(error).max())])
     return markdown([f"{SAMPLE} points of {FINE[0]}³", "rms difference", "largest"], rows)
 
 
