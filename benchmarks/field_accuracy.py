@@ -38,7 +38,7 @@ from ase_elf.domains import Domain  # noqa: E402
 from ase_elf.errors import InputError  # noqa: E402
 from ase_elf.model import FieldModel, load_model  # noqa: E402
 from ase_elf.report.accuracy_plots import write_figures  # noqa: E402
-from ase_elf.training.agreement import PERSISTENCE, REACH  # noqa: E402
+from ase_elf.training.agreement import PERSISTENCE, REACH, match_critical_points  # noqa: E402
 from ase_elf.training.borrowed import join_values  # noqa: E402
 from ase_elf.training.config import TrainConfig  # noqa: E402
 from ase_elf.training.evaluate import Score, score_label  # noqa: E402
@@ -251,17 +251,23 @@ def meshes_table(
     scores: dict[str, list[Score]],
 ) -> Table:
     """What a finer k-mesh changes in labels, and in what is said of the model."""
-    rows = [
-        [split, after.name,
-         number(rms(before.grid.resample(after.values.shape).values - after.values)),
-         number(score_label(model, before, topology=False).r2, 5), number(score.r2, 5)]
-        for split in fine
-        for before, after, score in zip(coarse[split], fine[split], scores[split], strict=True)
-        if before is not after
-    ]  # fmt: skip
+    rows = []
+    for split in fine:
+        for before, after, score in zip(coarse[split], fine[split], scores[split], strict=True):
+            if before is after:
+                continue
+            other = before.grid.resample(after.values.shape)
+            of_label, of_model = match_critical_points(after.grid, other), score.matches or {}
+            rows.append([
+                split, after.name, number(rms(other.values - after.values)),
+                number(score_label(model, before, topology=False).r2, 5), number(score.r2, 5),
+                *(number(m["bond"].recall, 3) if m else "" for m in (of_label, of_model)),
+            ])  # fmt: skip
     if not rows:
         return ["No structure has labels of two meshes."]
-    heads = ["split", "structure", "rms between the labels", "R² against the coarse mesh", "against the fine"]
+    heads = ["split", "structure", "rms between the labels", "R² against the coarse mesh",
+             "against the fine", "bond critical points of the fine in the coarse (recall)",
+             "in the model"]  # fmt: skip
     return markdown(heads, rows)
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from ase_elf.reference import Provenance
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.fit import Fit, Recipe, score
 from ase_elf.training.labels import digest, read_label, read_labels
+from ase_elf.training.pack import KEPT, shorten
 from ase_elf.training.run import finish, prepare
 from ase_elf.training.samples import Pool
 
@@ -166,6 +168,22 @@ def test_random_state_of_the_caller_is_left_alone(tmp_path):
     torch.manual_seed(3)
     Fit(tmp_path, recipe(10), ARCH, pools([0]), [])
     torch.testing.assert_close(torch.rand(4), expected)
+
+
+def test_short_parameters_are_close_and_compress():
+    network = FieldNetwork(ARCH)
+    before = {name: numbers.clone() for name, numbers in network.state_dict().items()}
+    shorten(network)
+    for name, numbers in network.state_dict().items():
+        assert torch.all((numbers - before[name]).abs() <= 2.0**-(KEPT + 1) * before[name].abs())
+    short, long = (
+        len(zlib.compress(b"".join(n.numpy().tobytes() for n in state.values()), 9))
+        for state in (network.state_dict(), before)
+    )
+    assert short < 0.7 * long
+    again = {name: numbers.clone() for name, numbers in network.state_dict().items()}
+    shorten(network)
+    assert all(torch.equal(numbers, again[name]) for name, numbers in network.state_dict().items())
 
 
 def test_configuration_to_domain_pack(tmp_path, label_folder):

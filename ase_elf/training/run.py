@@ -18,7 +18,7 @@ from ase_elf.training.evaluate import score_label
 from ase_elf.training.fit import Fit
 from ase_elf.training.labels import read_labels
 from ase_elf.training.loop import ALONE
-from ase_elf.training.pack import write_pack
+from ase_elf.training.pack import shorten, write_pack
 from ase_elf.training.processes import Processes
 from ase_elf.training.samples import Pool
 
@@ -57,7 +57,7 @@ def finish(settings: TrainConfig, fit: Fit) -> dict | None:
     """Write the domain pack, where one is asked for; returns its card."""
     if settings.pack is None:
         return None
-    network = fit.result.cpu().requires_grad_(False).eval()
+    network = shorten(fit.result.cpu().requires_grad_(False).eval())
     factor = calibrate(network, fit.validation) if fit.validation else 1.0
     model = FieldModel(network)
     held_out = [
