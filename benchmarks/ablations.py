@@ -2,13 +2,13 @@
 
     python benchmarks/ablations.py [CONFIG.yaml] [--only NAME ...]
 
-The configuration names a base (as for `ase-elf train`) and variants that change parts of its
-architecture or recipe, or fit to the first ``train_labels`` of the training labels in a fixed
-random order, so that fewer labels are always a part of more. A variant with
-``as_many_parameters_as`` gets hidden layers wide enough for that. Each is fitted in a folder
-of its own below ``output``, goes on there when it was interrupted, and is scored once on the
-validation labels; test labels are not touched. Prints Markdown. Hours, with the default
-configuration; one line per variant and checkpoint goes to stderr meanwhile.
+The configuration names a `base`, a configuration of `ase-elf train` whose labels and architecture
+all fits have, and variants that change parts of its architecture or recipe, or fit to the first
+``train_labels`` of the training labels in a fixed random order, so that fewer labels are always
+a part of more. A variant with ``as_many_parameters_as`` gets hidden layers wide enough for that.
+Each is fitted in a folder of its own below ``output``, goes on there when it was interrupted, and
+is scored once on the validation labels; test labels are not touched. Prints Markdown. Hours, with
+the default configuration; one line per variant and checkpoint goes to stderr meanwhile.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ from ase_elf.errors import InputError, OutputError  # noqa: E402
 from ase_elf.model import Architecture, FieldModel, FieldNetwork  # noqa: E402
 from ase_elf.report.tables import write_json  # noqa: E402
 from ase_elf.settings import checked, read_mapping  # noqa: E402
-from ase_elf.training.borrowed import read_values  # noqa: E402
+from ase_elf.training.config import TrainConfig  # noqa: E402
 from ase_elf.training.evaluate import score_label  # noqa: E402
 from ase_elf.training.fit import Fit, Recipe  # noqa: E402
 from ase_elf.training.labels import digest, read_labels  # noqa: E402
+from ase_elf.training.run import training_labels  # noqa: E402
 from ase_elf.training.samples import Pool  # noqa: E402
 
 DENSE = 1.25
@@ -44,13 +45,11 @@ VALIDATION_POINTS = 2048
 
 @dataclass(frozen=True)
 class Config:
-    """The YAML file as it stands; keys as in :class:`ase_elf.training.config.TrainConfig`."""
+    """The YAML file as it stands; paths start at its folder."""
 
-    labels: list
+    base: str
     output: str
-    architecture: dict
     variants: dict
-    borrowed: dict = field(default_factory=dict)
     recipe: dict = field(default_factory=dict)
 
 
@@ -74,15 +73,16 @@ class Change:
     as_many_parameters_as: str | None = None
 
 
-def variants_of(config: Config) -> list[Variant]:
+def variants_of(config: Config, base: TrainConfig) -> list[Variant]:
     """All variants, hidden layers widened where one asks for as many parameters as another."""
     found: dict[str, Variant] = {}
+    shape, pace = base.architecture.to_dict(), {**asdict(base.recipe), **config.recipe}
     for name, raw in config.variants.items():
         change = Change(**checked(Change, raw, f"variants.{name}."))
         architecture = Architecture.from_dict(
-            checked(Architecture, {**config.architecture, **change.architecture}, "architecture.")
+            checked(Architecture, {**shape, **change.architecture}, "architecture.")
         )
-        recipe = Recipe(**checked(Recipe, {**config.recipe, **change.recipe}, "recipe."))
+        recipe = Recipe(**checked(Recipe, {**pace, **change.recipe}, "recipe."))
         like = change.as_many_parameters_as
         if like is not None:
             if like not in found:
@@ -199,12 +199,14 @@ def table(rows: dict[str, dict]) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    here = Path(__file__).with_suffix(".yaml")
-    parser.add_argument("config", nargs="?", type=Path, default=here)
+    default = Path(__file__).with_suffix(".yaml")
+    parser.add_argument("config", nargs="?", type=Path, default=default)
     parser.add_argument("--only", nargs="*", help="Names of variants.")
     chosen = parser.parse_args(arguments)
     config = Config(**checked(Config, read_mapping(chosen.config), ""))
-    variants = variants_of(config)
+    here = chosen.config.resolve().parent
+    base = TrainConfig.read(here / config.base)
+    variants = variants_of(config, base)
     few = [v.name for v in variants if v.train_labels is not None and v.train_labels < 1]
     if few:
         raise InputError(f"variant {few[0]!r}: train_labels must be at least 1.")
@@ -212,16 +214,12 @@ def main(arguments: list[str] | None = None) -> None:
     if unknown:
         raise InputError(f"no variant is called {unknown[0]!r}; {chosen.config} has "
                          f"{', '.join(repr(v.name) for v in variants)}.")  # fmt: skip
-    base = chosen.config.resolve().parent
-    folders = [base / str(folder) for folder in config.labels]
-    train = [label for folder in folders for label in read_labels(folder, "train")]
-    for values, geometries in config.borrowed.items():
-        train += read_values(base / str(values), [base / str(item) for item in geometries])
-    validation = [label for folder in folders for label in read_labels(folder, "validation")]
+    train = training_labels(base)
+    validation = [label for folder in base.labels for label in read_labels(folder, "validation")]
     rows = {}
     for variant in variants:
         if chosen.only is None or variant.name in chosen.only:
-            folder = base / config.output / variant.name.replace(" ", "-").replace(",", "")
+            folder = here / config.output / variant.name.replace(" ", "-").replace(",", "")
             rows[variant.name] = measured(variant, folder, train, validation)
     steps = sorted({row["steps"] for row in rows.values()})
     print(f"{', '.join(map(str, steps))} steps each; {len(validation)} validation structures.\n")

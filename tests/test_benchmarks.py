@@ -53,12 +53,14 @@ SMALL = {"elements": [1], "n_radial": 4, "channels": [4, 2], "point_channels": [
 @pytest.fixture
 def config(tmp_path, labels):
     path = tmp_path / "ablations.yaml"
+    base = {"labels": ["labels"], "output": "unused", "architecture": SMALL,
+            "recipe": {"warmup_steps": 2, "structures": 1, "points": 32, "pool": 64,
+                       "checkpoint_every": 3}}  # fmt: skip
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(base))
     content = {
-        "labels": ["labels"],
+        "base": "train.yaml",
         "output": "fits",
-        "architecture": SMALL,
-        "recipe": {"steps": 6, "decay_steps": 3, "warmup_steps": 2, "structures": 1, "points": 32,
-                   "pool": 64, "checkpoint_every": 3},
+        "recipe": {"steps": 6, "decay_steps": 3},
         "variants": {
             "whole": {},
             "local, far": {"architecture": {"n_updates": 0, "cutoff": 7.0},
@@ -92,7 +94,8 @@ def test_a_folder_with_the_fit_of_another_variant_is_not_taken(config):
     import ablations
 
     ablations.main([str(config), "--only", "whole"])
-    config.write_text(config.read_text().replace("hidden: 8", "hidden: 16"))
+    base = config.with_name("train.yaml")
+    base.write_text(base.read_text().replace("hidden: 8", "hidden: 16"))
     with pytest.raises(OutputError, match="whole holds a fit of another"):
         ablations.main([str(config), "--only", "whole"])
 
