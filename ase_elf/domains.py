@@ -19,6 +19,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ase_elf.errors import DomainError, FormatError, InputError
+from ase_elf.grid import heights
 from ase_elf.plugins import discover
 
 if TYPE_CHECKING:
@@ -32,8 +33,15 @@ ENTRY_POINTS = "ase_elf.domains"
 VACUUM = 3.5
 """Å around an isolated structure on a grid: twice that is farther than any model looks."""
 
+FINEST = 0.01
+"""Å or bohr. A card that asks for a finer grid is damaged."""
+
 OVERLAP = 0.3
 """Å. Two nuclei closer than this are a broken structure, not a strained one."""
+
+LONGEST = 150
+"""Times the thickness of a cell that it may measure in another direction: from 200 on, vesin divides
+by zero, which ends the process."""
 
 
 @dataclass(frozen=True)
@@ -226,14 +234,15 @@ def _check_card(card: dict) -> None:
 
     if not isinstance(card["name"], str) or not card["elements"]:
         raise ValueError("name or elements are missing")
-    for symbol in card["elements"]:
+    for symbol in (*card["elements"], *card.get("must_hold", ())):
         if symbol not in atomic_numbers:
             raise ValueError(f"element {symbol!r:.20} is unknown")
     for pair, length in card["bonds"].items():
         if len(pair.split("-")) != 2 or not 0 < length < math.inf:
             raise ValueError(f"bond {pair!r:.20}: {length!r:.20}")
-    if not 0 < card["spacing"] < math.inf:
-        raise ValueError(f"spacing {card['spacing']!r:.20} Å")
+    for name in {"spacing", "native_spacing"} & {*card, "spacing"}:
+        if not FINEST <= card[name] < math.inf:
+            raise ValueError(f"{name} {card[name]!r:.20} Å")
     for quantity, limits in card["trained_range"].items():
         low, high = limits
         if not low <= high:
@@ -298,6 +307,19 @@ def shortest_distance(atoms: Atoms) -> float:
         cutoff *= 1.5
 
 
+def _check_proportions(across: np.ndarray) -> None:
+    if across.min() < OVERLAP:
+        raise InputError(
+            f"the cell is {across.min():.3g} Å thick, less than {OVERLAP} Å: images of an atom "
+            "overlap, or the cell is very oblique (ase.geometry.minkowski_reduce makes it upright)."
+        )
+    if across.max() > LONGEST * across.min():
+        raise InputError(
+            f"the cell is {across.min():.3g} Å thick in one direction and {across.max():.3g} Å in "
+            f"another; at most {LONGEST} times as much is taken. Repeat it (atoms.repeat) where it is thin."
+        )
+
+
 def check_structure(atoms: Atoms, *, isolated: bool = False) -> None:
     """Raise :class:`InputError` for what no domain can use: no cell, NaN, overlap.
 
@@ -322,6 +344,8 @@ def check_structure(atoms: Atoms, *, isolated: bool = False) -> None:
             f"the cell is not periodic in all directions (pbc = {atoms.pbc.tolist()}); "
             "set atoms.pbc = True, with vacuum in the cell where there is none."
         )
+    if not isolated:
+        _check_proportions(heights(atoms.cell.array))
     shortest = shortest_distance(atoms)
     if shortest < OVERLAP:
         raise InputError(

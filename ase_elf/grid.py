@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -288,16 +289,37 @@ class ELFGrid:
         return [part.reshape(lead + part.shape[1:]) for part in out]
 
 
+def heights(cell: np.ndarray) -> np.ndarray:
+    """Distances between opposite faces of a cell, (3, 3) to (3,): they, not lengths, limit a grid."""
+    return 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
+
+
+MOST_PLANES = 100_000
+"""Of points, along a vector of the cell."""
+
+
 def fast_shape(cell: np.ndarray, spacing: float) -> tuple[int, int, int]:
     """Smallest grid that Fourier transforms quickly, points at most ``spacing`` (Å) apart.
 
     The distance is that along the cell vectors, rows of ``cell`` (3, 3) in Å.
+
+    Raises
+    ------
+    InputError
+        The spacing is no positive number, or so small that no memory holds the grid.
     """
     from scipy.fft import next_fast_len
 
     _check_cell(cell)
+    if not isinstance(spacing, Real) or not 0 < spacing < np.inf:
+        raise InputError(f"spacing = {spacing!r} Å must be positive.")
     # A length that is a multiple of the spacing must not gain a point by round-off.
-    counts = np.ceil(np.linalg.norm(cell, axis=1) / spacing - 1e-9).astype(int)
+    counts = np.ceil(np.linalg.norm(cell, axis=1) / float(spacing) - 1e-9)
+    if counts.max() > MOST_PLANES:
+        raise InputError(
+            f"spacing = {spacing!r} Å makes {counts.max():.1e} planes of points; at most "
+            f"{MOST_PLANES} are taken. Give a larger one."
+        )
     return tuple(next_fast_len(max(int(n), 1), real=True) for n in counts)
 
 

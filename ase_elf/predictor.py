@@ -65,10 +65,11 @@ class Predictor:
         if shape is not None and spacing is not None:
             raise InputError("give shape= or spacing=, not both.")
         if shape is None:
-            if spacing is not None and not spacing > 0:
-                raise InputError(f"spacing = {spacing!r} Å must be positive.")
             return [
-                fast_shape(atoms.cell.array, spacing or self.domain_of(atoms).spacing)
+                fast_shape(
+                    atoms.cell.array,
+                    self.domain_of(atoms).spacing if spacing is None else spacing,
+                )
                 for atoms in structures
             ]
         if len(shape) and np.ndim(shape[0]):

@@ -7,6 +7,7 @@ stream (:mod:`ase_elf.mda`). All of them fill the accumulators of
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from ase_elf.analysis import SCALARS, AnalysisSettings, analyze, settings_for
 from ase_elf.domains import Domain, domain_for, get_domain
-from ase_elf.errors import InputError
+from ase_elf.errors import ElfWarning, InputError, named
 from ase_elf.statistics import FrameResult, RunStatistics
 from ase_elf.trajectory import Frame
 
@@ -176,6 +177,11 @@ class NetworkObserver:
     Attributes
     ----------
     recorder : Recorder
+    failures : int
+        Structures that could not be analysed: NaN in the positions, no memory, a GPU that is
+        gone, a bug. Each gives an :class:`~ase_elf.errors.ElfWarning` and is missing in the
+        statistics, whose lifetimes need frames at equal distances in time; an observer never
+        stops the run it observes.
     """
 
     def __init__(self, dynamics: Dynamics, recorder: Recorder | None = None) -> None:
@@ -183,11 +189,21 @@ class NetworkObserver:
         if recorder is None:  # an empty one is false, too
             recorder = Recorder.starting_with(dynamics.atoms, batch=1)
         self.recorder = recorder
+        self.failures = 0
 
     def __call__(self) -> None:
         """Record the current structure."""
-        structure = self.dynamics.atoms.copy()
-        self.recorder.add(Frame(self.dynamics.nsteps, time_of(self.dynamics), structure))
+        try:
+            structure = self.dynamics.atoms.copy()
+            self.recorder.add(Frame(self.dynamics.nsteps, time_of(self.dynamics), structure))
+        except Exception as error:
+            self.failures += 1
+            warnings.warn(
+                f"step {self.dynamics.nsteps} is not in the statistics ({named(error)}) "
+                "The simulation goes on without it.",
+                ElfWarning,
+                stacklevel=2,
+            )
 
 
 def time_of(dynamics: Dynamics) -> float:

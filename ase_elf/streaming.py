@@ -9,18 +9,20 @@ machine only, unless told otherwise.
 
 from __future__ import annotations
 
+import errno
 import logging
 import selectors
 import socket
 import struct
 import threading
 import time
+import warnings
 from collections import deque
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_elf.errors import InputError, OutputError
+from ase_elf.errors import ElfWarning, InputError, OutputError, named
 from ase_elf.orientation import arrays_of
 
 if TYPE_CHECKING:
@@ -65,7 +67,9 @@ class IMDServer:
     Attributes
     ----------
     sent, dropped : int
-        Frames handed to the system for the reader, and frames left out.
+        Frames handed to the system for the reader, and frames left out: for want of room, or
+        because something of them was not to be had, such as forces or memory. The first of
+        these gives an :class:`~ase_elf.errors.ElfWarning`; the simulation goes on.
 
     Raises
     ------
@@ -147,7 +151,13 @@ class IMDServer:
         """Offer the current structure to the reader, if there is one."""
         if not self._streaming.is_set():
             return
-        frame = self._frame()
+        try:
+            frame = self._frame()
+        except Exception as error:  # a reader is no reason to lose the run
+            if not self.dropped:
+                warnings.warn(f"no frame for the IMD reader ({named(error)})", ElfWarning, stacklevel=2)
+            self.dropped += 1
+            return
         with self._lock:
             if self._waiting + len(frame) > self.room:
                 if not self.dropped:
@@ -266,8 +276,10 @@ class IMDServer:
     def _accept(self, selector: selectors.BaseSelector) -> None:
         try:
             connection, address = self._listener.accept()
-        except OSError:  # gone before it was accepted
-            return
+        except OSError as error:
+            if error.errno in _NO_ROOM:  # it stays in the queue, and would be announced without end
+                time.sleep(_PATIENCE)
+            return  # or it was gone before it was accepted
         if self._reader is not None:
             logger.info("turned %s away: one reader at a time", address)
             connection.close()
@@ -280,6 +292,8 @@ class IMDServer:
 
 _PATIENCE = 0.5
 """s between looks at the clock while nothing happens."""
+
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class _Reader:

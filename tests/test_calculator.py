@@ -127,6 +127,8 @@ def test_shape_spacing_and_points_agree_with_the_model(domain, hydrogen):
     for wrong in (
         {"shape": (8, 8, 8), "spacing": 0.3},
         {"spacing": -1},
+        {"spacing": "fine"},
+        {"spacing": 1e-300},
         {"shape": (8, 8)},
         {"points": [1, 2, 3]},
         {"points": [[np.nan, 0, 0]]},

@@ -1,5 +1,6 @@
 """The shipped hydrogen pack: symmetries, accuracy on our own labels, honest limits."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,8 @@ from ase.io import read
 from scipy.spatial.transform import Rotation
 
 from ase_elf import ELFGrid
-from ase_elf.domains import domain_for, get_domain
-from ase_elf.errors import DomainError, InputError
+from ase_elf.domains import Domain, domain_for, get_domain
+from ase_elf.errors import DomainError, FormatError, InputError
 from ase_elf.topology import networking
 from ase_elf.training.labels import digest, read_labels
 
@@ -97,6 +98,17 @@ def test_density_outside_the_trained_range_is_said(domain, fluid):
     assert any("r_s_bohr" in reason for reason in domain.outside(squeezed))
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("spacing", 1e-300), ("spacing", None), ("native_spacing", "fine"), ("native_spacing", -1),
+     ("native_spacing", float("nan")), ("must_hold", 5), ("must_hold", ["Xx"])],
+)  # fmt: skip
+def test_cards_that_would_fail_at_the_first_prediction_are_refused(domain, tmp_path, key, value):
+    (tmp_path / "card.json").write_text(json.dumps({**domain.card, key: value}))
+    with pytest.raises(FormatError, match="is not a card of a domain pack"):
+        _ = Domain(tmp_path).card
+
+
 def test_surroundings_that_were_not_trained_on_are_said(domain, fluid):
     model = domain.load(device="cpu")
     assert model.predict([fluid], [(8, 8, 8)])[0].distance < 1
@@ -115,6 +127,8 @@ def test_surroundings_that_were_not_trained_on_are_said(domain, fluid):
         (lambda a: a.set_pbc([True, True, False]), "not periodic"),
         (lambda a: a.positions.__setitem__((3, 1), np.nan), r"NaN or infinity \(atoms \[3\]\)"),
         (lambda a: a.positions.__setitem__(1, a.positions[0] + 0.1), "apart, less than 0.3"),
+        (lambda a: a.set_cell([1e-4, 1e4, 1e4]), "0.0001 Å thick, less than 0.3"),
+        (lambda a: a.set_cell([1, 1000, 1000]), r"1 Å thick .* at most 150 times"),
         (lambda a: a.symbols.__setitem__(5, "He"), "element He is not known"),
         (lambda a: a.__delitem__(range(len(a))), "holds no atoms"),
     ],

@@ -21,6 +21,7 @@ from ase_elf.cli import main
 from ase_elf.errors import ElfWarning, OutputError
 from ase_elf.formats.store import ELFStore
 from ase_elf.observers import ELFObserver
+from ase_elf.recorder import NetworkObserver, Recorder
 from ase_elf.testing import GaussianDomain, molecular_fluid
 from stand_in_cli import stand_in
 
@@ -318,6 +319,29 @@ def test_an_observed_run_is_the_run_without_observer_even_where_the_model_fails(
     assert any("no ELF of" in str(one.message) for one in caught) == isinstance(pack, FailingDomain)
     assert np.array_equal(plain.positions, seen.positions)
     assert np.array_equal(plain.get_velocities(), seen.get_velocities())
+
+
+@pytest.mark.parametrize(
+    ("pack", "nan_at", "lost"),
+    [(GaussianDomain(), None, 0), (GaussianDomain(), 3, 8), (FailingDomain(FAILURES[0]), None, 11)],
+)
+def test_a_recorded_run_is_the_run_without_recorder_even_where_that_fails(pack, nan_at, lost):
+    fluid = molecular_fluid(4, 1, length=3.0)[0]
+    plain, seen = fluid.copy(), fluid.copy()
+    for atoms in (plain, seen):
+        atoms.calc = Springs(nan_at=nan_at)
+        atoms.set_velocities(np.full((len(atoms), 3), 1e-3))
+    VelocityVerlet(plain, 0.5 * units.fs).run(10)
+    dynamics = VelocityVerlet(seen, 0.5 * units.fs)
+    recorder = Recorder.starting_with(seen, domain=pack, batch=1, shape=(8, 8, 8))
+    observer = NetworkObserver(dynamics, recorder)
+    dynamics.attach(observer)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ElfWarning)
+        dynamics.run(10)
+    assert np.array_equal(plain.positions, seen.positions, equal_nan=True)
+    assert observer.failures == lost == sum("not in the statistics" in str(c.message) for c in caught)
+    assert len(recorder) == 11 - lost
 
 
 def test_running_out_of_device_memory_in_an_analysis_changes_no_byte(tmp_path, stand_ins, monkeypatch):

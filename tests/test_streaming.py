@@ -1,10 +1,12 @@
 """A running simulation as an IMD stream: right frames, and no reader can do it harm."""
 
+import errno
 import signal
 import socket
 import struct
 import threading
 import time
+from types import SimpleNamespace
 
 import MDAnalysis as mda
 import numpy as np
@@ -16,7 +18,7 @@ from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 
 from ase_elf import streaming
-from ase_elf.errors import InputError, OutputError
+from ase_elf.errors import ElfWarning, InputError, OutputError
 from ase_elf.mda import follow, to_universe
 from ase_elf.recorder import Recorder
 from ase_elf.streaming import IMDServer
@@ -292,6 +294,32 @@ def test_a_paused_stream_goes_on_where_it_stopped(server, big):
         reader.settimeout(5)
         say(reader, streaming.RESUME)
         assert [read_frame(reader) for _ in range(3)] == [0, 1, 2]
+
+
+def test_a_frame_that_cannot_be_made_is_left_out_and_the_run_goes_on(server, big, monkeypatch):
+    with started(server) as reader:
+        make = server._frame
+        monkeypatch.setattr(server, "_frame", lambda: 1 / 0)
+        with pytest.warns(ElfWarning, match="ZeroDivisionError"):
+            big.run(2, server)
+        monkeypatch.setattr(server, "_frame", make)
+        big.run(1, server)
+        assert server.dropped == 2 and read_frame(reader) == 2
+
+
+def test_without_free_descriptors_a_caller_is_asked_in_with_pauses(server, monkeypatch):
+    naps, reasons = [], [errno.ECONNABORTED, errno.EMFILE]
+
+    def accept():
+        raise OSError(reasons.pop(0), "no")
+
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=naps.append)
+    monkeypatch.setattr(streaming, "time", clock)
+    monkeypatch.setattr(server, "_listener", SimpleNamespace(accept=accept))
+    server._accept(None)
+    assert naps == []
+    server._accept(None)
+    assert naps == [streaming._PATIENCE]
 
 
 def test_closing_hands_over_what_still_waits(big):

@@ -19,6 +19,7 @@ import torch
 from ase.units import Bohr
 
 from ase_elf.errors import InputError
+from ase_elf.grid import heights
 from ase_elf.model import spectral
 from ase_elf.model.fourier import upsample
 from ase_elf.model.neighbors import Surroundings, joined
@@ -327,9 +328,8 @@ def _check_vacuum(atoms: Atoms, cutoff: float) -> None:
     advice = f"atoms.center(vacuum={cutoff / 2:.1f}) makes a cell that is large enough."
     if abs(np.linalg.det(atoms.cell.array)) < 1e-6:
         raise InputError(f"a grid needs a cell, and the structure has none; {advice}")
-    heights = _heights(atoms.cell.array)
     fractional = atoms.cell.scaled_positions(atoms.positions)
-    gap = float(((1 - np.ptp(fractional, axis=0)) * heights).min())
+    gap = float(((1 - np.ptp(fractional, axis=0)) * heights(atoms.cell.array)).min())
     if gap < cutoff:
         raise InputError(
             f"the cell leaves {gap:.2f} Å between the structure and its image, less than the "
@@ -352,7 +352,7 @@ def _prediction(
 
 def native_shape(cell: np.ndarray, spacing: float) -> tuple[int, int, int]:
     """Smallest grid with planes at most ``spacing`` apart."""
-    return tuple(max(3, int(np.ceil(height / spacing))) for height in _heights(cell))
+    return tuple(max(3, int(np.ceil(height / spacing))) for height in heights(cell))
 
 
 def network_shape(
@@ -360,10 +360,5 @@ def network_shape(
 ) -> tuple[int, int, int]:
     """The grid the network runs on for a prediction on ``shape``: the native one or that itself."""
     native = native_shape(cell, spacing)
-    resolves = (_heights(cell) <= READ_SPACING * spacing * np.array(shape)).all()
+    resolves = (heights(cell) <= READ_SPACING * spacing * np.array(shape)).all()
     return shape if resolves and math.prod(shape) < math.prod(native) else native
-
-
-def _heights(cell: np.ndarray) -> np.ndarray:
-    """Distance between opposite faces of a cell: that, not the length of a vector, limits a grid."""
-    return 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
