@@ -38,6 +38,13 @@ class Candidate:
     atoms: Atoms | None
     error: str | None = None
 
+    def __post_init__(self) -> None:
+        # Names of files are bytes, and tables are text: what is none is shown escaped.
+        for part in ("name", "error"):
+            if (text := getattr(self, part)) is not None:
+                shown = text.encode("utf-8", "backslashreplace").decode()
+                object.__setattr__(self, part, shown)
+
 
 def is_collection(path: str | Path) -> bool:
     """Whether ``path`` holds unrelated structures rather than a trajectory.

@@ -1,6 +1,7 @@
 """Text from files and packs cannot run a script in the report, in a real browser."""
 
 import json
+import os
 
 import pytest
 from ase.io import write
@@ -27,17 +28,35 @@ class HostileDomain(GaussianDomain):
         return [EVIL]
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory):
-    """Of a trajectory with markup in name, comment and error, by a pack of markup."""
-    folder = tmp_path_factory.mktemp("hostile")
-    path = folder / "<img src=x onerror=window.hacked=1>.extxyz"
+NAME = "<img src=x onerror=window.hacked=1>.extxyz"
+
+
+def trajectory(folder):
+    """With markup in name, comment and error."""
+    path = folder / NAME
     frames = molecular_fluid(4, 3, dt=2.0, length=3.6)
     for atoms in frames:
         atoms.info.update({EVIL: EVIL, "comment": EVIL})
     write(path, frames, format="extxyz")
     with path.open("a") as stream:
         stream.write(EVIL + "\n")  # where the next frame should begin: the message quotes it
+    return path
+
+
+def collection(folder):
+    """Of files with names of markup, and of bytes that are no text; one cannot be read."""
+    (folder / "many").mkdir()
+    for name in (NAME, os.fsdecode(b"\xff.extxyz")):
+        write(folder / "many" / name, molecular_fluid(4, 1, length=3.6), format="extxyz")
+    (folder / "many" / f"broken {NAME}").write_text(f"1\n{EVIL}\nH 0 0\n")
+    return folder / "many"
+
+
+@pytest.fixture(scope="module", params=[trajectory, collection])
+def report(request, tmp_path_factory):
+    """By a pack of markup."""
+    folder = tmp_path_factory.mktemp("hostile")
+    path = request.param(folder)
     with pytest.MonkeyPatch.context() as patch:
         for name in ("domain_for", "get_domain"):
             patch.setattr(f"ase_elf.domains.{name}", lambda *_: HostileDomain())
