@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ase_elf.errors import FormatError, InputError
-from ase_elf.trajectory import NoFrames, Trajectory
+from ase_elf.formats.ase_json import check_database
+from ase_elf.trajectory import DATABASES, NoFrames, Trajectory
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 LOOKED_AT = 20
 """Frames of a file that are compared to tell a mixture from a trajectory."""
-
-DATABASES = ("db", "json")
-"""ASE's names of its databases in a file: SQLite and JSON."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +172,7 @@ def _of_database(path: Path) -> Iterator[Candidate]:
     from ase.db import connect
 
     try:
+        check_database(path)
         rows = iter(connect(path).select())
         while True:
             try:

@@ -28,7 +28,7 @@ from ase_elf.analysis import (
 )
 from ase_elf.domains import Domain
 from ase_elf.errors import ElfError, FormatError, OutputError
-from ase_elf.formats import replacing, writing_into
+from ase_elf.formats import PART, replacing, writing_into
 from ase_elf.journal import Journal
 from ase_elf.pairs import BOND_COLUMNS
 from ase_elf.report.snapshots import Snapshot, stride_after
@@ -318,7 +318,8 @@ def claim(
                 "directory (-o), or delete that one to start over."
             )
         return
-    if any(directory.iterdir()):
+    # A process killed in here leaves the unfinished file, which is written over.
+    if any(path.name != CONFIG + PART for path in directory.iterdir()):
         raise OutputError(
             f"{directory} is not empty and holds no analysis; choose another output "
             "directory (-o), or empty it."
@@ -363,10 +364,22 @@ def versions() -> dict[str, str]:
 def write_config(
     directory: Path, options: Mapping[str, Any], identity: Mapping[str, Any], **more: Any
 ) -> None:
-    """Write ``config.yaml``: options first, then where they and the numbers come from."""
+    """Write ``config.yaml``: options first, then where they and the numbers come from.
+
+    Raises
+    ------
+    OutputError
+        There is one: another process was faster.
+    """
+    config = directory / CONFIG
     provenance = {"identity": dict(identity), **more, "versions": versions()}
     content = {**options, PROVENANCE: provenance}
-    with replacing(directory / CONFIG) as part:
+    with replacing(config) as part:
+        if config.exists():  # asked here, where no other process can write it
+            raise OutputError(
+                f"another run has just begun in {directory}; wait for it to end, or choose another "
+                "output directory (-o)."
+            )
         part.write_text(
             yaml.dump(content, Dumper=_Plain, sort_keys=False, allow_unicode=True),
             encoding="utf-8",

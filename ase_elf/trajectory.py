@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from io import StringIO
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ase_elf.errors import FormatError, InputError
+from ase_elf.formats.ase_json import check_database, open_traj
 
 if TYPE_CHECKING:
     import MDAnalysis
@@ -25,6 +25,16 @@ UNIVERSE_SUFFIXES = frozenset(
     (".dcd", ".xtc", ".trr", ".h5md", ".ncdf", ".nc", ".tng", ".coor", ".namdbin")
 )
 """Binary trajectories without chemistry: MDAnalysis reads them, with a topology."""
+
+DATABASES = ("db", "json")
+"""ASE's names of its databases in a file: SQLite and JSON."""
+
+_ROOM, _ROOM_PER_BYTE = 2**22, 1000
+"""Bytes of memory that the text of a frame may take, and how many more for every byte of the
+file. Honest frames shrink by less when they are packed; unpacked ones never take as much."""
+
+_LINE = 60
+"""Bytes a line takes in memory beside its characters."""
 
 
 class NoFrames(FormatError):
@@ -167,15 +177,12 @@ class Trajectory:
             if self.format == "universe":
                 total = len(self._universe().trajectory)
             elif self.format == "traj":
-                from ase.io.trajectory import Trajectory as Traj
-
-                with Traj(str(self.path)) as traj:
+                with open_traj(Path(self.path)) as (traj, _):
                     total = len(traj)
             elif self.format in _SPLITTERS:
                 total = 0
-                with _open(self.path) as stream:
-                    for _ in _SPLITTERS[self.format](stream):
-                        total += 1
+                for _ in self._texts():
+                    total += 1
         except Exception:  # whatever is wrong, reading the frames will say it better
             if self.format not in _SPLITTERS:
                 return None
@@ -188,28 +195,70 @@ class Trajectory:
         """Split the text into frames here, and let ASE parse one at a time."""
         from ase.io import read
 
-        with _open(self.path) as stream:
-            numbered = enumerate(_SPLITTERS[self.format](stream))
-            index = self.start
-            try:
-                for index, text in islice(numbered, self.start, self.stop, self.step):
-                    atoms = read(StringIO(text), format=self.format, index=0)
-                    if _SPLITTERS[self.format] is _split_xyz:
-                        check_count(text, atoms)
-                    yield index, atoms, math.nan
-            except FormatError:
-                raise
-            except Exception as error:
-                raise FormatError(
-                    f"{str(self.path)!r} cannot be read at frame {index}: {_reason(error)}"
-                ) from error
+        is_xyz = _SPLITTERS[self.format] is _split_xyz
+        index = self.start
+        try:
+            for index, text in islice(enumerate(self._texts()), self.start, self.stop, self.step):
+                if is_xyz:
+                    check_columns(text.split("\n", 3)[1:])
+                atoms = read(StringIO(text), format=self.format, index=0)
+                if is_xyz:
+                    check_count(text, atoms)
+                yield index, atoms, math.nan
+        except FormatError:
+            raise
+        except Exception as error:
+            raise FormatError(
+                f"{str(self.path)!r} cannot be read at frame {index}: {_reason(error)}"
+            ) from error
+
+    def _texts(self) -> Iterator[str]:
+        """The text of every frame; :class:`FormatError` where one takes too much memory."""
+        from ase.io.formats import open_with_compression
+
+        left = room = self._room
+        with open_with_compression(str(self.path), "r") as stream:
+
+            def lines() -> Iterator[str]:
+                nonlocal left
+                for line in iter(partial(stream.readline, room), ""):
+                    left -= len(line) + _LINE
+                    if left < 0:
+                        raise self._unpacks_to_too_much("a frame of ")
+                    yield line
+
+            for text in _SPLITTERS[self.format](lines()):
+                yield text
+                left = room
+
+    @property
+    def _room(self) -> int:
+        return _ROOM + _ROOM_PER_BYTE * Path(self.path).stat().st_size
+
+    def _unpacks_to_too_much(self, what: str = "") -> FormatError:
+        return FormatError(
+            f"{what}{str(self.path)!r} unpacks to more than {_ROOM_PER_BYTE} times the size of the "
+            "file. If it is meant to, unpack the file first."
+        )
+
+    def _check_packed(self) -> None:
+        """Raise :class:`FormatError` where ASE, which takes in the whole file, would take too much."""
+        from ase.io.formats import get_compression, open_with_compression
+
+        if get_compression(str(self.path))[1] is None:
+            return
+        left = self._room
+        with open_with_compression(str(self.path), "rb") as stream:
+            for piece in iter(partial(stream.read, 2**16), b""):
+                left -= len(piece)
+                if left < 0:
+                    raise self._unpacks_to_too_much()
 
     def _from_traj(self) -> Iterator[tuple[int, Atoms, float]]:
-        from ase.io.trajectory import Trajectory as Traj
-
-        with Traj(str(self.path)) as traj:
+        with open_traj(Path(self.path)) as (traj, check):
             for index in range(*self._slice().indices(len(traj))):
                 try:
+                    check(index)
                     atoms = traj[index]
                 except Exception as error:
                     raise FormatError(
@@ -220,8 +269,13 @@ class Trajectory:
     def _from_ase(self) -> Iterator[tuple[int, Atoms, float]]:
         from ase.io import iread
 
+        self._check_packed()
+        if self.format in DATABASES:
+            check_database(Path(self.path))
         indices = range(self.start, self.stop or 2**62, self.step)
-        images = iread(str(self.path), index=self._slice(), format=self.format)
+        images = iread(
+            str(self.path), self._slice(), format=self.format, do_not_split_by_at_sign=True
+        )
         for index, atoms in zip(indices, images, strict=False):
             yield index, atoms, math.nan
 
@@ -284,19 +338,13 @@ class Trajectory:
         )
 
 
-def _open(path: str | Path) -> TextIO:
-    from ase.io.formats import open_with_compression
-
-    return open_with_compression(str(path), "r")
-
-
 def _reason(error: Exception) -> str:
     return str(error).strip().rstrip(".") or type(error).__name__
 
 
-def _split_xyz(stream: TextIO) -> Iterator[str]:
+def _split_xyz(stream: Iterator[str]) -> Iterator[str]:
     """Frames of an (extended) XYZ file: a number of atoms, a comment, and the atoms."""
-    for index, first in enumerate(iter(stream.readline, "")):
+    for index, first in enumerate(stream):
         if not first.strip():
             continue
         try:
@@ -312,7 +360,6 @@ def _split_xyz(stream: TextIO) -> Iterator[str]:
                 f"the file ends within frame {index} (of {n_atoms} atoms); "
                 f"frames 0 to {index - 1} are complete."
             )
-        check_columns(lines)
         yield first + "".join(lines)
 
 
@@ -336,22 +383,26 @@ def check_count(text: str, atoms: Atoms) -> None:
         )
 
 
-_COLUMNS = re.compile(r"""\bProperties\s*=\s*["']?([^\s"']+)""", re.IGNORECASE)
+_COLUMNS = 100
+"""Columns that a frame without atoms may declare."""
 
 
 def check_columns(lines: list[str]) -> None:
     """Raise :class:`FormatError` for a frame whose comment declares more columns than it has.
 
-    ASE makes a list of the declared columns before it looks at the atoms.
+    ASE makes a list of the declared columns before it looks at the atoms. Which of several
+    declarations holds, however they are quoted, its own parser of comments knows.
     """
-    found = _COLUMNS.search(lines[0])
-    if found is None or len(lines) < 2:
+    from ase.io.extxyz import key_val_str_to_dict
+
+    declared = key_val_str_to_dict(lines[0]).get("Properties")
+    if not isinstance(declared, str):
         return
-    counts = found[1].split(":")[2::3]
-    there = len(lines[1].split())
+    counts = declared.split(":")[2::3]
+    there = len("".join(lines[1:2]).split()) or _COLUMNS
     if not all(len(n) <= 6 and n.isdecimal() for n in counts) or sum(map(int, counts)) > there:
         raise FormatError(
-            f"the comment declares the columns {found[1]!r:.200}, of which an atom has {there}."
+            f"the comment declares the columns {declared!r:.200}, where there are {there} at most."
         )
 
 
@@ -364,7 +415,7 @@ def is_cut_short(lines: list[str]) -> bool:
     return fewer_columns or len(last) < min(len(line.rstrip()) for line in others)
 
 
-def _split_lammps(stream: TextIO) -> Iterator[str]:
+def _split_lammps(stream: Iterator[str]) -> Iterator[str]:
     """Frames of a LAMMPS text dump."""
     text: list[str] = []
     for line in stream:
@@ -376,13 +427,13 @@ def _split_lammps(stream: TextIO) -> Iterator[str]:
         yield "".join(text)
 
 
-def _split_xdatcar(stream: TextIO) -> Iterator[str]:
+def _split_xdatcar(stream: Iterator[str]) -> Iterator[str]:
     """Frames of an XDATCAR, each with the header that holds for it."""
     header: list[str] = []
-    for line in iter(stream.readline, ""):
+    for line in stream:
         if "Direct configuration=" not in line:
             header = [line, *islice(stream, 6)]
-            line = stream.readline()
+            line = next(stream, "")
         if len(header) < 7 or not line:
             return
         n_atoms = sum(int(word) for word in header[6].split())

@@ -15,7 +15,8 @@ from ase.io import read, write
 from click.testing import CliRunner
 
 from ase_elf.cli import main
-from ase_elf.run import quantities
+from ase_elf.errors import OutputError
+from ase_elf.run import quantities, read_provenance, write_config
 from ase_elf.testing import molecular_fluid
 from stand_in_cli import stand_in
 
@@ -106,6 +107,21 @@ def test_a_journal_torn_anywhere_leads_to_the_same_bytes(trajectory, done, tmp_p
         (out / "snapshots" / path.name).write_bytes(path.read_bytes())
     call("analyze", trajectory, "-o", out, "--batch", 4)
     assert contents(out) == contents(done)
+
+
+def test_a_directory_that_a_killed_run_was_about_to_take_is_taken(trajectory, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "config.yaml.part").write_text("trajec")
+    call("analyze", trajectory, "-o", out, "--stop", 1, "--no-report")
+    assert (out / "frames.csv").is_file() and not list(out.glob("*.part"))
+
+
+def test_a_directory_that_another_run_has_just_taken_is_refused(tmp_path):
+    write_config(tmp_path, {}, {"start": 0})
+    with pytest.raises(OutputError, match="another run has just begun"):
+        write_config(tmp_path, {}, {"start": 1})
+    assert read_provenance(tmp_path)["identity"] == {"start": 0}
 
 
 def test_sigkill_and_again_gives_the_same_bytes(trajectory, done, tmp_path):

@@ -226,6 +226,17 @@ def test_a_killed_build_goes_on_where_it_stopped(tmp_path):
     LabelStore(tmp_path / "labels").verify()
 
 
+def test_what_a_killed_writer_left_is_removed(tmp_path):
+    LabelStore(tmp_path, create=True).append([make_label()])
+    names = ("recipe.json", "manifest.jsonl", "failures.jsonl", "shards/0123456789abcdef.npz")
+    for name in names:
+        (tmp_path / f"{name}.partial-123").write_bytes(b"torn")
+    assert len(LabelStore(tmp_path)) == 1  # a reader leaves them to their writer
+    assert len(list(tmp_path.rglob("*.partial-*"))) == len(names)
+    assert len(LabelStore(tmp_path, create=True)) == 1
+    assert not list(tmp_path.rglob("*.partial-*"))
+
+
 def test_a_manifest_line_cut_off_is_made_again_from_the_shard(tmp_path):
     build(config_for(tmp_path, structures(2)))
     manifest = tmp_path / "labels" / "manifest.jsonl"

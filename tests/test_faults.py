@@ -226,6 +226,36 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
             Fit(tmp_path, recipe(10), ARCH, pools([0]), [])
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [{"optimiser": 5}, {"step": "3"}, {"step": 3.0}, {"mean": 5}, {"mean": {"rmse": "x"}}],
+)
+def test_a_checkpoint_that_holds_something_else_is_named(tmp_path, damage):
+    import torch
+
+    from ase_elf.errors import FormatError
+    from test_training import ARCH, Fit, pools, recipe
+
+    fit = Fit(tmp_path, recipe(10), ARCH, pools([0]), [])
+    fit.save()
+    torch.save(torch.load(fit.checkpoint, weights_only=True) | damage, fit.checkpoint)
+    with pytest.raises(FormatError, match=r"checkpoint\.pt is damaged.*start over"):
+        Fit(tmp_path, recipe(10), ARCH, pools([0]), [])
+
+
+@pytest.mark.parametrize(
+    "log", [b"\xff\xfe\x00\n", b"step 1\n", b"[1]\n", b'{"seconds": 1}\n', b'{"step": "1"}\n']
+)
+def test_a_damaged_log_of_a_training_is_named(tmp_path, log):
+    from ase_elf.errors import FormatError
+    from test_training import ARCH, Fit, pools, recipe
+
+    (tmp_path / "log.jsonl").write_bytes(log)
+    with pytest.raises(FormatError, match=r"log\.jsonl is damaged.*Remove it to go on"):
+        Fit(tmp_path, recipe(10), ARCH, pools([0]), [])
+    assert (tmp_path / "log.jsonl").read_bytes() == log
+
+
 def test_a_clock_that_jumps_stops_nothing(tmp_path, stand_ins, monkeypatch):
     now = time.time
     jumps = iter(range(10**6))

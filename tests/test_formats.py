@@ -296,6 +296,28 @@ def test_declared_sizes_are_not_believed(tmp_path, grid, name):
                 read_elf(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "sound", "unsound"),
+    [
+        ("ELFCAR", "0.9000000000000000  0.1", "nan  0.1"),
+        ("elf.cube", "    8    8.000000", "  119    8.000000"),
+        ("elf.cube", "8.000000    ", "8.000000 nan "),
+        ("elf.cube", "    4    0.0000000000", "    4    nan"),
+        ("elf.xsf", "\n  8  ", "\n  999  "),
+        ("elf.xsf", "\n  8  ", "\n  8 inf "),
+        ("elf.xsf", "\n0.0 0.0 0.0\n", "\n0.0 nan 0.0\n"),
+    ],
+)
+def test_unsound_atoms_are_refused(tmp_path, grid, name, sound, unsound):
+    path = tmp_path / name
+    write_elf(path, grid)
+    text = path.read_text()
+    assert sound in text
+    path.write_text(text.replace(sound, unsound, 1))
+    with pytest.raises(FormatError, match="NaN|atomic numbers"):
+        read_elf(path)
+
+
 @pytest.mark.parametrize("name", TEXT_NAMES)
 @pytest.mark.parametrize("junk", ["*****", "0.12-100", "1_000", "abc", "\x00"])
 def test_something_that_is_no_number_is_named(tmp_path, grid, name, junk):

@@ -1,5 +1,7 @@
 """The binary store: what it keeps, what a kill leaves, what it refuses."""
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -14,6 +16,7 @@ from ase import Atoms
 
 from ase_elf import read_elf, write_elf
 from ase_elf.errors import FormatError, InputError, OutputError
+from ase_elf.formats import replacing
 from ase_elf.formats.store import ELFStore
 from ase_elf.grid import ELFGrid
 
@@ -186,3 +189,83 @@ def test_two_processes_write_into_one_store(tmp_path):
     ]
     assert [job.wait() for job in jobs] == [0, 0]
     assert ELFStore(path).frames == list(range(40))
+
+
+def test_two_processes_that_leave_the_numbers_to_the_store_lose_no_frame(tmp_path):
+    code = (
+        "import sys, numpy as np; from ase import Atoms; from ase_elf.grid import ELFGrid;"
+        "from ase_elf.formats.store import ELFStore; import h5py; s = ELFStore(sys.argv[1]);"
+        "grid = ELFGrid(np.full((8, 8, 8), 0.5), Atoms('H', cell=np.eye(3), pbc=True));"
+        "print('ready', flush=True); input();"
+        "print(*(s.append(grid) for _ in range(40)))"
+    )
+    path = tmp_path / "s"
+    jobs = [
+        subprocess.Popen([sys.executable, "-c", code, str(path)], text=True,
+                         cwd=Path(__file__).parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]  # fmt: skip
+    assert [job.stdout.readline() for job in jobs] == ["ready\n"] * 2
+    for job in jobs:
+        job.stdin.write("go\n")
+        job.stdin.flush()
+    told = [int(word) for job in jobs for word in job.communicate()[0].split()]
+    assert [job.returncode for job in jobs] == [0, 0]
+    assert sorted(told) == ELFStore(path).frames and len(told) == 80
+    assert {grid.shape for grid in ELFStore(path)} == {(8, 8, 8)}
+    assert not list(path.glob("*.part"))
+
+
+def test_a_frame_that_another_is_writing_is_its_own(tmp_path):
+    store = ELFStore(tmp_path / "s")
+    store.append(make_grid(1))
+    whole = store.file(0).read_bytes()
+    with replacing(store.file(1)) as part:
+        with pytest.raises(OutputError, match="another process is writing"):
+            store.append(make_grid(2), frame=1, replace=True)
+        assert store.append(make_grid(3, shape=(3, 3, 3))) == 2
+        part.write_bytes(whole)
+    assert store.frames == [0, 1, 2] and store.file(1).read_bytes() == whole
+    assert store[2].shape == (3, 3, 3)
+
+
+def test_a_number_another_took_since_the_store_looked_is_not_overwritten(tmp_path, monkeypatch):
+    store, other = ELFStore(tmp_path / "s"), ELFStore(tmp_path / "s")
+    look = store._next_frame
+
+    def look_too_early():
+        free = look()
+        if free == 0:
+            other.append(make_grid(1, shape=(2, 2, 2)))
+        return free
+
+    monkeypatch.setattr(store, "_next_frame", look_too_early)
+    assert store.append(make_grid(2)) == 1
+    assert [grid.shape for grid in store] == [(2, 2, 2), (6, 5, 4)]
+    assert len(os.listdir(store.path)) == 2
+
+
+def test_what_a_killed_process_left_of_a_frame_is_written_over(tmp_path):
+    store = ELFStore(tmp_path / "s")
+    store.path.mkdir()
+    (store.path / "frame-000000000.h5.part").write_bytes(b"torn")
+    assert store.frames == [] and store.append(make_grid()) == 0
+    assert os.listdir(store.path) == ["frame-000000000.h5"]
+
+
+def test_a_file_system_without_locks_takes_a_store(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    store = ELFStore(tmp_path / "s")
+    assert [store.append(make_grid()) for _ in range(2)] == store.frames == [0, 1]
+
+
+def test_a_file_that_another_process_is_writing_is_left_to_it(tmp_path):
+    path = tmp_path / "a.cube"
+    with replacing(path) as part:
+        with pytest.raises(OutputError, match="another process is writing .*a.cube"):
+            write_elf(path, make_grid())
+        part.write_text("whole")
+    assert path.read_text() == "whole" and os.listdir(tmp_path) == ["a.cube"]

@@ -162,6 +162,13 @@ def test_a_killed_screening_goes_on_and_ends_with_the_same_bytes(folder, tmp_pat
     assert done[0] == 4  # of six; the torn row was dropped
 
 
+def test_a_directory_that_a_killed_screening_was_about_to_take_is_taken(folder, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "config.yaml.part").touch()
+    call("analyze", folder, "-o", tmp_path / "out", "--no-report")
+    assert (tmp_path / "out" / "screening.csv").is_file()
+
+
 def test_a_changed_collection_or_another_grid_is_refused(folder, tmp_path):
     call("analyze", folder, "-o", tmp_path / "out", "--no-report")
     output = call("analyze", folder, "-o", tmp_path / "out", "--spacing", 0.3, code=1)

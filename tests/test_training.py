@@ -310,19 +310,19 @@ def test_values_kept_without_their_geometry_come_back_with_it(tmp_path):
     write_values(tmp_path, label, 300, np.random.default_rng(0))
     owner = label.atoms.copy()
     owner.info["id"] = label.name
-    write(tmp_path / "owner.extxyz", [analytic_label(5).atoms, owner])
-    (joined,) = read_values(tmp_path, [tmp_path / "owner.extxyz"])
+    write(tmp_path / "owner@work.extxyz", [analytic_label(5).atoms, owner])
+    (joined,) = read_values(tmp_path, [tmp_path / "owner@work.extxyz"])
     index = np.rint(joined.points @ np.linalg.inv(owner.cell.array) * label.values.shape)
     expected = label.values[tuple(index.astype(int).T)]
     np.testing.assert_allclose(joined.values, expected, atol=1e-5)
     assert joined.kind == label.kind
     path = write_values(tmp_path, label, None, np.random.default_rng(0))
-    (whole,) = read_values(tmp_path, [tmp_path / "owner.extxyz"])
+    (whole,) = read_values(tmp_path, [tmp_path / "owner@work.extxyz"])
     np.testing.assert_allclose(whole.values, label.values, atol=1e-5)
     assert whole.points is None
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(FormatError, match=re.escape(f"{path} is not a file of ELF values")):
-        read_values(tmp_path, [tmp_path / "owner.extxyz"])
+        read_values(tmp_path, [tmp_path / "owner@work.extxyz"])
     write(tmp_path / "other.extxyz", analytic_label(5).atoms)
     with pytest.raises(InputError, match="no geometry called 's4'"):
         read_values(tmp_path, [tmp_path / "other.extxyz"])

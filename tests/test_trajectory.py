@@ -1,14 +1,20 @@
 """Frames stream from every format, with their times, and damage is named."""
 
+import bz2
 import gzip
+import lzma
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 from ase.io import write
 from ase.io.trajectory import Trajectory as Traj
 
+from ase_elf.cli.ruler import _with_structure
+from ase_elf.dataset.config import StructureSource
 from ase_elf.errors import FormatError, InputError
 from ase_elf.trajectory import Trajectory
 
@@ -203,10 +209,71 @@ def test_memory_does_not_grow_with_frames(tmp_path, images):
 
 @pytest.mark.parametrize(
     ("columns", "message"),
-    [("spec", "0 of 2 atoms"), ("species:S:1:pos:R:3:x:R:99999999", "declares the columns")],
+    [
+        ("spec", "0 of 2 atoms"),
+        ("species:S:1:pos:R:3:x:R:99999999", "declares the columns"),
+        ("species:S:1:pos:R:3 Properties=species:S:1:pos:R:3:x:R:999", "declares the columns"),
+        ("species:S:1:pos:R:3 'Prop'erties=species:S:1:pos:R:3:x:R:999", "declares the columns"),
+    ],
 )
 def test_columns_that_hide_atoms_or_are_not_there_are_refused(tmp_path, columns, message):
     path = tmp_path / "run.extxyz"
     path.write_text(f'2\nLattice="3 0 0 0 3 0 0 0 3" Properties={columns}\nH 0 0 0\nH 0 0 1\n')
     with pytest.raises(FormatError, match=message):
         list(Trajectory(path))
+
+
+def test_a_frame_without_atoms_declares_few_columns(tmp_path):
+    path = tmp_path / "run.extxyz"
+    write(path, Atoms(cell=[3] * 3, pbc=True))
+    assert [len(frame.atoms) for frame in Trajectory(path)] == [0]
+    path.write_text("0\nProperties=species:S:1:pos:R:3:x:R:999\n")
+    with pytest.raises(FormatError, match="declares the columns"):
+        list(Trajectory(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "begin", "repeated"),
+    [
+        ("run.xyz", b"2\n", b"a"),
+        ("run.xyz", b"90000000\n", b"\n"),
+        ("run.lammpstrj", b"ITEM: TIMESTEP\n", b"\n"),
+        ("XDATCAR", b"x\n1\n3 0 0\n0 3 0\n0 0 3\nH\n90000000\nDirect configuration= 1\n", b"\n"),
+        ("one.cif", b"data_x\n_cell_length_a ", b"3"),
+    ],
+)
+def test_a_small_file_that_unpacks_to_a_huge_frame_is_refused(tmp_path, name, begin, repeated):
+    path = tmp_path / f"{name}.bz2"
+    path.write_bytes(bz2.compress(begin + repeated * 5_000_000))
+    with pytest.raises(FormatError, match="unpacks to more than 1000 times"):
+        list(Trajectory(path))
+
+
+def test_a_small_file_may_unpack_to_any_number_of_frames(tmp_path, images, monkeypatch):
+    monkeypatch.setattr("ase_elf.trajectory._ROOM", 2000)
+    monkeypatch.setattr("ase_elf.trajectory._ROOM_PER_BYTE", 0)
+    write(tmp_path / "run.extxyz", images)
+    path = tmp_path / "run.extxyz.xz"
+    path.write_bytes(lzma.compress((tmp_path / "run.extxyz").read_bytes()))
+    assert len(list(Trajectory(path))) == Trajectory(path).count() == N
+
+
+def _of_ruler(path):
+    grid = SimpleNamespace(atoms=[], cell=np.eye(3), values=np.zeros((2, 2, 2)), info={}, sigma=None)
+    return [_with_structure(grid, path)[0]]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda path: [frame.atoms for frame in Trajectory(path)],
+        lambda path: [atoms for _, atoms in StructureSource(path).read()],
+        _of_ruler,
+    ],
+)
+def test_an_at_sign_belongs_to_the_name(tmp_path, read):
+    """ASE would take what follows for an index, and read the file of the shorter name."""
+    bulk("Si").write(tmp_path / "Si", format="cif")
+    bulk("Al").write(tmp_path / "Si@300K.cif")
+    (atoms,) = read(tmp_path / "Si@300K.cif")
+    assert set(atoms.symbols) == {"Al"}

@@ -85,17 +85,14 @@ def _holds_elf(file: Path) -> bool:
 
 
 def _with_structure(grid, path: Path | None):
-    from ase.io import read
-
     from ase_elf import ELFGrid
-    from ase_elf.errors import FormatError, InputError
+    from ase_elf.errors import InputError
+    from ase_elf.trajectory import Trajectory
 
     if path is None:
         return grid.atoms, grid
-    try:
-        atoms = read(path)
-    except Exception as error:  # ASE's readers raise all kinds
-        raise FormatError(f"cannot read a structure from {path}: {error}") from error
+    for frame in Trajectory(path):  # the last one, as ASE would have it
+        atoms = frame.atoms
     if len(grid.atoms) and len(grid.atoms) != len(atoms):
         raise InputError(f"{path} has {len(atoms)} atoms, the ELF file {len(grid.atoms)}.")
     atoms.cell, atoms.pbc = grid.cell, True

@@ -50,7 +50,8 @@ class StructureSource:
             raise InputError(f"the structure file {self.path} does not exist.")
         named = []
         try:
-            for number, atoms in enumerate(iread(self.path, index=self.index)):
+            images = iread(self.path, self.index, do_not_split_by_at_sign=True)
+            for number, atoms in enumerate(images):
                 named.append((str(atoms.info.get("id", f"{self.path.name}[{number}]")), atoms))
         except (OSError, ValueError, IndexError, KeyError, UnknownFileTypeError) as error:
             raise FormatError(f"cannot read structures from {self.path}: {error}.") from error

@@ -194,8 +194,9 @@ class LabelStore:
 
     def _repair(self) -> None:
         """Drop half-written files and lines; list shards that did not reach the manifest."""
-        for partial in (self.folder / "shards").glob("*.partial-*"):
-            partial.unlink()
+        for name in ("shards/*", RECIPE, MANIFEST, FAILURES):
+            for partial in self.folder.glob(f"{name}.partial-*"):
+                partial.unlink()
         for name in (MANIFEST, FAILURES):
             path = self.folder / name
             if not path.exists():

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from ase_elf.grid import ELFGrid
 
+PART = ".part"
+"""Ends the name of a file that is being written; what is left of one is written over."""
+
 FORMATS = {
     "elfcar": "VASP ELFCAR (one or two spin blocks)",
     "cube": "Gaussian cube",
@@ -255,21 +258,36 @@ def writing_into(folder: Path, advice: str = "Make room, or see that it is writa
         raise OutputError(f"cannot write to {folder}: {error.strerror or error}. {advice}") from error
 
 
+class Taken(OutputError):
+    """Another process writes this very file, or has just written it."""
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place once written, and on disk.
 
+    Within, no other process replaces ``path``, where the file system has locks: what is seen
+    of it then stays true until this has taken its place.
+
     Raises
     ------
+    Taken
+        Another process is within.
     OutputError
         The disk is full or not writable. What was at ``path`` before is still there.
     """
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(path.name + PART)
     try:
-        yield part
-        with part.open("rb+") as fd:
-            os.fsync(fd.fileno())
-        part.replace(path)
+        with _locked(part, path):
+            try:
+                yield part
+                with part.open("rb+") as fd:
+                    os.fsync(fd.fileno())
+                part.replace(path)
+            except BaseException:
+                with suppress(OSError):  # on a disk gone read-only nothing is left to be done
+                    part.unlink(missing_ok=True)
+                raise
     except OutputError:
         raise
     except OSError as error:
@@ -277,9 +295,36 @@ def replacing(path: Path) -> Iterator[Path]:
             f"cannot write {path}: {error.strerror or error}. What is finished is kept; make "
             "room, or see that the directory is writable, and start again."
         ) from error
-    finally:
-        with suppress(OSError):  # on a disk gone read-only nothing is left to be done
-            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(part: Path, path: Path) -> Iterator[None]:
+    """Keep ``part``, made where it is not there, from others that write ``path``.
+
+    By a lock, not by a name of its own: it goes with its process, so that what a killed one
+    left is in nobody's way and needs no cleaning up.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not a POSIX system
+        yield
+        return
+    while True:
+        with part.open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise Taken(
+                    f"another process is writing {path}; wait for it, or choose another name."
+                ) from error
+            except OSError:  # a file system without locks
+                pass
+            mine = False  # where another process has renamed or removed it since it was opened
+            with suppress(FileNotFoundError):
+                mine = os.path.samefile(file.fileno(), part)
+            if mine:
+                yield
+                return
 
 
 def _read_text(

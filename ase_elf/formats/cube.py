@@ -26,8 +26,9 @@ def read_cube(
     fd: TextIO, *, repeated_end_plane: bool | None = None
 ) -> tuple[Atoms, np.ndarray, dict[str, Any]]:
     """Atoms, values (nx, ny, nz) float32 and notes for ``info``; see :func:`read_elf`."""
-    from ase import Atoms
     from ase.units import Bohr
+
+    from ase_elf.formats.structure import sound_atoms
 
     lines = iter(fd)
     comments = next(lines, "") + next(lines, "")
@@ -43,12 +44,9 @@ def read_cube(
     values = read_numbers(lines, shape).reshape(shape)
     if _drop_end_plane(values, comments, repeated_end_plane):
         values = np.ascontiguousarray(values[:-1, :-1, :-1])
-    atoms = Atoms(numbers, positions * Bohr, cell=voxel * np.array(values.shape)[:, None], pbc=True)
-    info = {}
-    if origin.any():
-        atoms.translate(-origin)
-        info["origin"] = origin.tolist()
-    return atoms, values, info
+    cell = voxel * np.array(values.shape)[:, None]
+    atoms = sound_atoms(numbers, positions * Bohr - origin, cell)
+    return atoms, values, {"origin": origin.tolist()} if origin.any() else {}
 
 
 def write_cube(fd: TextIO, grid: ELFGrid) -> None:
@@ -95,8 +93,6 @@ def _read_atoms(lines: Iterator[str], n_atoms: int) -> tuple[np.ndarray, np.ndar
     if len(rows) < n_atoms:
         raise FormatError(f"has {len(rows)} of {n_atoms} declared atoms: the file is truncated.")
     numbers = np.array([row[0] for row in rows], dtype=int)
-    if n_atoms and not 0 <= numbers.min() <= numbers.max() <= 118:
-        raise FormatError(f"names atomic numbers {numbers.min()} to {numbers.max()}.")
     return numbers, np.array([row[2:5] for row in rows], dtype=float).reshape(-1, 3)
 
 

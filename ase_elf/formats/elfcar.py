@@ -103,6 +103,8 @@ def _read_poscar(lines: Iterator[str]) -> Atoms:
     """The structure; its lines are counted here and parsed by ASE."""
     from ase.io.vasp import read_vasp
 
+    from ase_elf.formats.structure import sound_atoms
+
     header = list(itertools.islice(lines, 6))
     if len(header) < 6:
         raise FormatError("ends within the cell: the file is truncated.")
@@ -121,4 +123,6 @@ def _read_poscar(lines: Iterator[str]) -> Atoms:
         raise FormatError(
             f"has {len(positions)} of {n_atoms} declared atoms: truncated, or the counts are wrong."
         )
-    return read_vasp(StringIO("".join(header + positions)))
+    atoms = read_vasp(StringIO("".join(header + positions)))
+    sound_atoms(atoms.numbers, atoms.positions, atoms.cell.array)  # or raises
+    return atoms

@@ -3,7 +3,8 @@
 HDF5 cannot append to a file so that killing the process at any moment leaves it readable,
 so nothing is ever changed in place: a frame is written under another name, put on disk,
 and renamed. What bears a frame's name is finished. It also lets several processes write
-into one store, each its own frames, without locks.
+into one store: a frame that one of them writes is locked, and the others go on with the next
+number. Only on a file system without locks they must say their numbers.
 
 A frame holds ``elf`` (and ``sigma`` where known) as uint16 with the attribute ``scale``:
 value = integer * scale, error at most scale / 2 (7.6e-6 for the ELF); ``cell``,
@@ -16,13 +17,14 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ase_elf.errors import FormatError, InputError, OutputError
-from ase_elf.formats import replacing
+from ase_elf.formats import Taken, replacing
 
 if TYPE_CHECKING:
     import h5py
@@ -118,7 +120,8 @@ class ELFStore:
         ----------
         grid : ELFGrid
         frame : int, optional
-            Its number, by default one more than the largest there is.
+            Its number, by default one more than the largest there is, or the next that no
+            other process is writing.
         replace : bool
             Whether a frame of that number may be overwritten.
 
@@ -130,18 +133,27 @@ class ELFStore:
         Raises
         ------
         OutputError
-            If the frame exists and ``replace`` is false, or it cannot be written.
+            If the frame exists and ``replace`` is false, another process is writing it, or it
+            cannot be written.
         """
-        if frame is None:
-            frame = self._next_frame()
+        if frame is not None:
+            return self._write(grid, frame, replace)
+        while True:
+            free = self._next_frame()
+            with suppress(Taken):
+                return self._write(grid, free, replace=False)
+            self._next = free + 1
+
+    def _write(self, grid: ELFGrid, frame: int, replace: bool) -> int:
+        """Write a frame under its number; :class:`Taken` if that is another's."""
         file = self.file(frame)
-        if file.exists() and not replace:
-            raise OutputError(f"{file} exists already; pass replace=True or another frame number.")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot make {self.path}: {error.strerror or error}.") from error
         with replacing(file) as part:
+            if file.exists() and not replace:  # asked here, where no other process can write it
+                raise Taken(f"{file} exists already; pass replace=True or another frame number.")
             write_frame(part, grid, frame=int(frame))
         if self._next is not None:
             self._next = max(self._next, int(frame) + 1)

@@ -26,33 +26,29 @@ _END_PLANE = 2e-3
 
 def read_xsf(fd: TextIO) -> tuple[Atoms, np.ndarray, dict[str, Any]]:
     """Atoms, values (nx, ny, nz) float32 and notes for ``info``, of the first data grid."""
-    from ase import Atoms
+    from ase_elf.formats.structure import sound_atoms
 
     lines = (line for line in (raw.split("#")[0].strip() for raw in fd) if line)
-    cell = symbols = positions = None
+    cell = numbers = positions = None
     for line in lines:
         keyword = line.split()[0].upper()
         if keyword == "PRIMVEC":
             cell = _vectors(lines)
         elif keyword == "PRIMCOORD":
-            symbols, positions = _atoms(lines, int(_next(lines).split()[0]))
+            numbers, positions = _atoms(lines, int(_next(lines).split()[0]))
         elif keyword == "ATOMS":
-            symbols, positions, line = _atoms_to_keyword(lines)
+            numbers, positions, line = _atoms_to_keyword(lines)
             keyword = line.split()[0].upper() if line else ""
         if keyword.startswith(("BEGIN_DATAGRID_3D", "DATAGRID_3D")):
             break
     else:
         raise FormatError("holds no three-dimensional data grid.")
     values, origin, span = _datagrid(lines)
-    if symbols is None:
+    if numbers is None:
         raise FormatError("holds a data grid but no atoms.")
     _check_span(span, cell)
-    atoms = Atoms(symbols, positions, cell=span if cell is None else cell, pbc=True)
-    info = {}
-    if origin.any():
-        atoms.translate(-origin)
-        info["origin"] = origin.tolist()
-    return atoms, values, info
+    atoms = sound_atoms(numbers, positions - origin, span if cell is None else cell)
+    return atoms, values, {"origin": origin.tolist()} if origin.any() else {}
 
 
 def write_xsf(fd: TextIO, grid: ELFGrid) -> None:
@@ -82,27 +78,30 @@ def _vectors(lines: Iterator[str]) -> np.ndarray:
     return np.array([_next(lines).split()[:3] for _ in range(3)], dtype=float).reshape(3, 3)
 
 
-def _atoms(lines: Iterator[str], n_atoms: int) -> tuple[list, np.ndarray]:
+def _atoms(lines: Iterator[str], n_atoms: int) -> tuple[np.ndarray, np.ndarray]:
     rows = list(itertools.islice(lines, n_atoms))
     if len(rows) < n_atoms:
         raise FormatError(f"has {len(rows)} of {n_atoms} declared atoms: the file is truncated.")
-    return _species_and_positions(rows)
+    return _numbers_and_positions(rows)
 
 
-def _atoms_to_keyword(lines: Iterator[str]) -> tuple[list, np.ndarray, str]:
+def _atoms_to_keyword(lines: Iterator[str]) -> tuple[np.ndarray, np.ndarray, str]:
     """Atoms of a molecule, whose number is not declared, and the line that ended them."""
     rows = []
     for line in lines:
         if line.upper().startswith(("BEGIN", "PRIM", "CONV", "DATAGRID")):
-            return *_species_and_positions(rows), line
+            return *_numbers_and_positions(rows), line
         rows.append(line)
-    return *_species_and_positions(rows), ""
+    return *_numbers_and_positions(rows), ""
 
 
-def _species_and_positions(rows: list[str]) -> tuple[list, np.ndarray]:
+def _numbers_and_positions(rows: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    from ase.data import atomic_numbers
+
     words = [row.split() for row in rows]
-    symbols = [int(word[0]) if word[0].isdigit() else word[0] for word in words]
-    return symbols, np.array([word[1:4] for word in words], dtype=float).reshape(-1, 3)
+    numbers = [int(word[0]) if word[0].isdigit() else atomic_numbers[word[0]] for word in words]
+    positions = np.array([word[1:4] for word in words], dtype=float).reshape(-1, 3)
+    return np.array(numbers, dtype=int), positions
 
 
 def _datagrid(lines: Iterator[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

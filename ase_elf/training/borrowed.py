@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.io import iread
 
 from ase_elf.dataset.label import Label, pack, quantise, restore, unpack
 from ase_elf.errors import FormatError, InputError
 from ase_elf.formats.npz import DEFLATE_LIMIT, read_arrays
 from ase_elf.reference import Provenance
+from ase_elf.trajectory import Trajectory
 
 
 def write_values(
@@ -81,9 +81,9 @@ def read_values(folder: Path, geometries: list[Path], *, split: str = "train") -
     paths = {path.stem: path for path in sorted(Path(folder).glob("*.npz"))}
     found = {}
     for source in geometries:
-        for atoms in iread(source):
-            if atoms.info.get("id") in paths:
-                found[atoms.info["id"]] = atoms
+        for frame in Trajectory(source):
+            if (name := frame.atoms.info.get("id")) in paths:
+                found[name] = frame.atoms
     missing = sorted(set(paths) - set(found))
     if missing:
         raise InputError(

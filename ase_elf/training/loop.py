@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import operator
 import pickle
 import time
 from collections.abc import Callable
@@ -79,7 +80,7 @@ class FittingRun:
     Raises
     ------
     FormatError
-        The checkpoint is damaged, or of another architecture.
+        The checkpoint or the log is damaged, or the checkpoint of another architecture.
     """
 
     memory = 0.98
@@ -190,9 +191,10 @@ class FittingRun:
             self._average = self._new_average()
             self._average.load_state_dict(state["average"])
             self.optimiser.load_state_dict(state["optimiser"])
-            self.step, self._mean = state["step"], state.get("mean", {})
-        except (OSError, EOFError, LookupError, RuntimeError, TypeError, ValueError,
-                pickle.UnpicklingError) as error:  # fmt: skip
+            self.step = operator.index(state["step"])
+            self._mean = {name: float(value) for name, value in state.get("mean", {}).items()}
+        except (ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError,
+                TypeError, ValueError, pickle.UnpicklingError) as error:  # fmt: skip
             raise FormatError(
                 f"{self.checkpoint} is damaged, or of another architecture ({str(error)[:300]}). "
                 "Choose another output folder, or remove it to start over."
@@ -204,11 +206,17 @@ class FittingRun:
         """Drop lines of the log that a killed run wrote after its last checkpoint."""
         if not self.processes.leads:
             return
-        lines = self.log.read_text().splitlines(keepends=True) if self.log.is_file() else []
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        lines = self.log.read_bytes().splitlines(keepends=True) if self.log.is_file() else []
+        try:
+            kept = [each for each in lines if each.endswith(b"\n") and json.loads(each)["step"] <= step]
+        except (LookupError, RecursionError, TypeError, ValueError) as error:
+            raise FormatError(
+                f"{self.log} is damaged ({str(error)[:300]}). Remove it to go on, without the lines "
+                "it holds, or choose another output folder."
+            ) from error
         if kept != lines:
             with replacing(self.log) as part:
-                part.write_text("".join(kept))
+                part.write_bytes(b"".join(kept))
 
     def _write_line(self, seconds: float) -> None:
         entry = {"step": self.step, "seconds": round(seconds, 1), **self.measure(self._mean)}

@@ -75,7 +75,7 @@ def read_frames(data: Path) -> dict[str, list[EnergyFrame]]:
     judged = held_out(data / "labels" / "split.csv")
     frames: dict[str, list[EnergyFrame]] = {"train": [], "test": [], "unused": []}
     for path in sorted(data.glob("fluid-*.extxyz.gz")):
-        for atoms in read(path, ":"):
+        for atoms in read(path, ":", do_not_split_by_at_sign=True):
             name = atoms.info["id"]
             frames[role(name, judged)].append(
                 EnergyFrame.of(
