@@ -240,9 +240,9 @@ def _check_card(card: dict) -> None:
     for pair, length in card["bonds"].items():
         if len(pair.split("-")) != 2 or not 0 < length < math.inf:
             raise ValueError(f"bond {pair!r:.20}: {length!r:.20}")
-    for name in {"spacing", "native_spacing"} & {*card, "spacing"}:
-        if not FINEST <= card[name] < math.inf:
-            raise ValueError(f"{name} {card[name]!r:.20} Å")
+    spacings = card["spacing"], card.get("native_spacing", FINEST)
+    if not all(FINEST <= spacing < math.inf for spacing in spacings):
+        raise ValueError(f"spacing and native_spacing {spacings!r:.60}")
     for quantity, limits in card["trained_range"].items():
         low, high = limits
         if not low <= high:

@@ -68,8 +68,8 @@ class IMDServer:
     ----------
     sent, dropped : int
         Frames handed to the system for the reader, and frames left out: for want of room, or
-        because something of them was not to be had, such as forces or memory. The first of
-        these gives an :class:`~ase_elf.errors.ElfWarning`; the simulation goes on.
+        because something of them was not to be had, such as forces or memory, which gives an
+        :class:`~ase_elf.errors.ElfWarning`. The simulation goes on.
 
     Raises
     ------
@@ -154,8 +154,7 @@ class IMDServer:
         try:
             frame = self._frame()
         except Exception as error:  # a reader is no reason to lose the run
-            if not self.dropped:
-                warnings.warn(f"no frame for the IMD reader ({named(error)})", ElfWarning, stacklevel=2)
+            warnings.warn(f"no frame for the IMD reader ({named(error)})", ElfWarning, stacklevel=2)
             self.dropped += 1
             return
         with self._lock:
