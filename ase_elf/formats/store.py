@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -205,6 +206,7 @@ def read_frame(path: Path) -> ELFGrid:
     from ase_elf.grid import ELFGrid
 
     try:
+        _check_head(path)
         with h5py.File(path, "r") as file:
             layout = _attribute(file, "layout", "S")
             if layout != np.bytes_(LAYOUT):
@@ -269,6 +271,26 @@ def _read_scaled(file: h5py.File, name: str) -> np.ndarray:
         )
     scale = float(_attribute(file[name], "scale", "f"))
     return (integers * scale).astype(np.float32)
+
+
+def _check_head(path: Path) -> None:
+    """Raise for a head that no frame has: HDF5 takes as much memory as blocks named there declare.
+
+    Bytes as in the superblock of version 0 of the HDF5 file format: sizes of addresses at 13, at
+    24 where the file begins, where free space and its end are listed, and a block of its driver.
+    """
+    with path.open("rb") as file:
+        head = file.read(56)
+    if not head.startswith(b"\x89HDF\r\n\x1a\n") or len(head) < 56:
+        raise FormatError(f"{path}: no HDF5 file begins like this.")
+    if head[8] >= 2:  # has a checksum, and names no such blocks
+        return
+    start, free, _, driver = struct.unpack("<4Q", head[24:])
+    if (head[8], head[13:15], start, free, driver) != (0, b"\x08\x08", 0, _NOWHERE, _NOWHERE):
+        raise FormatError(f"{path}: the head of the HDF5 file is not that of a frame.")
+
+
+_NOWHERE = 2**64 - 1
 
 
 def _attribute(owner: h5py.File | h5py.Dataset, name: str, kinds: str) -> Any:
