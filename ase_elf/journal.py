@@ -6,14 +6,15 @@ follows the first damaged line is a torn write and is dropped.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ase_elf.errors import OutputError
+from ase_elf.lock import take
 from ase_elf.statistics.frame import FrameResult
 
 
@@ -68,14 +69,15 @@ class Journal:
 
     def __enter__(self) -> Journal:
         self._file = self.path.open("ab", buffering=0)  # or closing would try again
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        free = False
+        with suppress(OSError):  # a file system without locks cannot tell
+            free = take(self._file)
+        if not free:
             self._file.close()
             raise OutputError(
                 f"another process is writing to {self.path.parent}; wait for it to end, or "
                 "choose another output directory (-o)."
-            ) from error
+            )
         return self
 
     def __exit__(self, *_: object) -> None:

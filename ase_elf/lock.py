@@ -1,4 +1,4 @@
-"""A folder that one process writes to."""
+"""Files and folders that one process writes to."""
 
 from __future__ import annotations
 
@@ -6,8 +6,21 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from ase_elf.errors import OutputError
+
+
+def take(file: IO) -> bool:
+    """Whether an open file is now locked by this process, until it is closed or the process ends.
+
+    False where another one holds it; an :class:`OSError` on a file system without locks.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
@@ -34,10 +47,8 @@ def locked(folder: Path, what: str) -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"cannot write to {folder}: {error.strerror}.") from error
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not take(lock):
             raise OutputError(
                 f"another {what} is writing to {folder}; wait for it, or choose another folder."
-            ) from error
+            )
         yield

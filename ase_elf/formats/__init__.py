@@ -305,20 +305,19 @@ def _locked(part: Path, path: Path) -> Iterator[None]:
     left is in nobody's way and needs no cleaning up.
     """
     try:
-        import fcntl
+        from ase_elf.lock import take
     except ImportError:  # not a POSIX system
         yield
         return
     while True:
         with part.open("ab") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+            free = True
+            with suppress(OSError):  # a file system without locks
+                free = take(file)
+            if not free:
                 raise Taken(
                     f"another process is writing {path}; wait for it, or choose another name."
-                ) from error
-            except OSError:  # a file system without locks
-                pass
+                )
             mine = False  # where another process has renamed or removed it since it was opened
             with suppress(FileNotFoundError):
                 mine = os.path.samefile(file.fileno(), part)
