@@ -32,6 +32,7 @@ test-docs: $(VENV)/installed-test
 FUZZ_MINUTES ?= 60
 RESULTS := benchmarks/results
 test-long: $(VENV)/installed-test
+	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,long]'
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
 	$(BIN)/python tests/kills.py --kills 40 --results $(RESULTS)/kills.json
