@@ -20,6 +20,7 @@ from scipy.spatial import cKDTree
 
 from ase_elf.errors import DomainError, FormatError, InputError
 from ase_elf.grid import heights
+from ase_elf.neighbor_list import neighbor_list
 from ase_elf.plugins import discover
 
 if TYPE_CHECKING:
@@ -294,14 +295,12 @@ def describe(atoms: Atoms) -> dict[str, float]:
 
 def shortest_distance(atoms: Atoms) -> float:
     """Closest pair of nuclei in Å, images of one atom included."""
-    import vesin
-
     if not atoms.pbc.any():
         return float(cKDTree(atoms.positions).query(atoms.positions, k=2)[0][:, 1].min())
     # A sphere of twice the Wigner-Seitz radius always holds a second atom somewhere.
     cutoff = (atoms.get_volume() / len(atoms)) ** (1 / 3)
     while True:
-        _, lengths = vesin.ase_neighbor_list("id", atoms, cutoff)
+        _, lengths = neighbor_list("id", atoms, cutoff)
         if len(lengths):
             return float(lengths.min())
         cutoff *= 1.5

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_elf.clusters import bond_points
+from ase_elf.neighbor_list import neighbor_list
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -48,10 +49,8 @@ class Neighbors:
 
 def neighbors(atoms: Atoms, settings: AnalysisSettings) -> Neighbors:
     """Pairs close enough to bond or to be resolved by ELF; g(r) reaches further, and needs less."""
-    import vesin
-
     reach = max(settings.resolved_edges[-1], *settings.bonds.values(), 0.0)
-    i, j, length, vector, shift = vesin.ase_neighbor_list("ijdDS", atoms, reach)
+    i, j, length, vector, shift = neighbor_list("ijdDS", atoms, reach)
     order = np.lexsort((*shift.T[::-1], j, i))  # the library states no order
     i, j, length, vector, shift = (a[order] for a in (i, j, length, vector, shift))
     i, j = i.astype(np.int64), j.astype(np.int64)
@@ -62,10 +61,8 @@ def neighbors(atoms: Atoms, settings: AnalysisSettings) -> Neighbors:
 
 def pair_counts(atoms: Atoms, settings: AnalysisSettings) -> np.ndarray:
     """Unordered pairs per bin of ``settings.r_edges``, a row per pair of elements."""
-    import vesin
-
     # Of thousands of atoms there are tens of millions of pairs: only lengths, in no order.
-    i, j, length = vesin.ase_neighbor_list("ijd", atoms, settings.r_max)
+    i, j, length = neighbor_list("ijd", atoms, settings.r_max)
     symbols = np.array(atoms.get_chemical_symbols())
     rows = []
     for pair in settings.pairs:
@@ -180,14 +177,13 @@ def orientation(
     axes: np.ndarray, centers: np.ndarray, atoms: Atoms, settings: AnalysisSettings
 ) -> np.ndarray:
     """Sum of P2 and number of pairs of molecules per bin of center distance."""
-    import vesin
     from ase import Atoms as Points
 
     edges = settings.orientation_edges
     if not len(axes):
         return np.zeros((2, len(edges) - 1))
     points = Points(numbers=np.ones(len(centers)), positions=centers, cell=atoms.cell, pbc=True)
-    i, j, length = vesin.ase_neighbor_list("ijd", points, settings.r_max)
+    i, j, length = neighbor_list("ijd", points, settings.r_max)
     order = np.lexsort((length, j, i))
     i, j, length = i[order], j[order], length[order]
     cosine = np.einsum("nk,nk->n", axes[i], axes[j])

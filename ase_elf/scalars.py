@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_elf.errors import ElfWarning, InputError
+from ase_elf.neighbor_list import neighbor_list
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -117,13 +118,11 @@ def _network(grid: ELFGrid):
 
 def _nearest_vectors(atoms: Atoms) -> np.ndarray:
     """Vector from each atom to its nearest neighbour, ndarray, shape (n_atoms, 3), Å."""
-    import vesin
-
     periodic = atoms.copy()
     periodic.pbc = True  # as the grid is
     cutoff = (periodic.get_volume() / len(periodic)) ** (1 / 3)
     while True:
-        first, second, lengths, vectors, images = vesin.ase_neighbor_list("ijdDS", periodic, cutoff)
+        first, second, lengths, vectors, images = neighbor_list("ijdDS", periodic, cutoff)
         if len(np.unique(first)) == len(periodic):
             break
         cutoff *= 1.5

@@ -16,6 +16,7 @@ import numpy as np
 
 from ase_elf.errors import FormatError, InputError
 from ase_elf.formats.ase_json import check_database, open_traj
+from ase_elf.formats.unpacking import LINE, Room, check_packed
 
 if TYPE_CHECKING:
     import MDAnalysis
@@ -29,12 +30,9 @@ UNIVERSE_SUFFIXES = frozenset(
 DATABASES = ("db", "json")
 """ASE's names of its databases in a file: SQLite and JSON."""
 
-_ROOM, _ROOM_PER_BYTE = 2**22, 1000
-"""Bytes of memory that the text of a frame may take, and how many more for every byte of the
-file. Honest frames shrink by less when they are packed; unpacked ones never take as much."""
 
-_LINE = 60
-"""Bytes a line takes in memory beside its characters."""
+class _Damage(ValueError):
+    """Where text cannot be split into frames."""
 
 
 class NoFrames(FormatError):
@@ -216,43 +214,20 @@ class Trajectory:
         """The text of every frame; :class:`FormatError` where one takes too much memory."""
         from ase.io.formats import open_with_compression
 
-        left = room = self._room
+        room = Room(self.path, "a frame of ")
         with open_with_compression(str(self.path), "r") as stream:
 
             def lines() -> Iterator[str]:
-                nonlocal left
-                for line in iter(partial(stream.readline, room), ""):
-                    left -= len(line) + _LINE
-                    if left < 0:
-                        raise self._unpacks_to_too_much("a frame of ")
+                for line in iter(partial(stream.readline, room.whole), ""):
+                    room.take(len(line) + LINE)
                     yield line
 
-            for text in _SPLITTERS[self.format](lines()):
-                yield text
-                left = room
-
-    @property
-    def _room(self) -> int:
-        return _ROOM + _ROOM_PER_BYTE * Path(self.path).stat().st_size
-
-    def _unpacks_to_too_much(self, what: str = "") -> FormatError:
-        return FormatError(
-            f"{what}{str(self.path)!r} unpacks to more than {_ROOM_PER_BYTE} times the size of the "
-            "file. If it is meant to, unpack the file first."
-        )
-
-    def _check_packed(self) -> None:
-        """Raise :class:`FormatError` where ASE, which takes in the whole file, would take too much."""
-        from ase.io.formats import get_compression, open_with_compression
-
-        if get_compression(str(self.path))[1] is None:
-            return
-        left = self._room
-        with open_with_compression(str(self.path), "rb") as stream:
-            for piece in iter(partial(stream.read, 2**16), b""):
-                left -= len(piece)
-                if left < 0:
-                    raise self._unpacks_to_too_much()
+            try:
+                for text in _SPLITTERS[self.format](lines()):
+                    yield text
+                    room.empty()
+            except _Damage as error:
+                raise FormatError(f"{str(self.path)!r}: {error}") from error
 
     def _from_traj(self) -> Iterator[tuple[int, Atoms, float]]:
         with open_traj(Path(self.path)) as (traj, check):
@@ -269,7 +244,7 @@ class Trajectory:
     def _from_ase(self) -> Iterator[tuple[int, Atoms, float]]:
         from ase.io import iread
 
-        self._check_packed()
+        check_packed(self.path)
         if self.format in DATABASES:
             check_database(Path(self.path))
         indices = range(self.start, self.stop or 2**62, self.step)
@@ -350,16 +325,14 @@ def _split_xyz(stream: Iterator[str]) -> Iterator[str]:
         try:
             n_atoms = count_of(first)
         except ValueError as error:
-            raise FormatError(
+            raise _Damage(
                 f"frame {index} begins with {first.strip()[:40]!r} instead of the number of "
                 "atoms; the file is damaged there."
             ) from error
         lines = list(islice(stream, n_atoms + 1))
         if len(lines) < n_atoms + 1 or is_cut_short(lines):
-            raise FormatError(
-                f"the file ends within frame {index} (of {n_atoms} atoms); "
-                f"frames 0 to {index - 1} are complete."
-            )
+            complete = f"frames 0 to {index - 1} are complete" if index else "no frame is complete"
+            raise _Damage(f"the file ends within frame {index} (of {n_atoms} atoms); {complete}.")
         yield first + "".join(lines)
 
 
@@ -439,7 +412,7 @@ def _split_xdatcar(stream: Iterator[str]) -> Iterator[str]:
         n_atoms = sum(int(word) for word in header[6].split())
         body = list(islice(stream, n_atoms))
         if len(body) < n_atoms:
-            raise FormatError("the file ends within a configuration.")
+            raise _Damage("the file ends within a configuration.")
         yield "".join([*header, line, *body])
 
 

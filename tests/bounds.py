@@ -66,8 +66,10 @@ def main() -> int:
         listed = subprocess.run([python, "-m", "pip", "list", "--format=json"], check=True,
                                 capture_output=True, text=True).stdout  # fmt: skip
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run([python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *given.tests],
-                              cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)  # fmt: skip
+        # Versions that were not made for each other warn of each other's ways.
+        words = ["-q", "-p", "no:cacheprovider", "-W", "default::DeprecationWarning"]
+        done = subprocess.run([python, "-m", "pytest", *words, *given.tests], cwd=ROOT,
+                              env=environment, stdout=subprocess.PIPE, text=True)  # fmt: skip
     print(done.stdout[-6000:])
     if given.results:
         known = figures.read(given.results)

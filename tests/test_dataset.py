@@ -367,11 +367,22 @@ def test_a_missing_or_broken_structure_file_is_named(tmp_path):
         build(config)
 
 
-def test_an_index_that_selects_nothing_is_refused(tmp_path):
+@pytest.mark.parametrize("index", ["7", "2:", "H", "1:x", ""])
+def test_an_index_that_selects_nothing_is_refused(tmp_path, index):
     config = config_for(tmp_path, structures(2))
-    source = replace(config.structures[0], index="7")
-    with pytest.raises(InputError, match="index '7' selects no structure"):
+    source = replace(config.structures[0], index=index)
+    with pytest.raises(InputError, match=f"index '{index}' selects no structure .* which has 2"):
         build(replace(config, structures=(source,)))
+
+
+@pytest.mark.parametrize("index, numbers", [(":", [0, 1, 2]), ("-1", [2]), ("::2", [0, 2]), ("-2:", [1, 2])])
+def test_an_index_selects_as_that_of_ase_does(tmp_path, index, numbers):
+    images = structures(3)
+    source = replace(config_for(tmp_path, images).structures[0], index=index)
+    found = [atoms for _, atoms in source.read()]
+    assert len(found) == len(numbers)
+    for atoms, number in zip(found, numbers, strict=True):
+        np.testing.assert_allclose(atoms.positions, images[number].positions, atol=1e-7)
 
 
 # dask-jobqueue's cluster cannot be finalised before it is complete.

@@ -1,5 +1,6 @@
 """Extended XYZ in MDAnalysis, and structures carried over to it and back."""
 
+import bz2
 import gzip
 import pickle
 import warnings
@@ -96,6 +97,13 @@ def test_compressed_files_are_read(path, images):
     packed = path.with_name("w.extxyz.gz")
     packed.write_bytes(gzip.compress(path.read_bytes()))
     assert_same_structure(mda.Universe(packed).trajectory[3], images[3])
+
+
+def test_a_small_file_that_unpacks_to_a_huge_frame_is_refused(tmp_path):
+    path = tmp_path / "run.extxyz.bz2"
+    path.write_bytes(bz2.compress(b"90000000\n" + b"a\n" * 5_000_000))
+    with pytest.raises(ValueError, match="unpacks to more than 1000 times"):  # MDAnalysis wraps it
+        mda.Universe(str(path))
 
 
 def test_what_a_frame_lacks_is_not_left_over_from_the_last_one(images, tmp_path):

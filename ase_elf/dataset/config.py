@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ase import Atoms
-from ase.io import iread
-from ase.io.formats import UnknownFileTypeError
+from ase.io.formats import string2index
 
 from ase_elf.dataset.images import ImageChoice
-from ase_elf.errors import FormatError, InputError
+from ase_elf.errors import InputError
 from ase_elf.reference.engine import locate_files
 from ase_elf.ruler.image import ImageSpec
 from ase_elf.settings import checked, read_mapping
+from ase_elf.trajectory import Trajectory
 
 SPLITS = ("", "train", "validation", "test")
 
@@ -26,7 +26,7 @@ class StructureSource:
     Parameters
     ----------
     path : Path
-        Anything ASE reads. A relative path starts at the folder of the configuration.
+        Anything that :class:`Trajectory` reads. A relative path starts at the folder of the configuration.
     index : str
         ASE's slice notation, such as ":" (all), "::10" or "5".
     split : str
@@ -48,16 +48,22 @@ class StructureSource:
         """(name, structure) of every frame; the name is ``info['id']`` where there is one."""
         if not self.path.is_file():
             raise InputError(f"the structure file {self.path} does not exist.")
-        named = []
+        every = [frame.atoms for frame in Trajectory(self.path)]
         try:
-            images = iread(self.path, self.index, do_not_split_by_at_sign=True)
-            for number, atoms in enumerate(images):
-                named.append((str(atoms.info.get("id", f"{self.path.name}[{number}]")), atoms))
-        except (OSError, ValueError, IndexError, KeyError, UnknownFileTypeError) as error:
-            raise FormatError(f"cannot read structures from {self.path}: {error}.") from error
-        if not named:
-            raise InputError(f"index {self.index!r} selects no structure of {self.path}.")
-        return named
+            chosen = string2index(self.index)
+            images = every[chosen] if isinstance(chosen, slice) else [every[chosen]]
+        except (ValueError, TypeError, IndexError):
+            images = []
+        if not images:
+            raise InputError(
+                f"index {self.index!r} selects no structure of {self.path}, which has {len(every)}; "
+                'give a number or a slice, such as "5" or "::10".'
+            )
+        names = [f"{self.path.name}[{number}]" for number in range(len(images))]
+        return [
+            (str(atoms.info.get("id", name)), atoms)
+            for name, atoms in zip(names, images, strict=True)
+        ]
 
 
 @dataclass(frozen=True)

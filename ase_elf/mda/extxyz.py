@@ -11,6 +11,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from io import StringIO
 from itertools import islice
 from typing import IO, Any
@@ -25,6 +26,7 @@ from MDAnalysis.lib.util import anyopen, store_init_arguments
 from MDAnalysis.topology.base import TopologyReaderBase
 
 from ase_elf.errors import ElfWarning, FormatError
+from ase_elf.formats.unpacking import LINE, Room
 from ase_elf.mda.bridge import stated_time, topology_of
 from ase_elf.orientation import arrays_of, check_vectors
 from ase_elf.trajectory import check_columns, check_count, count_of, is_cut_short
@@ -212,7 +214,9 @@ def _scan(filename: str) -> tuple[int, list[tuple[int, int]]]:
 def _frames(stream: IO[bytes], filename: str) -> Iterator[tuple[int, tuple[int, int]]]:
     """Number of atoms, and first byte and length, of each complete frame."""
     place, index = 0, 0
-    for first in iter(stream.readline, b""):
+    room = Room(filename, "a frame of ")
+    unpacked = _lines(stream, room)
+    for first in unpacked:
         if not first.strip():
             place += len(first)
             continue
@@ -223,15 +227,22 @@ def _frames(stream: IO[bytes], filename: str) -> Iterator[tuple[int, tuple[int, 
                 f"frame {index} of {filename!r} begins with {first.strip()[:40]!r} instead of "
                 "the number of atoms; the file is damaged there."
             ) from error
-        lines = list(islice(iter(stream.readline, b""), n_atoms + 1))
+        lines = list(islice(unpacked, n_atoms + 1))
         if _is_cut(lines, n_atoms):
             _report_cut(filename, index)
             return
         size = len(first) + sum(map(len, lines))
         yield n_atoms, (place, size)
         place, index = place + size, index + 1
+        room.empty()
     if index == 0:
         raise FormatError(f"{filename!r} holds no frames.")
+
+
+def _lines(stream: IO[bytes], room: Room) -> Iterator[bytes]:
+    for line in iter(partial(stream.readline, room.whole), b""):
+        room.take(len(line) + LINE)
+        yield line
 
 
 def _is_cut(lines: list[bytes], n_atoms: int) -> bool:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import vesin
 from ase import Atoms
+
+from ase_elf.neighbor_list import neighbor_list
 
 NEIGHBOURS = 4.0
 """Å. Third atoms are looked for this far from the second atom of a bond."""
@@ -100,7 +101,7 @@ class BondFrames:
 
 def _neighbours(atoms: Atoms) -> list[tuple[np.ndarray, np.ndarray]]:
     """Of every atom its neighbours and the vectors to them, nearest first."""
-    i, j, vectors, lengths = vesin.ase_neighbor_list("ijDd", atoms, NEIGHBOURS)
+    i, j, vectors, lengths = neighbor_list("ijDd", atoms, NEIGHBOURS)
     order = np.lexsort((lengths, i))
     i, j, vectors = i[order], j[order], vectors[order]
     starts = np.searchsorted(i, np.arange(len(atoms) + 1))

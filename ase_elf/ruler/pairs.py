@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import vesin
 from ase import Atoms
+
+from ase_elf.neighbor_list import neighbor_list
 
 
 def find_pairs(
@@ -29,7 +30,7 @@ def find_pairs(
         Lattice cell of that image.
     """
     longest = max(cutoffs.values())
-    i, j, lengths, vectors, shift = vesin.ase_neighbor_list("ijdDS", atoms, longest)
+    i, j, lengths, vectors, shift = neighbor_list("ijdDS", atoms, longest)
     symbols = np.array(atoms.get_chemical_symbols())
     near = np.zeros(len(i), bool)
     for (a, b), cutoff in cutoffs.items():
