@@ -67,7 +67,7 @@ def main() -> int:
                                 capture_output=True, text=True).stdout  # fmt: skip
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         # Versions that were not made for each other warn of each other's ways.
-        words = ["-q", "-p", "no:cacheprovider", "-W", "default::DeprecationWarning"]
+        words = ["-q", "-p", "no:cacheprovider", "-W", "default"]
         done = subprocess.run([python, "-m", "pytest", *words, *given.tests], cwd=ROOT,
                               env=environment, stdout=subprocess.PIPE, text=True)  # fmt: skip
     print(done.stdout[-6000:])

@@ -338,7 +338,15 @@ def test_what_cannot_be_compiled_says_what_to_do(tmp_path, monkeypatch):
         fit.run()
 
 
+def test_a_torch_that_compiles_wrongly_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion("2.11.0+cu130"))
+    with pytest.raises(InputError, match="torch 2.11.0.*wrong gradients.*2.12 or newer.*compile: false"):
+        Fit(tmp_path, replace(recipe(3), compile=True), ARCH, pools((1, 2)), [])
+    Fit(tmp_path, recipe(3), ARCH, pools((1, 2)), [])
+
+
 @pytest.mark.long
+@pytest.mark.skipif(torch.__version__ < "2.12", reason="torch.compile of torch 2.11 is wrong")
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore:.*torch:DeprecationWarning", "ignore:.*torch:FutureWarning")
 def test_a_compiled_step_learns_what_a_plain_one_learns(tmp_path):

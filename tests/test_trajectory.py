@@ -39,6 +39,14 @@ def write_traj(path, images):
             traj.write(atoms)
 
 
+def write_xdatcar(path, images):
+    """A header before every frame, as VASP writes it where the cell moves; ASE does since 3.28."""
+    for atoms in images:
+        write(path.with_name("one"), atoms, format="vasp-xdatcar")
+        with path.open("a") as stream:
+            stream.write(path.with_name("one").read_text())
+
+
 @pytest.mark.parametrize(
     "name, format",
     [
@@ -54,6 +62,8 @@ def test_slices_of_every_format(tmp_path, images, name, format, start, stop, ste
     path = tmp_path / name
     if format == "traj":
         write_traj(path, images)
+    elif format == "vasp-xdatcar":
+        write_xdatcar(path, images)
     else:
         write(path, images, format=format)
     source = Trajectory(path, start, stop, step)
