@@ -45,7 +45,7 @@ class Recipe(Schedule):
         Grid points kept per structure.
     compile : bool
         Let ``torch.compile`` fuse a step: the same numbers to round-off in less than half the
-        time, after two minutes of compilation. Needs a C++ compiler.
+        time, after two minutes of compilation. Needs a C++ compiler and torch 2.12.
     """
 
     steps: int = 40_000
