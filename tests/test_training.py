@@ -333,6 +333,7 @@ def test_what_cannot_be_compiled_says_what_to_do(tmp_path, monkeypatch):
         raise TorchDynamoException("no such header")
 
     monkeypatch.setattr(torch, "compile", lambda function, dynamic: fails)
+    monkeypatch.setattr("ase_elf.training.fit.FUSED_SINCE", "2.0")
     fit = Fit(tmp_path, replace(recipe(3), compile=True), ARCH, pools((1, 2)), [])
     with pytest.raises(InputError, match="no such header.*compile: false.*cache"):
         fit.run()
