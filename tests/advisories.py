@@ -1,18 +1,20 @@
 """pip-audit where no database can be reached: asks a copy of one.
 
     git clone --depth 1 https://github.com/pypa/advisory-database
-    python tests/advisories.py advisory-database [REQUIREMENTS]
+    python tests/advisories.py advisory-database [lowest|REQUIREMENTS]
 
 A copy is a clone of the PyPI advisory database, or of Safety DB (github.com/pyupio/safety-db),
 which names ranges of versions only. Answers pip-audit's questions
 (https://ossf.github.io/osv-schema) from it, on loopback; what comes out holds for the day of its
-last commit, which is printed. Without a file of pinned requirements, what is installed here is
-looked at, this package aside. Exit code 1 where anything is known.
+last commit, which is printed. Looked at is what is installed here, this package aside; the lowest
+versions of everything that setup.cfg names; or a file of pinned requirements. Exit code 1 where
+anything is known.
 """
 
 from __future__ import annotations
 
 import argparse
+import configparser
 import json
 import subprocess
 import sys
@@ -26,6 +28,8 @@ import yaml
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+SETUP = Path(__file__).resolve().parents[1] / "setup.cfg"
 
 
 def advisories(copy: Path) -> dict[str, list[dict]]:
@@ -100,10 +104,25 @@ def installed() -> str:
     return subprocess.run(words, check=True, capture_output=True, text=True).stdout
 
 
+def lowest() -> str:
+    setup = configparser.ConfigParser()
+    setup.read(SETUP)
+    lists = [*setup["options.extras_require"].values(), setup["options"]["install_requires"]]
+    lines = [line.partition(";")[0].strip() for line in "\n".join(lists).splitlines()]
+    bounds = dict(line.split(">=") for line in lines if line)
+    return "".join(f"{name}=={version}\n" for name, version in bounds.items())
+
+
+def pinned(requirements: str | None) -> str:
+    if requirements is None:
+        return installed()
+    return lowest() if requirements == "lowest" else Path(requirements).read_text()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("copy", type=Path, help="folder of the database, with its history")
-    parser.add_argument("requirements", nargs="?", type=Path, help="pinned; default: what is installed")
+    parser.add_argument("requirements", nargs="?", metavar="lowest|REQUIREMENTS")
     given = parser.parse_args()
     known = advisories(given.copy)
     if not known:
@@ -116,7 +135,7 @@ def main() -> int:
     asked = server(known)
     threading.Thread(target=asked.serve_forever, daemon=True).start()
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
-        file.write(given.requirements.read_text() if given.requirements else installed())
+        file.write(pinned(given.requirements))
         file.flush()
         words = ["pip_audit", "--strict", "--no-deps", "--disable-pip", "--progress-spinner", "off",
                  "-s", "osv", "--osv-url", f"http://127.0.0.1:{asked.server_port}", "-r", file.name]  # fmt: skip
