@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from io import StringIO
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 
 from ase_elf.errors import FormatError, InputError
 from ase_elf.formats.ase_json import check_database, open_traj
-from ase_elf.formats.unpacking import LINE, Room, check_packed
+from ase_elf.formats.unpacking import Room, check_packed
 
 if TYPE_CHECKING:
     import MDAnalysis
@@ -216,14 +216,8 @@ class Trajectory:
 
         room = Room(self.path, "a frame of ")
         with open_with_compression(str(self.path), "r") as stream:
-
-            def lines() -> Iterator[str]:
-                for line in iter(partial(stream.readline, room.whole), ""):
-                    room.take(len(line) + LINE)
-                    yield line
-
             try:
-                for text in _SPLITTERS[self.format](lines()):
+                for text in _SPLITTERS[self.format](room.lines(stream)):
                     yield text
                     room.empty()
             except _Damage as error:

@@ -14,7 +14,6 @@ anything is known.
 from __future__ import annotations
 
 import argparse
-import configparser
 import json
 import subprocess
 import sys
@@ -29,7 +28,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-SETUP = Path(__file__).resolve().parents[1] / "setup.cfg"
+from bounds import declared
+
 
 
 def advisories(copy: Path) -> dict[str, list[dict]]:
@@ -105,11 +105,8 @@ def installed() -> str:
 
 
 def lowest() -> str:
-    setup = configparser.ConfigParser()
-    setup.read(SETUP)
-    lists = [*setup["options.extras_require"].values(), setup["options"]["install_requires"]]
-    lines = [line.partition(";")[0].strip() for line in "\n".join(lists).splitlines()]
-    bounds = dict(line.split(">=") for line in lines if line)
+    """Of everything that setup.cfg names, extras too; what is required counts where both name one."""
+    bounds = dict(line.split(">=") for line in declared(extras=True))
     return "".join(f"{name}=={version}\n" for name, version in bounds.items())
 
 

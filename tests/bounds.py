@@ -35,12 +35,19 @@ QUICK = ("tests/test_grid.py", "tests/test_formats.py", "tests/test_formats_stor
 """Tests that use every required dependency."""
 
 
-def requirements(end: str, keep: list[str]) -> list[str]:
-    """What setup.cfg requires, and what the tests need, at one end; ``keep`` as it is here."""
+def declared(extras: bool = False) -> list[str]:
+    """``name>=version`` of what setup.cfg requires, after what its extras do where they are wanted."""
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    needed = setup["options"]["install_requires"].split("\n")
-    bounds = [line.strip() for line in needed if line.strip()]
+    more = setup["options.extras_require"].values() if extras else ()
+    lists = [*more, setup["options"]["install_requires"]]
+    lines = [line.partition(";")[0].strip() for line in "\n".join(lists).splitlines()]
+    return [line for line in lines if line]
+
+
+def requirements(end: str, keep: list[str]) -> list[str]:
+    """What setup.cfg requires, and what the tests need, at one end; ``keep`` as it is here."""
+    bounds = declared()
     if end == "lowest":
         bounds = [bound.replace(">=", "==") for bound in bounds]
     for name in keep:

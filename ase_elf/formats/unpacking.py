@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import IO, AnyStr
 
 from ase_elf.errors import FormatError
 
@@ -38,6 +40,12 @@ class Room:
                 f"{self.piece}{str(self.path)!r} unpacks to more than {PER_BYTE} times the size of "
                 "the file. If it is meant to, unpack the file first."
             )
+
+    def lines(self, stream: IO[AnyStr]) -> Iterator[AnyStr]:
+        """Lines of a file that is open, as long as there is room for them."""
+        while line := stream.readline(self.whole):
+            self.take(len(line) + LINE)
+            yield line
 
     def empty(self) -> None:
         """The next piece has all of it."""

@@ -11,7 +11,6 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from io import StringIO
 from itertools import islice
 from typing import IO, Any
@@ -26,7 +25,7 @@ from MDAnalysis.lib.util import anyopen, store_init_arguments
 from MDAnalysis.topology.base import TopologyReaderBase
 
 from ase_elf.errors import ElfWarning, FormatError
-from ase_elf.formats.unpacking import LINE, Room
+from ase_elf.formats.unpacking import Room
 from ase_elf.mda.bridge import stated_time, topology_of
 from ase_elf.orientation import arrays_of, check_vectors
 from ase_elf.trajectory import check_columns, check_count, count_of, is_cut_short
@@ -215,7 +214,7 @@ def _frames(stream: IO[bytes], filename: str) -> Iterator[tuple[int, tuple[int, 
     """Number of atoms, and first byte and length, of each complete frame."""
     place, index = 0, 0
     room = Room(filename, "a frame of ")
-    unpacked = _lines(stream, room)
+    unpacked = room.lines(stream)
     for first in unpacked:
         if not first.strip():
             place += len(first)
@@ -237,12 +236,6 @@ def _frames(stream: IO[bytes], filename: str) -> Iterator[tuple[int, tuple[int, 
         room.empty()
     if index == 0:
         raise FormatError(f"{filename!r} holds no frames.")
-
-
-def _lines(stream: IO[bytes], room: Room) -> Iterator[bytes]:
-    for line in iter(partial(stream.readline, room.whole), b""):
-        room.take(len(line) + LINE)
-        yield line
 
 
 def _is_cut(lines: list[bytes], n_atoms: int) -> bool:
