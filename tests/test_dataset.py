@@ -375,7 +375,7 @@ def test_an_index_that_selects_nothing_is_refused(tmp_path, index):
         build(replace(config, structures=(source,)))
 
 
-@pytest.mark.parametrize("index, numbers", [(":", [0, 1, 2]), ("-1", [2]), ("::2", [0, 2]), ("-2:", [1, 2])])
+@pytest.mark.parametrize("index, numbers", [(":", [0, 1, 2]), ("-1", [2]), ("::2", [0, 2]), ("-2:", [1, 2]), ("::-2", [2, 0])])
 def test_an_index_selects_as_that_of_ase_does(tmp_path, index, numbers):
     images = structures(3)
     source = replace(config_for(tmp_path, images).structures[0], index=index)

@@ -48,17 +48,22 @@ class StructureSource:
         """(name, structure) of every frame; the name is ``info['id']`` where there is one."""
         if not self.path.is_file():
             raise InputError(f"the structure file {self.path} does not exist.")
-        every = [frame.atoms for frame in Trajectory(self.path)]
+        # Counted first: memory is for the frames that are chosen.
+        every = range(sum(1 for _ in Trajectory(self.path)))
         try:
-            chosen = string2index(self.index)
-            images = every[chosen] if isinstance(chosen, slice) else [every[chosen]]
+            chosen = every[string2index(self.index)]
         except (ValueError, TypeError, IndexError):
-            images = []
-        if not images:
+            chosen = every[:0]
+        if isinstance(chosen, int):
+            chosen = every[chosen : chosen + 1]
+        if not chosen:
             raise InputError(
                 f"index {self.index!r} selects no structure of {self.path}, which has {len(every)}; "
                 'give a number or a slice, such as "5" or "::10".'
             )
+        frames = Trajectory(self.path, min(chosen), max(chosen) + 1, abs(chosen.step))
+        found = {frame.index: frame.atoms for frame in frames}
+        images = [found[number] for number in chosen]
         names = [f"{self.path.name}[{number}]" for number in range(len(images))]
         return [
             (str(atoms.info.get("id", name)), atoms)
