@@ -97,23 +97,23 @@ class Domain:
         from ase_elf.model import load_model
         from ase_elf.model.field_model import NATIVE_SPACING
 
-        return load_model(
-            self.folder / self.card["weights"]["file"],
-            digest=self.card["weights"]["sha256"],
-            device=device,
-            dtype=dtype,
-            native_spacing=self.card.get("native_spacing", NATIVE_SPACING),
-            **self._familiarity(),
-        )
-
-    def _familiarity(self) -> dict[str, object]:
-        """What training structures read, unless it was read with other weights."""
-        known = self.card.get("familiarity")
-        if not known or known["weights"] != self.card["weights"]["sha256"]:
-            return {}
-        return {
-            "familiarity": self.folder / known["file"], "familiarity_digest": known["sha256"]
+        options = {
+            "device": device, "dtype": dtype,
+            "native_spacing": self.card.get("native_spacing", NATIVE_SPACING),
         }  # fmt: skip
+        large = self.card.get("large_cells")
+        if large:
+            options["large"] = load_model(**self._files(large), **options)
+        return load_model(**self._files(self.card), **options)
+
+    def _files(self, card: dict) -> dict[str, object]:
+        """Weights, and what training structures read, unless it was read with other weights."""
+        weights, known = card["weights"], card.get("familiarity")
+        found = {"path": self.folder / weights["file"], "digest": weights["sha256"]}
+        if known and known["weights"] == weights["sha256"]:
+            found["familiarity"] = self.folder / known["file"]
+            found["familiarity_digest"] = known["sha256"]
+        return found
 
     @cached_property
     def ruler_cards(self) -> dict[tuple[str, str], dict]:
@@ -248,10 +248,11 @@ def _check_card(card: dict) -> None:
         low, high = limits
         if not low <= high:
             raise ValueError(f"trained range of {quantity!r:.20}: {low!r:.20} to {high!r:.20}")
-    _check_file(card["weights"])
-    if "familiarity" in card:
-        _check_file(card["familiarity"])
-        card["familiarity"]["weights"]
+    for part in (card, *([card["large_cells"]] if "large_cells" in card else [])):
+        _check_file(part["weights"])
+        if "familiarity" in part:
+            _check_file(part["familiarity"])
+            part["familiarity"]["weights"]
 
 
 def _check_ruler_card(card: dict) -> None:

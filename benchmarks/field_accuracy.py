@@ -7,7 +7,8 @@ From the weights in the pack and from labels: writes the parts of docs/field-mod
 ``<!-- measured: NAME -->`` and ``<!-- end -->``, and docs/images/field-model-*.png. With --card
 also the pack's card: accuracy, and, where its ``train.yaml`` and the labels that names are there,
 what training structures read (for the distance of a structure from them). Weights in the pack's
-folder ``fluids-only``, which saw no crystal in training, get a table as well. Structures that were
+folder ``fluids-only``, which saw no crystal in training, get a table as well, and so do those for
+large cells. Structures that were
 labelled again with a finer k-mesh (``elf-fine-mesh`` in the pack, values without geometry) are judged
 by that, and a table shows what the mesh changes. Test and validation
 structures stand in rows of their own; nothing here is fitted. Some 4 s of processor time per
@@ -107,6 +108,9 @@ def main(arguments: list[str] | None = None) -> None:
     parts = tables(scores, ranged) | {"grids": between_grids(model, labels)}
     parts["meshes"] = meshes_table(model, coarse, labels, scores)
     parts["figures"] = figures(scores, given.images)
+    if "large_cells" in pack.card:
+        local = given.pack / pack.card["large_cells"]["weights"]["file"]
+        parts["large-cells"] = of_other_weights(local, labels)
     if (given.pack / FLUIDS_ONLY).is_file():
         parts["fluids-only"] = of_other_weights(given.pack / FLUIDS_ONLY, labels)
     text = filled(given.page.read_text(encoding="utf-8"), parts)

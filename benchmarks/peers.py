@@ -129,7 +129,7 @@ class Probes(Contender):
 
     def loss(self, rng: np.random.Generator) -> torch.Tensor:
         pool = self.pools[rng.integers(len(self.pools))]
-        index, vectors, target = pool.rows(
+        index, vectors, _, target = pool.rows(
             torch.from_numpy(rng.integers(0, len(pool.target), self.pace.points))
         )
         states = self.network.atoms(pool.species, pool.atom_index, pool.atom_vectors)

@@ -1,6 +1,8 @@
 """The shipped hydrogen pack: symmetries, accuracy on our own labels, honest limits."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,12 @@ from ase.build import make_supercell
 from ase.io import read
 from scipy.spatial.transform import Rotation
 
-from ase_elf import ELFGrid
+from ase_elf import ELFCalculator, ELFGrid
 from ase_elf.domains import Domain, domain_for, get_domain
 from ase_elf.errors import DomainError, FormatError, InputError
+from ase_elf.model import FieldNetwork, orbitals, save_network
 from ase_elf.topology import networking
+from ase_elf.training.fit import inherit
 from ase_elf.training.labels import digest, read_labels
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -138,3 +142,33 @@ def test_unusable_structures_are_refused_with_the_reason(domain, fluid, spoil, m
     spoil(broken)
     with pytest.raises(InputError, match=message):
         domain.check(broken)
+
+
+def test_a_large_cell_is_predicted_by_weights_of_its_own(domain, fluid, tmp_path, monkeypatch):
+    shipped = domain.load(device="cpu").network
+    told = FieldNetwork(replace(shipped.arch, orbital_exponent=0.3))
+    inherit(told, shipped)
+    told.value[0].weight.data[:, -4:] = 0.01
+    digest_of_told = save_network(tmp_path / "told.safetensors", told)
+    shutil.copy(domain.folder / "weights.safetensors", tmp_path)
+    changes = {
+        "weights": {"file": "told.safetensors", "sha256": digest_of_told},
+        "large_cells": {"weights": domain.card["weights"]},
+    }
+    (tmp_path / "card.json").write_text(json.dumps(domain.card | changes))
+    found = {}
+    for most in (64, 63):
+        monkeypatch.setattr(orbitals, "MOST", most)
+        found[most] = ELFCalculator(domain=Domain(tmp_path)).get_elf(fluid, shape=(20, 20, 20))
+    assert found[64].info["weights"] == digest_of_told
+    assert found[63].info["weights"] == domain.card["weights"]["sha256"]
+    local = ELFCalculator(domain=domain).get_elf(fluid, shape=(20, 20, 20))
+    np.testing.assert_array_equal(found[63].values, local.values)
+    assert np.abs(found[64].values - local.values).max() > 0.01
+
+
+@pytest.mark.parametrize("part", [{}, {"weights": {"file": "../x", "sha256": "0" * 64}}, 3, None])
+def test_a_damaged_part_for_large_cells_is_refused(domain, tmp_path, part):
+    (tmp_path / "card.json").write_text(json.dumps(domain.card | {"large_cells": part}))
+    with pytest.raises(FormatError, match="not a card of a domain pack"):
+        Domain(tmp_path).name

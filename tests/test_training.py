@@ -22,6 +22,7 @@ from ase_elf.reference import Provenance
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.fit import Fit, Recipe, score
 from ase_elf.training.labels import digest, read_label, read_labels
+from ase_elf.model.orbitals import Orbitals
 from ase_elf.training.pack import KEPT, shorten
 from ase_elf.training.run import finish, prepare
 from ase_elf.training.samples import Pool
@@ -48,9 +49,9 @@ def analytic_label(seed, split="train"):
     return Label(f"s{seed}", f"s{seed}", atoms, origin, values, split=split, kind="fluid")
 
 
-def pools(seeds):
+def pools(seeds, arch=ARCH):
     rng = np.random.default_rng(0)
-    return [Pool.draw(analytic_label(s), ARCH, 600, rng) for s in seeds]
+    return [Pool.draw(analytic_label(s), arch, 600, rng) for s in seeds]
 
 
 def recipe(steps):
@@ -124,7 +125,9 @@ def test_the_result_is_a_mean_over_the_last_steps(tmp_path):
         {"n_updates": 3},
         {"hidden": 24},
         {"point_channels": (8, 7, 4)},
-        {"n_vectors": 2, "n_updates": 3, "hidden": 17, "point_channels": (8, 4, 3)},
+        {"orbital_exponent": 0.3},
+        {"n_vectors": 2, "n_updates": 3, "hidden": 17, "point_channels": (8, 4, 3),
+         "orbital_exponent": 0.3},
     ],
 )
 def test_a_fit_starts_where_smaller_weights_ended(tmp_path, more):
@@ -132,14 +135,43 @@ def test_a_fit_starts_where_smaller_weights_ended(tmp_path, more):
     first.run()
     expected = score(first.network, first.validation)["s90"]["rmse"]
     grown = replace(ARCH, **more)
-    second = Fit(tmp_path / "second", recipe(60), grown, first.train, first.validation, first.network)
+    train, validation = pools(range(3), grown), pools([90], grown)
+    second = Fit(tmp_path / "second", recipe(60), grown, train, validation, first.network)
     assert score(second.network, second.validation)["s90"]["rmse"] == pytest.approx(expected, rel=1e-5)
     was = {name: value.clone() for name, value in second.network.state_dict().items()}
     for _ in range(3):
         second.advance()
     assert {n for n, v in second.network.state_dict().items() if torch.equal(v, was[n])} <= {
-        n for n in was if n.endswith((".shift", ".scale"))
+        n for n in was if n.endswith(("shift", "scale"))
     }
+
+
+def test_what_was_learned_of_orbitals_is_kept(tmp_path):
+    with_them = replace(ARCH, orbital_exponent=0.3)
+    train, validation = pools(range(3), with_them), pools([90], with_them)
+    first = Fit(tmp_path / "first", recipe(60), with_them, train, validation)
+    first.run()
+    expected = score(first.network, validation)["s90"]["rmse"]
+    second = Fit(
+        tmp_path / "second", recipe(30), replace(with_them, point_channels=(8, 7, 4)), train, validation,
+        first.network,
+    )  # fmt: skip
+    assert score(second.network, validation)["s90"]["rmse"] == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(InputError, match="orbital_exponent may differ"):
+        Fit(tmp_path / "third", recipe(3), replace(ARCH, orbital_exponent=0.4), train, [], first.network)
+
+
+@pytest.mark.parametrize("kpts, mesh", [((1, 1, 1), None), ((3, 2, 2), (3, 2, 2))])
+def test_orbitals_of_a_label_are_made_on_its_mesh(kpts, mesh):
+    label = analytic_label(0)
+    label = replace(label, provenance=replace(label.provenance, kpts=kpts))
+    arch = replace(ARCH, orbital_exponent=0.3)
+    drawn = Pool.draw(label, arch, 50, np.random.default_rng(0))
+    chosen = np.random.default_rng(0).choice(label.values.size, 50, replace=False)
+    cell, positions = label.atoms.cell.array / Bohr, label.atoms.positions / Bohr
+    points = np.stack(np.unravel_index(chosen, label.values.shape), -1) / label.values.shape @ cell
+    expected = Orbitals.of(0.3, cell, positions, mesh=mesh).at(points).T
+    torch.testing.assert_close(drawn.orbitals, expected)
 
 
 def test_vectors_learned_before_are_kept_when_more_are_added(tmp_path):
@@ -293,7 +325,7 @@ def test_calibrated_error_covers_what_it_should(tmp_path):
     calibrate(network, unseen)
     below = []
     for pool in unseen:
-        index, vectors, target = pool.rows(torch.arange(len(pool.target)))
+        index, vectors, _, target = pool.rows(torch.arange(len(pool.target)))
         with torch.no_grad():
             c = network.coefficients(pool.species, pool.atom_index, pool.atom_vectors)
             z, log_sigma = network(network.read(index, vectors, c))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 from ase.units import Bohr, Hartree
 
+from ase_elf.errors import InputError
 from ase_elf.model.network import Architecture, AtomNetwork, head
 
 
@@ -31,6 +32,11 @@ class EnergyNetwork(AtomNetwork):
     """
 
     def __init__(self, arch: Architecture) -> None:
+        if arch.orbital_exponent:
+            raise InputError(
+                f"orbital_exponent = {arch.orbital_exponent}: energies are made without orbitals; "
+                "leave it at 0."
+            )
         super().__init__(arch)
         self.energy = head(self.read.n_invariants, arch.hidden, 1)
         self.register_buffer("offset", torch.zeros(len(arch.elements)))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +20,7 @@ from ase.units import Bohr
 
 from ase_elf.errors import InputError
 from ase_elf.grid import heights
-from ase_elf.model import spectral
+from ase_elf.model import orbitals, spectral
 from ase_elf.model.fourier import upsample
 from ase_elf.model.neighbors import Surroundings, joined
 from ase_elf.model.network import ROWS, FieldNetwork
@@ -75,11 +75,14 @@ class Prediction:
     distance : float or None
         Of the structure from those trained on; above 1 it lies farther out than 99 % of them
         (:class:`ase_elf.model.familiarity.Familiarity`). None where the model does not know.
+    large : bool
+        Whether the model for large cells made it.
     """
 
     values: np.ndarray
     sigma: np.ndarray | None = None
     distance: float | None = None
+    large: bool = False
 
 
 class FieldModel:
@@ -94,6 +97,9 @@ class FieldModel:
         Spacing of the grid the network runs on.
     familiarity : Familiarity, optional
         What nuclei read in training, for the distance that comes with a prediction.
+    large : FieldModel, optional
+        Without orbitals, for structures they are not made for
+        (:func:`ase_elf.model.orbitals.affordable`).
     """
 
     def __init__(
@@ -104,10 +110,11 @@ class FieldModel:
         dtype: torch.dtype = torch.float32,
         native_spacing: float = NATIVE_SPACING,
         familiarity: Familiarity | None = None,
+        large: FieldModel | None = None,
     ) -> None:
         self.network = network.to(device=device, dtype=dtype)
         self.device, self.dtype = torch.device(device), dtype
-        self.native_spacing, self.familiarity = native_spacing, familiarity
+        self.native_spacing, self.familiarity, self.large = native_spacing, familiarity, large
         self._waves: OrderedDict = OrderedDict()
         self._spare: list[torch.Tensor] = []
 
@@ -132,7 +139,26 @@ class FieldModel:
         sigma : bool
             Also the expected error.
         """
-        natives, shapes = [], [tuple(shape) for shape in shapes]
+        jobs = list(zip(structures, shapes, strict=True))
+        found: dict[int, Prediction] = {}
+        own = [k for k, atoms in enumerate(structures) if not self._is_large(atoms)]
+        found.update(zip(own, self._predict([jobs[k] for k in own], sigma), strict=True))
+        others = [k for k in range(len(jobs)) if k not in found]
+        if others:
+            made = self.large._predict([jobs[k] for k in others], sigma)
+            found.update(zip(others, (replace(one, large=True) for one in made), strict=True))
+        return [found[k] for k in range(len(jobs))]
+
+    def _is_large(self, atoms: Atoms) -> bool:
+        """Whether the other model is for it."""
+        if self.large is None or not atoms.pbc.any():
+            return self.large is not None and len(atoms) > orbitals.MOST
+        _, mesh = orbitals.usual_mesh(atoms.cell.array / Bohr)
+        return not orbitals.affordable(mesh, len(atoms))
+
+    def _predict(self, jobs: list[tuple[Atoms, tuple]], sigma: bool) -> list[Prediction]:
+        structures = [atoms for atoms, _ in jobs]
+        natives, shapes = [], [tuple(shape) for _, shape in jobs]
         for atoms, shape in zip(structures, shapes, strict=True):
             _check_vacuum(atoms, self.arch.cutoff * Bohr)
             natives.append(network_shape(atoms.cell.array / Bohr, self.native_spacing, shape))
@@ -154,15 +180,19 @@ class FieldModel:
         sigma : bool
             Also the expected error.
         """
+        if self._is_large(atoms):
+            return replace(self.large.predict_points(atoms, xyz, sigma=sigma), large=True)
         points = np.atleast_2d(np.asarray(xyz, dtype=float)) / Bohr
         surroundings = self._surroundings(atoms, points)
         (coefficients,), (distance,) = self._coefficients([atoms], [surroundings])
+        told = self._told(atoms, surroundings.cell, points).T
         z, log_error = [], []
-        for part in np.array_split(points, max(1, -(-len(points) // (CHUNK // 4)))):
-            if len(part):
-                invariants = self.network.read(*self._put(surroundings.around(part)), coefficients)
-                z.append(self.network.value(invariants)[:, 0])
-                log_error.append(self.network.log_error(invariants)[:, 0] if sigma else None)
+        for rows in np.array_split(np.arange(len(points)), max(1, -(-len(points) // (CHUNK // 4)))):
+            if len(rows):
+                near = self._put(surroundings.around(points[rows]))
+                seen = self.network.seen(self.network.read(*near, coefficients), told[rows])
+                z.append(self.network.value(seen)[:, 0])
+                log_error.append(self.network.log_error(seen)[:, 0] if sigma else None)
         if not z:
             nothing = np.empty(0, np.float32)
             return Prediction(nothing, nothing if sigma else None, distance)
@@ -204,7 +234,8 @@ class FieldModel:
     def _invariants(
         self, jobs: list[tuple], all_coefficients: tuple[torch.Tensor, ...], chunk: int
     ) -> Iterator[torch.Tensor]:
-        """Raw invariants of all native grids, in order, at most ``chunk`` points at a time."""
+        """Raw invariants of all native grids, in order, and what orbitals say below them, at most
+        ``chunk`` points at a time."""
         for (atoms, native, _), coefficients in zip(jobs, all_coefficients, strict=True):
             fractional = torch.from_numpy(atoms.get_scaled_positions()).to(self.device)
             waves = self._waves_of(atoms.cell.array / Bohr, native)
@@ -213,10 +244,32 @@ class FieldModel:
             raw = spectral.raw_invariants(
                 self.network.read, waves, fractional, coefficients, memory=memory[:size]
             )
-            yield from raw.split(chunk, dim=1)
+            told = self._told(atoms, atoms.cell.array / Bohr, shape=native)
+            for parts in zip(raw.split(chunk, dim=1), told.split(chunk, dim=1), strict=True):
+                yield torch.cat(parts) if len(told) else parts[0]
             if len(memory) <= KEPT:
                 self._spare = [memory]
             del raw, memory  # or they would be held while the next ones are made
+
+    def _told(
+        self,
+        atoms: Atoms,
+        cell: np.ndarray,
+        points: np.ndarray | None = None,
+        *,
+        shape: tuple[int, int, int] | None = None,
+    ) -> torch.Tensor:
+        """What orbitals say of points (bohr) or of the points of a grid, (n_orbital_features, n)."""
+        if not self.arch.orbital_exponent:
+            n = len(points) if shape is None else math.prod(shape)
+            return torch.empty(0, n, device=self.device, dtype=self.dtype)
+        if shape is not None:
+            points = grid_points(cell, shape)
+        occupied = orbitals.Orbitals.of(
+            self.arch.orbital_exponent, cell, atoms.get_positions() / Bohr,
+            device=self.device, dtype=self.dtype,
+        )  # fmt: skip
+        return occupied.at(points)
 
     def _memory(self, size: int) -> torch.Tensor:
         """At least so many numbers: those that were kept, which nobody else uses then, or new ones."""
@@ -362,3 +415,8 @@ def network_shape(
     native = native_shape(cell, spacing)
     resolves = (heights(cell) <= READ_SPACING * spacing * np.array(shape)).all()
     return shape if resolves and math.prod(shape) < math.prod(native) else native
+
+
+def grid_points(cell: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Points of a grid in the unit of the cell, (n, 3), in the order of :class:`ase_elf.ELFGrid`."""
+    return np.indices(shape).reshape(3, -1).T / np.array(shape) @ cell

@@ -18,14 +18,20 @@ class Surroundings:
     Parameters
     ----------
     cell : ndarray, shape (3, 3), bohr
-    positions : ndarray, shape (n_atoms, 3), bohr
     cutoff : float, bohr
+    images, origin : ndarray, shapes (n, 3) bohr and (n,)
+        Places of atoms and images that may be near, and which atom each is of.
+    home : ndarray, shape (n_atoms, 3), bohr
+        Places of the atoms in the cell.
+    tree : cKDTree
+        Of the images.
     """
 
     cell: np.ndarray
     cutoff: float
     images: np.ndarray
     origin: np.ndarray
+    home: np.ndarray
     tree: cKDTree
 
     @classmethod
@@ -40,7 +46,7 @@ class Surroundings:
         origin = np.tile(np.arange(len(positions)), len(shifts))
         keep = ((images > -reach - 1e-9) & (images < 1 + reach + 1e-9)).all(1)
         images = images[keep] @ cell
-        return cls(cell, cutoff, images, origin[keep], cKDTree(images))
+        return cls(cell, cutoff, images, origin[keep], wrapped @ cell, cKDTree(images))
 
     @classmethod
     def isolated(cls, positions: np.ndarray, points: np.ndarray, cutoff: float) -> Surroundings:

@@ -20,6 +20,7 @@ from torch import nn
 
 from ase_elf.errors import InputError
 from ase_elf.model.basis import HIGHEST_DEGREE, harmonics, radial, symmetric_matrices
+from ase_elf.model.orbitals import EXPONENTS, N_FEATURES
 
 
 ROWS = 2048
@@ -47,6 +48,9 @@ class Architecture:
         Width of the networks behind a reading.
     n_vectors : int
         Vectors that an atom carries besides its scalars: which way its neighbourhood points.
+    orbital_exponent : float, bohr⁻²
+        Of the Gaussian on every atom whose occupied space points are told of besides
+        (:mod:`ase_elf.model.orbitals`); 0: none. For hydrogen alone.
 
     Raises
     ------
@@ -62,6 +66,7 @@ class Architecture:
     n_updates: int = 2
     hidden: int = 128
     n_vectors: int = 0
+    orbital_exponent: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("elements", "channels", "point_channels"):
@@ -87,9 +92,26 @@ class Architecture:
                     f"n_vectors = {self.n_vectors}; {name} = {getattr(self, name)!r} have fields "
                     f"of degree 1 and 2 for {room}."
                 )
-        real = isinstance(self.cutoff, int | float) and not isinstance(self.cutoff, bool)
-        if not real or not 0 < self.cutoff < math.inf:
+        if not _is_real(self.cutoff) or not 0 < self.cutoff < math.inf:
             raise InputError(f"cutoff = {self.cutoff!r} bohr; a positive number is needed.")
+        low, high = EXPONENTS
+        if not _is_real(self.orbital_exponent) or not (
+            self.orbital_exponent == 0 or low <= self.orbital_exponent <= high
+        ):
+            raise InputError(
+                f"orbital_exponent = {self.orbital_exponent!r} bohr⁻²; a number from {low} to {high}, or 0 "
+                "for none, is needed."
+            )
+        if self.orbital_exponent and self.elements != (1,):
+            raise InputError(
+                f"orbital_exponent = {self.orbital_exponent} is for elements = (1,), not "
+                f"{self.elements}: it counts one electron per atom."
+            )
+
+    @property
+    def n_orbital_features(self) -> int:
+        """Numbers of :mod:`ase_elf.model.orbitals` per point."""
+        return N_FEATURES if self.orbital_exponent else 0
 
     def n_numbers(self) -> int:
         """How many numbers an :class:`AtomNetwork` of this shape with one head behind its last
@@ -108,7 +130,8 @@ class Architecture:
         width = self.channels[0]
         update = reading(self.channels) + behind(self.channels, width)
         last = reading(self.point_channels) + behind(self.point_channels, 1)
-        return len(self.elements) * width + self.n_updates * update + last
+        told = self.n_orbital_features * (self.hidden + 2)
+        return len(self.elements) * width + self.n_updates * update + last + told
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -117,6 +140,10 @@ class Architecture:
     def from_dict(cls, data: dict) -> Architecture:
         """The inverse of :meth:`to_dict`; JSON's and YAML's lists become tuples."""
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_count(value: object, least: int = 1) -> bool:
@@ -348,22 +375,38 @@ class FieldNetwork(AtomNetwork):
 
     def __init__(self, arch: Architecture) -> None:
         super().__init__(arch)
-        self.value = head(self.read.n_invariants, arch.hidden, 1)
-        self.log_error = head(self.read.n_invariants, 32, 1)
+        told = arch.n_orbital_features
+        self.value = head(self.read.n_invariants + told, arch.hidden, 1)
+        self.log_error = head(self.read.n_invariants + told, 32, 1)
+        self.register_buffer("told_shift", torch.zeros(told), persistent=bool(told))
+        self.register_buffer("told_scale", torch.ones(told), persistent=bool(told))
 
-    def forward(
-        self, invariants: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """z and log σ(ELF) from the invariants a point reads, each of shape (n,)."""
-        return self.value(invariants)[:, 0], self.log_error(invariants)[:, 0]
+    def seen(self, invariants: torch.Tensor, orbitals: torch.Tensor) -> torch.Tensor:
+        """What the networks at a point get, (n, n_invariants + n_orbital_features).
+
+        Parameters
+        ----------
+        invariants : Tensor, shape (n, n_invariants)
+            What the point reads.
+        orbitals : Tensor, shape (n, n_orbital_features)
+            What orbitals say of it; no columns where the architecture has none.
+        """
+        return torch.cat([invariants, (orbitals - self.told_shift) * self.told_scale], dim=1)
+
+    def forward(self, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """z and log σ(ELF) from what is :meth:`seen` at a point, each of shape (n,)."""
+        return self.value(seen)[:, 0], self.log_error(seen)[:, 0]
 
     def on_grid(self, raw: torch.Tensor, *, sigma: bool = True) -> torch.Tensor:
-        """z and, if wanted, log σ(ELF), shape (1 + sigma, n), from raw invariants as a grid
-        has them, shape (n_invariants, n): points stay last, and nothing is transposed."""
+        """z and, if wanted, log σ(ELF), shape (1 + sigma, n), from raw invariants and what
+        orbitals say as a grid has them, shape (n_invariants + n_orbital_features, n): points stay
+        last, and nothing is transposed."""
         heads = (self.value, self.log_error) if sigma else (self.value,)
         # Standardising is linear, and part of the first layers, which are one.
-        weight = torch.cat([layers[0].weight for layers in heads]) * self.read.scale
-        bias = torch.cat([layers[0].bias for layers in heads]) - weight @ self.read.shift
+        weight = torch.cat([layers[0].weight for layers in heads])
+        weight = weight * torch.cat([self.read.scale, self.told_scale])
+        shift = torch.cat([self.read.shift, self.told_shift])
+        bias = torch.cat([layers[0].bias for layers in heads]) - weight @ shift
         first = torch.addmm(bias[:, None], weight, raw)
         widths = [len(layers[0].bias) for layers in heads]
         return torch.cat([

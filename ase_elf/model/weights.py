@@ -115,6 +115,7 @@ def load_model(
     native_spacing: float = NATIVE_SPACING,
     familiarity: Path | None = None,
     familiarity_digest: str | None = None,
+    large: FieldModel | None = None,
 ) -> FieldModel:
     """The model in a weights file, once per process, device and precision.
 
@@ -133,6 +134,8 @@ def load_model(
         What nuclei read in training (:meth:`ase_elf.model.familiarity.Familiarity.save`).
     familiarity_digest : str, optional
         SHA-256 that that file must have.
+    large : FieldModel, optional
+        For cells of too many atoms for this one's orbitals.
 
     Raises
     ------
@@ -143,7 +146,7 @@ def load_model(
     """
     return _load(
         Path(path), digest, choose_device(device), choose_dtype(dtype), native_spacing,
-        familiarity, familiarity_digest,
+        familiarity, familiarity_digest, large,
     )  # fmt: skip
 
 
@@ -156,6 +159,7 @@ def _load(
     native_spacing: float,
     familiarity: Path | None,
     familiarity_digest: str | None,
+    large: FieldModel | None,
 ) -> FieldModel:
     network, known = load_network(path, expected), None
     if familiarity is not None:
@@ -170,8 +174,9 @@ def _load(
                 f"{network.read.n_invariants}; make the pack again."
             )
     return FieldModel(
-        network, device=device, dtype=dtype, native_spacing=native_spacing, familiarity=known
-    )
+        network, device=device, dtype=dtype, native_spacing=native_spacing, familiarity=known,
+        large=large,
+    )  # fmt: skip
 
 
 def load_potential(

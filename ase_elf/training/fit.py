@@ -77,14 +77,18 @@ def standardise(
                     _, index, vectors = atoms
                 else:
                     some = torch.arange(min(256, len(pool.target)))
-                    index, vectors, _ = pool.rows(some, network.device)
+                    index, vectors, *_ = pool.rows(some, network.device)
                 seen.append(reading.raw_invariants(reading.mixed(reading.gather(index, vectors, c))))
             everything = torch.cat(seen)
             reading.shift.copy_(everything.mean(0))
             reading.scale.copy_(1 / (everything.std(0) + 1e-6))
+            if depth == len(network.readings) and network.arch.orbital_exponent:
+                told = torch.cat([pool.orbitals for pool in pools]).to(network.device)
+                network.told_shift.copy_(told.mean(0))
+                network.told_scale.copy_(1 / (told.std(0) + 1e-6))
 
 
-def losses(network: FieldNetwork, atoms: tuple, index, vectors, target) -> tuple:
+def losses(network: FieldNetwork, atoms: tuple, index, vectors, orbitals, target) -> tuple:
     """Squared errors of ELF and of z, and the likelihood of the first under the predicted σ.
 
     The σ head sees detached inputs, so that being wrong in a known way never pays.
@@ -94,7 +98,7 @@ def losses(network: FieldNetwork, atoms: tuple, index, vectors, target) -> tuple
     network : FieldNetwork
     atoms : tuple of Tensor
         What :meth:`Pool.atoms` gives.
-    index, vectors, target : Tensor
+    index, vectors, orbitals, target : Tensor
         What :meth:`Pool.rows` gives.
 
     Returns
@@ -102,12 +106,12 @@ def losses(network: FieldNetwork, atoms: tuple, index, vectors, target) -> tuple
     tuple of Tensor
         Three means over the points.
     """
-    invariants = network.read(index, vectors, network.coefficients(*atoms))
-    z = network.value(invariants)[:, 0]
+    seen = network.seen(network.read(index, vectors, network.coefficients(*atoms)), orbitals)
+    z = network.value(seen)[:, 0]
     error2 = (torch.sigmoid(z) - target) ** 2
     wanted = torch.logit(target, eps=1e-12).clamp(-SATURATED, SATURATED)
     apart2 = (z.clamp(-SATURATED, SATURATED) - wanted) ** 2
-    log_sigma = network.log_error(invariants.detach())[:, 0]
+    log_sigma = network.log_error(seen.detach())[:, 0]
     likelihood = log_sigma + 0.5 * error2.detach() * torch.exp(-2 * log_sigma)
     return error2.mean(), apart2.mean(), likelihood.mean()
 
@@ -158,8 +162,8 @@ def predict_pool(
     c = network.coefficients(*pool.atoms(network.device))
     elf, sigma = [], []
     for rows in torch.arange(len(pool.target))[:points].split(1024):
-        index, vectors, _ = pool.rows(rows, network.device)
-        z, log_sigma = network(network.read(index, vectors, c))
+        index, vectors, orbitals, _ = pool.rows(rows, network.device)
+        z, log_sigma = network(network.seen(network.read(index, vectors, c), orbitals))
         elf.append(torch.sigmoid(z))
         sigma.append(log_sigma.exp())
     return torch.cat(elf).cpu(), torch.cat(sigma).cpu()
@@ -181,11 +185,11 @@ def score(network: FieldNetwork, pools: list[Pool], points: int = 4096) -> dict[
     return result
 
 
-GROWING = ("hidden", "n_updates", "n_vectors", "point_channels")
+GROWING = ("hidden", "n_updates", "n_vectors", "point_channels", "orbital_exponent")
 """What may be larger in a network than in the one it starts from."""
 
 OF_INVARIANTS = ("read.shift", "read.scale", "value.0.weight", "log_error.0.weight")
-"""Tensors whose last axis is what a point reads."""
+"""Tensors whose last axis is what a point reads, and after that what orbitals say of it."""
 
 
 def inherit(network: FieldNetwork, earlier: FieldNetwork) -> FieldNetwork:
@@ -204,6 +208,7 @@ def inherit(network: FieldNetwork, earlier: FieldNetwork) -> FieldNetwork:
     """
     now, before = network.arch, earlier.arch
     alike = replace(before, **{name: getattr(now, name) for name in GROWING}) == now
+    alike &= before.orbital_exponent in (0, now.orbital_exponent)
     if not alike or len(now.point_channels) != len(before.point_channels) or any(
         a < b for a, b in zip(_sizes(now), _sizes(before), strict=True)
     ):
@@ -219,7 +224,8 @@ def inherit(network: FieldNetwork, earlier: FieldNetwork) -> FieldNetwork:
         grown = state[name]
         at = [torch.arange(n) for n in learned.shape]
         if name in OF_INVARIANTS:
-            at[-1] = places
+            told = torch.arange(learned.shape[-1] - len(places)) + network.read.n_invariants
+            at[-1] = torch.cat([places, told])
         if name.startswith("updates.") and name.split(".")[2] == "4":
             grown.zero_()  # What scales vectors: at zero they are none.
         elif grown.ndim == 2:
@@ -229,7 +235,8 @@ def inherit(network: FieldNetwork, earlier: FieldNetwork) -> FieldNetwork:
 
 
 def _sizes(arch: Architecture) -> list[int]:
-    return [arch.hidden, arch.n_updates, arch.n_vectors, *arch.point_channels]
+    told = arch.n_orbital_features
+    return [arch.hidden, arch.n_updates, arch.n_vectors, *arch.point_channels, told]
 
 
 def _places(before: Reading, now: Reading) -> torch.Tensor:
@@ -288,7 +295,9 @@ class Fit(FittingRun):
         inherit(self.network, self.start)
         now, before = self.network.arch, self.start.arch
         added = [*range(before.n_updates, now.n_updates)]
-        if now.point_channels != before.point_channels:
+        if now.point_channels != before.point_channels or (
+            now.orbital_exponent != before.orbital_exponent
+        ):
             added.append(now.n_updates)
         standardise(self.network, some, added)
         inherit(self.network, self.start)  # Shift and scale of what it had are its own.

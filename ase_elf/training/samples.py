@@ -15,6 +15,7 @@ from ase.units import Bohr
 from ase_elf.dataset.label import Label
 from ase_elf.model.neighbors import Surroundings
 from ase_elf.model.network import Architecture
+from ase_elf.model.orbitals import Orbitals
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Pool:
         Neighbours of the atoms: (n_atoms, width) int64 and (3, n_atoms, width) bohr.
     index, vectors : Tensor
         Neighbours of the points: (n, width) int32 and (3, n, width) bohr.
+    orbitals : Tensor, shape (n, n_orbital_features)
+        What :mod:`ase_elf.model.orbitals` says of the points.
     target : Tensor, shape (n,)
         ELF at the points.
     """
@@ -39,6 +42,7 @@ class Pool:
     atom_vectors: torch.Tensor
     index: torch.Tensor
     vectors: torch.Tensor
+    orbitals: torch.Tensor
     target: torch.Tensor
 
     @classmethod
@@ -58,6 +62,14 @@ class Pool:
             surroundings = Surroundings.of(cell, positions, arch.cutoff)
         else:
             surroundings = Surroundings.isolated(positions, points, arch.cutoff)
+        orbitals = torch.empty(0, len(points))
+        if arch.orbital_exponent:
+            # On the mesh of the label: what a coarse one does to the label, it does to orbitals.
+            kpts = label.provenance.kpts
+            mesh = tuple(kpts) if kpts is not None and max(kpts) > 1 else None
+            orbitals = Orbitals.of(
+                arch.orbital_exponent, surroundings.cell, positions, mesh=mesh
+            ).at(points)
         index, vectors = surroundings.around(points)
         atom_index, atom_vectors = surroundings.around(positions, skip_self=True)
         return cls(
@@ -67,14 +79,17 @@ class Pool:
             torch.from_numpy(atom_vectors.astype(np.float32)),
             torch.from_numpy(index.astype(np.int32)),
             torch.from_numpy(vectors.astype(np.float32)),
+            orbitals.T.contiguous(),
             torch.from_numpy(label.values.ravel()[chosen].astype(np.float32)),
         )
 
     def rows(
         self, rows: torch.Tensor, device: torch.device | str = "cpu"
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Index, vectors and target of some points."""
-        found = self.index[rows].long(), self.vectors[:, rows], self.target[rows]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Index, vectors, orbitals and target of some points."""
+        found = (
+            self.index[rows].long(), self.vectors[:, rows], self.orbitals[rows], self.target[rows]
+        )  # fmt: skip
         return tuple(part.to(device) for part in found)
 
     def atoms(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

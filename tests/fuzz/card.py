@@ -17,8 +17,9 @@ def make():
         "weights": {"file": "w.safetensors", "sha256": "0" * 64},
     }  # fmt: skip
     stray = card | {"weights": {"file": "../../etc/passwd", "sha256": ""}}
+    both = card | {"large_cells": {"weights": card["weights"]}}
     ruler = {"pair": "H-H", "file": "ruler.safetensors", "sha256": "0" * 64}
-    return [json.dumps(one).encode() for one in (card, stray, ruler, ruler | {"file": "/etc/x"})]
+    return [json.dumps(one).encode() for one in (card, stray, both, ruler, ruler | {"file": "/etc/x"})]
 
 
 def read(path):
@@ -44,6 +45,6 @@ def _rulers(pack):
 TARGET = Target(
     "card", "card.json", make, read, multiple=500,
     tokens=(b'"name"', b'"elements"', b'"bonds"', b'"spacing"', b'"trained_range"', b'"weights"',
-            b'"file"', b'"sha256"', b'"../x"', b"NaN", b"1e999", b"null", b"[]", b"{}", b"[[[["),
+            b'"large_cells"', b'"file"', b'"sha256"', b'"../x"', b"NaN", b"1e999", b"null", b"[]", b"{}", b"[[[["),
     instrument=("ase_elf.domains", "ase_elf.model", "ase_elf.ruler"),
 )  # fmt: skip
