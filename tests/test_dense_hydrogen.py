@@ -1,8 +1,6 @@
 """The shipped hydrogen pack: symmetries, accuracy on our own labels, honest limits."""
 
 import json
-import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +12,8 @@ from scipy.spatial.transform import Rotation
 from ase_elf import ELFCalculator, ELFGrid
 from ase_elf.domains import Domain, domain_for, get_domain
 from ase_elf.errors import DomainError, FormatError, InputError
-from ase_elf.model import FieldNetwork, orbitals, save_network
+from ase_elf.model import orbitals
 from ase_elf.topology import networking
-from ase_elf.training.fit import inherit
 from ase_elf.training.labels import digest, read_labels
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,11 +80,11 @@ def test_accuracy_on_structures_of_our_own_that_were_not_trained_on(domain, labe
     found = domain.load(device="cpu").predict([label.atoms], [truth.shape])[0]
     error = found.values - truth
     r2 = 1 - (error**2).mean() / truth.var()
-    assert r2 > {"fluid": 0.997, "hot-fluid": 0.99}.get(label.kind, 0.998)
+    assert r2 > {"hot-fluid": 0.995}.get(label.kind, 0.998)
     phi, reference = (networking(ELFGrid(v, label.atoms)).phi for v in (found.values, truth))
     # φ moves no more than the worst error of the ELF, and in practice far less.
     assert abs(phi - reference) <= np.abs(error).max()
-    assert abs(phi - reference) < 0.02
+    assert abs(phi - reference) < (0.03 if label.kind == "hot-fluid" else 0.02)
 
 
 def test_own_test_labels_are_not_among_those_trained_on(domain):
@@ -144,27 +141,14 @@ def test_unusable_structures_are_refused_with_the_reason(domain, fluid, spoil, m
         domain.check(broken)
 
 
-def test_a_large_cell_is_predicted_by_weights_of_its_own(domain, fluid, tmp_path, monkeypatch):
-    shipped = domain.load(device="cpu").network
-    told = FieldNetwork(replace(shipped.arch, orbital_exponent=0.3))
-    inherit(told, shipped)
-    told.value[0].weight.data[:, -4:] = 0.01
-    digest_of_told = save_network(tmp_path / "told.safetensors", told)
-    shutil.copy(domain.folder / "weights.safetensors", tmp_path)
-    changes = {
-        "weights": {"file": "told.safetensors", "sha256": digest_of_told},
-        "large_cells": {"weights": domain.card["weights"]},
-    }
-    (tmp_path / "card.json").write_text(json.dumps(domain.card | changes))
+def test_a_large_cell_is_predicted_by_weights_without_orbitals(domain, fluid, monkeypatch):
     found = {}
     for most in (64, 63):
         monkeypatch.setattr(orbitals, "MOST", most)
-        found[most] = ELFCalculator(domain=Domain(tmp_path)).get_elf(fluid, shape=(20, 20, 20))
-    assert found[64].info["weights"] == digest_of_told
-    assert found[63].info["weights"] == domain.card["weights"]["sha256"]
-    local = ELFCalculator(domain=domain).get_elf(fluid, shape=(20, 20, 20))
-    np.testing.assert_array_equal(found[63].values, local.values)
-    assert np.abs(found[64].values - local.values).max() > 0.01
+        found[most] = ELFCalculator(domain=domain.name, device="cpu").get_elf(fluid, shape=(20, 20, 20))
+    assert found[64].info["weights"] == domain.card["weights"]["sha256"]
+    assert found[63].info["weights"] == domain.card["large_cells"]["weights"]["sha256"]
+    assert 0.005 < np.sqrt(np.mean((found[64].values - found[63].values) ** 2)) < 0.02
 
 
 @pytest.mark.parametrize("part", [{}, {"weights": {"file": "../x", "sha256": "0" * 64}}, 3, None])
