@@ -289,6 +289,11 @@ class ELFGrid:
         return [part.reshape(lead + part.shape[1:]) for part in out]
 
 
+def cartesian(cell: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Points of a grid in the unit of the cell, (nx·ny·nz, 3), z fastest."""
+    return np.indices(shape).reshape(3, -1).T / np.array(shape) @ cell
+
+
 def heights(cell: np.ndarray) -> np.ndarray:
     """Distances between opposite faces of a cell, (3, 3) to (3,): they, not lengths, limit a grid."""
     return 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)

@@ -19,7 +19,7 @@ import torch
 from ase.units import Bohr
 
 from ase_elf.errors import InputError
-from ase_elf.grid import heights
+from ase_elf.grid import cartesian, heights
 from ase_elf.model import orbitals, spectral
 from ase_elf.model.fourier import upsample
 from ase_elf.model.neighbors import Surroundings, joined
@@ -157,15 +157,15 @@ class FieldModel:
         return not orbitals.affordable(mesh, len(atoms))
 
     def _predict(self, jobs: list[tuple[Atoms, tuple]], sigma: bool) -> list[Prediction]:
-        structures = [atoms for atoms, _ in jobs]
-        natives, shapes = [], [tuple(shape) for _, shape in jobs]
-        for atoms, shape in zip(structures, shapes, strict=True):
+        sized = []
+        for atoms, shape in jobs:
             _check_vacuum(atoms, self.arch.cutoff * Bohr)
-            natives.append(network_shape(atoms.cell.array / Bohr, self.native_spacing, shape))
-        jobs = list(zip(structures, natives, shapes, strict=True))
+            shape = tuple(shape)
+            native = network_shape(atoms.cell.array / Bohr, self.native_spacing, shape)
+            sized.append((atoms, native, shape))
         found: list[Prediction] = []
-        for group in _groups([math.prod(native) for native in natives], TOGETHER):
-            found += self._on_grids(jobs[group], sigma)
+        for group in _groups([math.prod(native) for _, native, _ in sized], TOGETHER):
+            found += self._on_grids(sized[group], sigma)
         return found
 
     @torch.no_grad()
@@ -264,7 +264,7 @@ class FieldModel:
             n = len(points) if shape is None else math.prod(shape)
             return torch.empty(0, n, device=self.device, dtype=self.dtype)
         if shape is not None:
-            points = grid_points(cell, shape)
+            points = cartesian(cell, shape)
         occupied = orbitals.Orbitals.of(
             self.arch.orbital_exponent, cell, atoms.get_positions() / Bohr,
             device=self.device, dtype=self.dtype,
@@ -415,8 +415,3 @@ def network_shape(
     native = native_shape(cell, spacing)
     resolves = (heights(cell) <= READ_SPACING * spacing * np.array(shape)).all()
     return shape if resolves and math.prod(shape) < math.prod(native) else native
-
-
-def grid_points(cell: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Points of a grid in the unit of the cell, (n, 3), in the order of :class:`ase_elf.ELFGrid`."""
-    return np.indices(shape).reshape(3, -1).T / np.array(shape) @ cell

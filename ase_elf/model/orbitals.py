@@ -19,6 +19,7 @@ from ase.geometry import minkowski_reduce
 from scipy.sparse import coo_array
 
 from ase_elf.errors import InputError
+from ase_elf.grid import heights
 from ase_elf.model.neighbors import Surroundings
 
 N_FEATURES = 4
@@ -43,7 +44,7 @@ does not matter what else is near: 1e-5 of the ELF after a fit, beyond 5.5 bohr.
 
 MOST = 4096
 """Atoms of a cell. All orbitals are made at once, in a time that grows with the third power: 0.2 s of
-one core for 1024, 1.3 s for 2048, and about 10 s here."""
+one core for 1024, 1.3 s for 2048, and 12 s here."""
 
 PHASES = 2**26
 """Differences of cells times wave vectors, at most: reached by a single atom on 3 bohr³."""
@@ -235,8 +236,7 @@ def usual_mesh(cell: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
         Any cell of the lattice: all give the same mesh.
     """
     shortest, _ = minkowski_reduce(cell)
-    heights = 1 / np.linalg.norm(np.linalg.inv(shortest), axis=0)
-    return shortest, tuple(np.ceil(EXTENT / heights - 1e-6).astype(int).tolist())
+    return shortest, tuple(np.ceil(EXTENT / heights(shortest) - 1e-6).astype(int).tolist())
 
 
 def affordable(mesh: tuple[int, int, int], n_atoms: int) -> bool:

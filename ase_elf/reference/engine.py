@@ -16,7 +16,7 @@ from scipy.spatial.distance import pdist
 
 from ase_elf.domains import OVERLAP, check_structure
 from ase_elf.errors import EngineError, InputError
-from ase_elf.grid import ELFGrid
+from ase_elf.grid import ELFGrid, cartesian
 from ase_elf.plugins import discover
 from ase_elf.reference.result import Provenance, ReferenceResult
 from ase_elf.settings import checked
@@ -129,8 +129,7 @@ def grid_points(atoms: Atoms, spacing: float) -> tuple[np.ndarray, tuple[int, in
             "cell with atoms.center(vacuum=3)."
         )
     shape = tuple(int(n) for n in np.ceil(lengths / spacing - 1e-6))
-    steps = np.meshgrid(*(np.arange(n) / n for n in shape), indexing="ij")
-    return np.stack(steps, -1).reshape(-1, 3) @ atoms.cell.array, shape
+    return cartesian(atoms.cell.array, shape), shape
 
 
 def finish(
