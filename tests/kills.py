@@ -229,7 +229,7 @@ def _built(folder: Path) -> dict[str, bytes]:
 
 def _labels(folder: Path) -> None:
     from ase_elf.training.run import prepare  # noqa: F401 - for those forked from here
-    from test_training import ARCH, analytic_label, quantise
+    from test_training import ARCH, analytic_label, coarse
 
     labels = folder / "labels"
     labels.mkdir()
@@ -239,7 +239,7 @@ def _labels(folder: Path) -> None:
 
         label = analytic_label(seed, split)
         cell, positions = label.atoms.cell.array / Bohr, label.atoms.positions / Bohr
-        np.savez(labels / label.name, cell=cell, pos=positions, elf=quantise(label.values))
+        np.savez(labels / label.name, cell=cell, pos=positions, elf=coarse(label.values))
         lines.append(f"{label.name}.npz,fluid,{split}")
     (labels / "split.csv").write_text("\n".join(lines) + "\n")
     (folder / "pack").mkdir()

@@ -20,9 +20,10 @@ from ase_elf.dataset import BuildConfig, Label, LabelStore
 from ase_elf.dataset.builder import build
 from ase_elf.dataset.config import ClusterChoice, PointChoice
 from ase_elf.dataset.job import Failure, job_id
-from ase_elf.dataset.label import decode, encode, pack, quantise, restore, unpack
+from ase_elf.dataset.label import decode, encode, pack, unpack
 from ase_elf.dataset.points import points_near
 from ase_elf.errors import EngineError, FormatError, InputError, OutputError
+from ase_elf.formats.rounding import coarse, restored
 from ase_elf.reference import Provenance, get_engine
 
 ENGINE = "standin_engine:StandIn"
@@ -70,14 +71,34 @@ def test_packing_loses_nothing(shape):
 def test_packing_shrinks_a_smooth_field():
     x = np.linspace(0, 2 * np.pi, 32, endpoint=False)
     smooth = 0.5 + 0.4 * np.sin(x)[:, None, None] * np.cos(x)[:, None] * np.sin(x + 1)
-    stored = quantise(smooth)
+    stored = coarse(smooth)
     assert pack(stored).nbytes < 0.7 * stored.nbytes
 
 
 def test_quantisation_is_off_by_half_a_step_at_most():
     values = np.random.default_rng(0).random(1000)
     # Half of 1/65535, and the rounding of float32.
-    assert np.abs(restore(quantise(values)) - values).max() <= 0.5 / 65535 + 6e-8
+    assert np.abs(restored(coarse(values)) - values).max() <= 0.5 / 65535 + 6e-8
+
+
+def test_a_label_is_exact_near_0_and_near_1():
+    ends = 10.0 ** -np.random.default_rng(0).uniform(2.2, 7, 500)
+    values = np.concatenate([ends, 1 - ends, [0, 1, 0.5]]).astype(np.float32)
+    label = make_label(values=values, points=np.zeros((len(values), 3)))
+    (back,) = decode(encode([label]), source="here")
+    assert np.abs(back.values - values)[:-1].max() < 1.2e-7  # a bit of float32 near 1
+    (flat,) = decode(encode([replace(label, values=np.full(3, 0.5), points=np.zeros((3, 3)))]), source="here")
+    assert flat.values == pytest.approx([0.5] * 3, abs=8e-6)
+
+
+@pytest.mark.parametrize("steps, parts", [
+    (np.zeros(3, np.uint8), None),
+    (np.zeros(3, np.uint16), np.zeros(3, np.uint8)),
+    (np.zeros(3, np.uint16), np.zeros(2, np.int8)),
+])  # fmt: skip
+def test_whole_numbers_of_another_kind_are_refused(steps, parts):
+    with pytest.raises(FormatError, match=r"expected (uint16|int8)"):
+        restored(steps, parts)
 
 
 def test_a_label_is_read_back_as_it_was_written():

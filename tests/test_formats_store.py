@@ -19,6 +19,7 @@ from ase_elf.errors import FormatError, InputError, OutputError
 from ase_elf.formats import replacing
 from ase_elf.formats.store import ELFStore
 from ase_elf.grid import ELFGrid
+from ase_elf.topology import critical_points
 
 
 def make_grid(seed=0, shape=(6, 5, 4), **kwargs):
@@ -51,6 +52,21 @@ def test_extreme_values_are_exact(tmp_path):
     back = read_elf(tmp_path / "one.h5")
     np.testing.assert_array_equal(back.values, values)
     np.testing.assert_array_equal(back.sigma, 0)
+
+
+def test_attractors_on_the_plateau_of_a_molecule_stay_where_they_are(tmp_path):
+    # 1 - ELF is 2e-6 at the attractor, and twice that 0.16 Å away: a sixth of what 16 bits tell apart.
+    cell, centre = np.eye(3) * 4.0, np.array([1.83, 2.11, 1.97])
+    points = np.indices((40, 40, 40)).reshape(3, -1).T / 40 @ cell
+    distance2 = ((points - centre) ** 2).sum(1)
+    values = 1 / (1 + 2e-6 * (1 + distance2 / 0.025) ** 3).reshape(40, 40, 40)
+    grid = ELFGrid(values, Atoms("H", cell=cell, pbc=True))
+    write_elf(tmp_path / "one.h5", grid)
+    back = read_elf(tmp_path / "one.h5")
+    assert np.abs(back.values - grid.values).max() < 8e-6
+    for field in (grid, back):
+        (found,) = critical_points(field, persistence=0.01).of_kind("attractor").positions
+        assert np.linalg.norm(found - centre) < 0.02
 
 
 def test_frames_of_different_size_are_kept_by_number(tmp_path):

@@ -15,8 +15,9 @@ from ase import Atoms
 from ase.units import Bohr
 from torch._dynamo.exc import TorchDynamoException
 
-from ase_elf.dataset.label import Label, quantise
+from ase_elf.dataset.label import Label
 from ase_elf.errors import FormatError, InputError
+from ase_elf.formats.rounding import coarse
 from ase_elf.model import Architecture, FieldNetwork
 from ase_elf.reference import Provenance
 from ase_elf.training.config import TrainConfig
@@ -66,7 +67,7 @@ def write_labels(folder, splits):
     for seed, split in enumerate(splits):
         label = analytic_label(seed, split)
         cell, positions = label.atoms.cell.array / Bohr, label.atoms.positions / Bohr
-        np.savez(folder / label.name, cell=cell, pos=positions, elf=quantise(label.values))
+        np.savez(folder / label.name, cell=cell, pos=positions, elf=coarse(label.values))
         lines.append(f"{label.name}.npz,fluid,{split}")
     (folder / "split.csv").write_text("\n".join(lines) + "\n")
     return folder

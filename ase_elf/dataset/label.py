@@ -13,13 +13,10 @@ from ase import Atoms
 
 from ase_elf.errors import FormatError, InputError
 from ase_elf.formats.npz import inflate, read_arrays
+from ase_elf.formats.rounding import coarse, fine, restored
 from ase_elf.formats.structure import sound_atoms
 from ase_elf.grid import ELFGrid
 from ase_elf.reference import Provenance
-
-FULL_SCALE = 65535
-"""Stored integer that means ELF = 1. Half a step is 8e-6, far below any label's noise."""
-
 
 @dataclass(frozen=True)
 class Label:
@@ -98,18 +95,6 @@ def decode(data: bytes, *, source: str) -> list[Label]:
         ) from error
 
 
-def quantise(values: np.ndarray) -> np.ndarray:
-    """ELF in [0, 1] as uint16, rounded to nearest."""
-    return np.round(np.clip(values, 0, 1) * FULL_SCALE).astype(np.uint16)
-
-
-def restore(stored: np.ndarray) -> np.ndarray:
-    """ELF as float32 from uint16; :class:`FormatError` for any other type."""
-    if stored.dtype != np.uint16:
-        raise FormatError(f"the ELF is stored as {stored.dtype}, expected uint16")
-    return (stored / np.float32(FULL_SCALE)).astype(np.float32)
-
-
 def pack(stored: np.ndarray) -> np.ndarray:
     """Compress a uint16 grid without loss; about two thirds of its size for a fluid.
 
@@ -155,8 +140,10 @@ def _arrays(label: Label) -> dict[str, np.ndarray]:
         "positions": label.atoms.positions.astype("<f8"),
         "cell": label.atoms.cell.array.astype("<f8"),
         "pbc": label.atoms.pbc,
-        "elf": pack(quantise(label.values)),
+        "elf": pack(coarse(label.values)),
     }
+    if (parts := fine(label.values)).any():
+        arrays["fine"] = np.frombuffer(zlib.compress(parts.tobytes(), 6), np.uint8)
     for key in ("points", "density", "forces"):
         if (array := getattr(label, key)) is not None:
             arrays[key] = array.astype("<f4" if key == "density" else "<f8")
@@ -171,7 +158,11 @@ def _label(arrays: dict[str, np.ndarray]) -> Label:
     atoms = sound_atoms(arrays["numbers"], arrays["positions"], arrays["cell"], arrays["pbc"])
     if text["charge"]:
         atoms.info["charge"] = text["charge"] + 0  # adding refuses what is no number
-    values = restore(unpack(arrays["elf"], tuple(text["shape"])))
+    shape = tuple(text["shape"])
+    parts = None
+    if "fine" in arrays:
+        parts = np.frombuffer(inflate(arrays["fine"].tobytes(), math.prod(shape)), np.int8).reshape(shape)
+    values = restored(unpack(arrays["elf"], shape), parts)
     points, density, forces = (arrays.get(key) for key in ("points", "density", "forces"))
     for array, shape in (
         (points, (values.size, 3)),

@@ -7,7 +7,8 @@ into one store: a frame that one of them writes is locked, and the others go on 
 number. Only on a file system without locks they must say their numbers.
 
 A frame holds ``elf`` (and ``sigma`` where known) as uint16 with the attribute ``scale``:
-value = integer * scale, error at most scale / 2 (7.6e-6 for the ELF); ``cell``,
+value = integer * scale, error at most scale / 2 (7.6e-6 for the ELF); where that leaves something of
+an ELF near 0 or 1, ``fine`` (int8) holds it (:mod:`ase_elf.formats.rounding`); ``cell``,
 ``positions`` (Å), ``numbers``, ``pbc``, ``info`` (JSON, as bytes) and the attribute ``frame``.
 """
 
@@ -26,6 +27,7 @@ import numpy as np
 
 from ase_elf.errors import FormatError, InputError, OutputError
 from ase_elf.formats import Taken, replacing
+from ase_elf.formats.rounding import FULL_SCALE, coarse, fine, restored
 
 if TYPE_CHECKING:
     import h5py
@@ -37,7 +39,6 @@ LAYOUT = "ase_elf frame 2"
 
 _NAME = re.compile(r"frame-(\d{9})\.h5")
 _CONVENTION = "elf[ix, iy, iz] at fractional (ix/nx, iy/ny, iz/nz); periodic, end plane excluded"
-_INT_MAX = 65535
 _DEFLATE_LIMIT = 1100
 """Deflate shrinks by at most 1032; a data set claiming more was never written."""
 
@@ -186,9 +187,13 @@ def write_frame(path: Path, grid: ELFGrid, *, frame: int | None = None) -> None:
         file["info"] = np.frombuffer(info, np.uint8)
         if frame is not None:
             file.attrs["frame"] = frame
-        _write_scaled(file, "elf", grid.values, 1.0 / _INT_MAX)
+        _write_integers(file, "elf", coarse(grid.values)).attrs["scale"] = 1.0 / FULL_SCALE
+        if (parts := fine(grid.values)).any():
+            _write_integers(file, "fine", parts)
         if grid.sigma is not None:
-            _write_scaled(file, "sigma", grid.sigma, float(grid.sigma.max()) / _INT_MAX or 1.0)
+            scale = float(grid.sigma.max()) / FULL_SCALE or 1.0
+            steps = np.rint(grid.sigma.astype(np.float64) / scale).astype(np.uint16)
+            _write_integers(file, "sigma", steps).attrs["scale"] = scale
         file["cell"] = grid.cell
         file["positions"] = grid.atoms.positions
         file["numbers"] = grid.atoms.numbers.astype(np.int32)
@@ -214,7 +219,7 @@ def read_frame(path: Path) -> ELFGrid:
             info = json.loads(_read_written(file, "info", "u").tobytes())
             if "frame" in file.attrs:
                 info["frame"] = int(_attribute(file, "frame", "iu"))
-            values = _read_scaled(file, "elf")
+            values = _read_scaled(file, "elf", "fine" if "fine" in file else None)
             sigma = _read_scaled(file, "sigma") if "sigma" in file else None
             numbers = _read_written(file, "numbers", "iu")
             positions, cell = (_read_written(file, name, "f") for name in ("positions", "cell"))
@@ -254,15 +259,13 @@ def read_store(path: Path, frame: int | None) -> ELFGrid:
     return ELFStore(path)[frame]
 
 
-def _write_scaled(file: h5py.File, name: str, values: np.ndarray, scale: float) -> None:
-    integers = np.rint(values.astype(np.float64) / scale).astype(np.uint16)
-    data = file.create_dataset(
+def _write_integers(file: h5py.File, name: str, integers: np.ndarray) -> h5py.Dataset:
+    return file.create_dataset(
         name, data=integers, chunks=integers.shape, compression="gzip", shuffle=True
     )
-    data.attrs["scale"] = scale
 
 
-def _read_scaled(file: h5py.File, name: str) -> np.ndarray:
+def _read_scaled(file: h5py.File, name: str, finer: str | None = None) -> np.ndarray:
     integers = _read_written(file, name, "u")
     if integers.dtype != np.uint16 or integers.ndim != 3:
         raise FormatError(
@@ -270,7 +273,11 @@ def _read_scaled(file: h5py.File, name: str) -> np.ndarray:
             "grid of uint16."
         )
     scale = float(_attribute(file[name], "scale", "f"))
-    return (integers * scale).astype(np.float32)
+    if finer is None:
+        return (integers * scale).astype(np.float32)
+    if scale != 1.0 / FULL_SCALE:
+        raise FormatError(f"{file.filename}: {finer} beside {name} in steps of {scale}.")
+    return restored(integers, _read_written(file, finer, "i"))
 
 
 def _check_head(path: Path) -> None:

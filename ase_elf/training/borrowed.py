@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from ase_elf.dataset.label import Label, pack, quantise, restore, unpack
+from ase_elf.dataset.label import Label, pack, unpack
 from ase_elf.errors import FormatError, InputError
 from ase_elf.formats.npz import DEFLATE_LIMIT, read_arrays
+from ase_elf.formats.rounding import coarse, restored
 from ase_elf.reference import Provenance
 from ase_elf.trajectory import Trajectory
 
@@ -37,12 +38,12 @@ def write_values(
     """
     values = label.grid.values
     if n_points is None:
-        chosen = {"elf": pack(quantise(values))}
+        chosen = {"elf": pack(coarse(values))}
     else:
         index = np.sort(rng.choice(values.size, min(n_points, values.size), replace=False))
         chosen = {
             "index": np.diff(index, prepend=0).astype(np.uint32),
-            "elf": quantise(values.ravel()[index]),
+            "elf": coarse(values.ravel()[index]),
         }
     path = folder / f"{label.name}.npz"
     np.savez_compressed(
@@ -128,12 +129,12 @@ def _on_grid(data: dict[str, np.ndarray], shape: tuple, size: int) -> np.ndarray
     # The archive may be deflated as well, and what is deflated twice may unfold without bound.
     if math.prod(shape) > DEFLATE_LIMIT * size:
         raise FormatError(f"{size} bytes cannot hold a grid of {shape}")
-    return restore(unpack(data["elf"], shape))
+    return restored(unpack(data["elf"], shape))
 
 
 def _at_points(data: dict[str, np.ndarray], shape: tuple, atoms: Atoms) -> tuple:
     index = np.cumsum(data["index"].astype(np.int64))
-    values = restore(data["elf"])
+    values = restored(data["elf"])
     fractional = np.stack(np.unravel_index(index, shape), -1) / shape
     if values.shape != index.shape or fractional.shape != (len(index), 3):
         raise FormatError(f"{len(index)} points of a grid {shape} have {values.size} values")

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 from ase.units import Bohr, Ry
 
-from ase_elf.dataset.label import Label, quantise, restore
+from ase_elf.dataset.label import Label
 from ase_elf.dataset.store import MANIFEST, LabelStore
 from ase_elf.errors import FormatError, InputError
 from ase_elf.formats.npz import read_arrays
+from ase_elf.formats.rounding import coarse, restored
 from ase_elf.formats.structure import sound_atoms
 from ase_elf.reference import Provenance
 
@@ -68,7 +69,7 @@ def read_label(path: Path, kind: str = "", split: str = "") -> Label:
         atoms = sound_atoms(numbers, positions * Bohr, data["cell"].astype(float) * Bohr)
         energy = float(data["energy_ry"]) * Ry if "energy_ry" in data else None
         kpts = tuple(np.ravel(data.get("kpts", [1, 1, 1])).tolist())
-        values = restore(data["elf"])
+        values = restored(data["elf"])
         if values.ndim != 3:
             raise FormatError(f"the ELF has {values.ndim} dimensions, three are needed")
     except (KeyError, TypeError, ValueError, OSError) as error:
@@ -86,6 +87,6 @@ def digest(labels: list[Label]) -> str:
     for label in labels:
         sha.update(label.name.encode())
         arrays = (label.atoms.cell.array, label.atoms.positions, label.atoms.numbers)
-        for array in (*arrays, quantise(label.values)):
+        for array in (*arrays, coarse(label.values)):
             sha.update(np.ascontiguousarray(array).tobytes())
     return sha.hexdigest()
