@@ -20,8 +20,10 @@ demo: $(VENV)/installed
 	$(BIN)/ase-elf analyze examples/dense-hydrogen.extxyz -o $(REPORT)
 	@echo "The report is $(REPORT)/report.html"
 
+# A process per core, four at most: each holds PyTorch, and is given one thread to compute with.
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -m 'not long' tests $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
+	    -m 'not long' tests $(PYTEST_ARGS)
 
 # README and docs are programs too: their code blocks, one after the other.
 test-docs: $(VENV)/installed-test

@@ -1,14 +1,15 @@
 """What of the field model pays: variants and numbers of labels, at equal steps.
 
-    python benchmarks/ablations.py [CONFIG.yaml] [--only NAME ...]
+    python benchmarks/ablations.py [CONFIG.yaml] [--only NAME ...] [--splits validation test]
 
 The configuration names a `base`, a configuration of `ase-elf train` whose labels and architecture
 all fits have, and variants that change parts of its architecture or recipe, or fit to the first
 ``train_labels`` of the training labels in a fixed random order, so that fewer labels are always
 a part of more. A variant with ``as_many_parameters_as`` gets hidden layers wide enough for that.
 Each is fitted in a folder of its own below ``output``, goes on there when it was interrupted, and
-is scored once on the validation labels; test labels are not touched. Prints Markdown. Hours, with
-the default configuration; one line per variant and checkpoint goes to stderr meanwhile.
+is scored on the validation labels, by which one may choose; test labels are for what is chosen. Where
+the folder `finer` has the ELF of a label on a finer k-mesh, that is the judge. Prints Markdown. Hours,
+with the default configuration; one line per variant and checkpoint goes to stderr meanwhile.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from field_accuracy import remeshed  # noqa: E402
 
 from ase_elf.errors import InputError, OutputError  # noqa: E402
 from ase_elf.model import Architecture, FieldModel, FieldNetwork  # noqa: E402
@@ -51,6 +54,7 @@ class Config:
     output: str
     variants: dict
     recipe: dict = field(default_factory=dict)
+    finer: str | None = None
 
 
 @dataclass(frozen=True)
@@ -106,20 +110,41 @@ def widened(architecture: Architecture, least: int) -> Architecture:
     return architecture
 
 
-def fit(variant: Variant, folder: Path, train: list, validation: list) -> Fit:
+class Pools:
+    """Points of all labels, drawn again only where the next variant sees something else there."""
+
+    def __init__(self, train: list, validation: list) -> None:
+        self.train, self.validation = train, validation
+        self._drawn: tuple | None = None
+        self._pools: tuple[list[Pool], list[Pool]] = [], []
+
+    def of(self, variant: Variant) -> tuple[list[Pool], list[Pool]]:
+        """For training and for the log."""
+        seen, recipe = variant.architecture, variant.recipe
+        asked = (seen.elements, seen.cutoff, seen.orbital_exponent, recipe.pool, recipe.seed)
+        if asked != self._drawn:
+            self._pools = [], []  # two sets of them would be ten gigabytes
+            rng = np.random.default_rng(recipe.seed)
+            self._pools = tuple(
+                [Pool.draw(label, seen, n_points, rng) for label in labels]
+                for labels, n_points in ((self.train, recipe.pool), (self.validation, VALIDATION_POINTS))
+            )
+            self._drawn = asked
+        return self._pools
+
+
+def fit(variant: Variant, folder: Path, pools: Pools) -> Fit:
     """The variant fitted to the end of its recipe, from a checkpoint where there is one."""
-    rng = np.random.default_rng(variant.recipe.seed)
-    order = np.random.default_rng(variant.recipe.seed).permutation(len(train))
-    chosen = [train[i] for i in sorted(order[: variant.train_labels].tolist())]
+    order = np.random.default_rng(variant.recipe.seed).permutation(len(pools.train))
+    chosen = sorted(order[: variant.train_labels].tolist())
     same = {
         "architecture": variant.architecture.to_dict(),
         "recipe": asdict(variant.recipe),
-        "labels": digest(chosen),
+        "labels": digest([pools.train[i] for i in chosen]),
     }
     _claim(folder, json.loads(json.dumps(same)))
-    pools = [Pool.draw(l, variant.architecture, variant.recipe.pool, rng) for l in chosen]
-    checks = [Pool.draw(l, variant.architecture, VALIDATION_POINTS, rng) for l in validation]
-    run = Fit(folder, variant.recipe, variant.architecture, pools, checks)
+    train, checks = pools.of(variant)
+    run = Fit(folder, variant.recipe, variant.architecture, [train[i] for i in chosen], checks)
 
     def show(step: int, losses: dict) -> None:
         if step % variant.recipe.checkpoint_every == 0:
@@ -141,15 +166,13 @@ def _claim(folder: Path, same: dict) -> None:
     write_json(path, same)
 
 
-def measured(variant: Variant, folder: Path, train: list, validation: list) -> dict:
-    """What a fitted variant is worth on the validation labels; read where it is known."""
-    result = folder / "result.json"
-    run = fit(variant, folder, train, validation)
+def measured(run: Fit, variant: Variant, judges: list, result: Path) -> dict:
+    """What a fitted variant is worth on labels that judge; read where it is known."""
     if result.is_file():
         return json.loads(result.read_text())
     log = [json.loads(line) for line in run.log.read_text().splitlines()]
     model = FieldModel(run.result.requires_grad_(False).eval())
-    scores = [score_label(model, label) for label in validation]
+    scores = [score_label(model, label) for label in judges]
     fluids = [s for s in scores if s.kind == "fluid"] or scores
     others = [s for s in scores if s.kind != "fluid"]
     long = [s.spectrum.long_power for s in fluids if s.r_s < DENSE]
@@ -202,6 +225,7 @@ def main(arguments: list[str] | None = None) -> None:
     default = Path(__file__).with_suffix(".yaml")
     parser.add_argument("config", nargs="?", type=Path, default=default)
     parser.add_argument("--only", nargs="*", help="Names of variants.")
+    parser.add_argument("--splits", nargs="*", default=["validation"], choices=["validation", "test"])
     chosen = parser.parse_args(arguments)
     config = Config(**checked(Config, read_mapping(chosen.config), ""))
     here = chosen.config.resolve().parent
@@ -214,16 +238,25 @@ def main(arguments: list[str] | None = None) -> None:
     if unknown:
         raise InputError(f"no variant is called {unknown[0]!r}; {chosen.config} has "
                          f"{', '.join(repr(v.name) for v in variants)}.")  # fmt: skip
-    train = training_labels(base)
-    validation = [label for folder in base.labels for label in read_labels(folder, "validation")]
-    rows = {}
+    judges = {
+        split: [label for folder in base.labels for label in read_labels(folder, split)]
+        for split in {"validation", *chosen.splits}
+    }
+    pools = Pools(training_labels(base), judges["validation"])
+    if config.finer:
+        judges = remeshed(judges, here / config.finer)
+    rows: dict[str, dict] = {split: {} for split in chosen.splits}
     for variant in variants:
         if chosen.only is None or variant.name in chosen.only:
             folder = here / config.output / variant.name.replace(" ", "-").replace(",", "")
-            rows[variant.name] = measured(variant, folder, train, validation)
-    steps = sorted({row["steps"] for row in rows.values()})
-    print(f"{', '.join(map(str, steps))} steps each; {len(validation)} validation structures.\n")
-    print(table(rows))
+            run = fit(variant, folder, pools)
+            for split in chosen.splits:
+                result = folder / f"result-{split}.json"
+                rows[split][variant.name] = measured(run, variant, judges[split], result)
+    for split, found in rows.items():
+        steps = sorted({row["steps"] for row in found.values()})
+        print(f"{', '.join(map(str, steps))} steps each; {len(judges[split])} {split} structures.\n")
+        print(table(found) + "\n")
 
 
 if __name__ == "__main__":
