@@ -1,6 +1,6 @@
 """What of the field model pays: variants and numbers of labels, at equal steps.
 
-    python benchmarks/ablations.py [CONFIG.yaml] [--only NAME ...] [--splits validation test]
+    python benchmarks/ablations.py [CONFIG.yaml] [--only NAME ...] [--steps N] [--splits validation test]
 
 The configuration names a `base`, a configuration of `ase-elf train` whose labels and architecture
 all fits have, and variants that change parts of its architecture or recipe, or fit to the first
@@ -9,7 +9,8 @@ a part of more. A variant with ``as_many_parameters_as`` gets hidden layers wide
 Each is fitted in a folder of its own below ``output``, goes on there when it was interrupted, and
 is scored on the validation labels, by which one may choose; test labels are for what is chosen. Where
 the folder `finer` has the ELF of a label on a finer k-mesh, that is the judge. Prints Markdown. Hours,
-with the default configuration; one line per variant and checkpoint goes to stderr meanwhile.
+with the default configuration; one line per variant and checkpoint goes to stderr meanwhile. ``--steps``
+shortens the recipe of the configuration evenly.
 """
 
 from __future__ import annotations
@@ -75,6 +76,16 @@ class Change:
     recipe: dict = field(default_factory=dict)
     train_labels: int | None = None
     as_many_parameters_as: str | None = None
+
+
+def shortened(config: Config, steps: int) -> Config:
+    """With fits of so many steps, in a folder of their own."""
+    part = steps / config.recipe["steps"]
+    recipe = {
+        key: max(1, round(part * value)) if key in ("steps", "decay_steps", "average_over") else value
+        for key, value in config.recipe.items()
+    }
+    return replace(config, recipe=recipe, output=f"{config.output}/{steps}-steps")
 
 
 def variants_of(config: Config, base: TrainConfig) -> list[Variant]:
@@ -225,11 +236,14 @@ def main(arguments: list[str] | None = None) -> None:
     default = Path(__file__).with_suffix(".yaml")
     parser.add_argument("config", nargs="?", type=Path, default=default)
     parser.add_argument("--only", nargs="*", help="Names of variants.")
+    parser.add_argument("--steps", type=int, help="of every fit; default: as configured")
     parser.add_argument("--splits", nargs="*", default=["validation"], choices=["validation", "test"])
     chosen = parser.parse_args(arguments)
     config = Config(**checked(Config, read_mapping(chosen.config), ""))
     here = chosen.config.resolve().parent
     base = TrainConfig.read(here / config.base)
+    if chosen.steps:
+        config = shortened(config, chosen.steps)
     variants = variants_of(config, base)
     few = [v.name for v in variants if v.train_labels is not None and v.train_labels < 1]
     if few:
