@@ -68,13 +68,13 @@ def soak(found: dict) -> str:
     slopes = ("memory_slope_kB_per_1000_frames", "in_use_slope_kB_per_1000_frames",
               "pace_slope_ms_per_1000_frames")  # fmt: skip
     rows = [
-        [name, f"{run['frames']:,}", run["memory_MB"], *(_with_error(run[slope]) for slope in slopes[:2]),
+        [name, run["weights"], f"{run['frames']:,}", run["memory_MB"], *(_with_error(run[slope]) for slope in slopes[:2]),
          run["seconds_per_frame"], _with_error(run[slopes[2]]), " and ".join(map(str, run["descriptors"])),
          run["date"]]
         for name, runs in found.items()
         for run in runs
     ]  # fmt: skip
-    return table("process|frames|memory (MB)|its slope (kB per 1000 frames)|slope in use|s per frame|its "
+    return table("process|weights|frames|memory (MB)|its slope (kB per 1000 frames)|slope in use|s per frame|its "
                  "slope (ms per 1000 frames)|descriptors, first and last|date", rows)  # fmt: skip
 
 

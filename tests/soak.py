@@ -227,7 +227,9 @@ def conclude(record: Record, name: str, results: Path | None, **more: object) ->
     record.path.unlink()
     if found is None:
         return
-    found |= {**more, "date": day, "machine": platform.processor() or platform.machine()}
+    weights = get_domain("dense-hydrogen").card["weights"]["sha256"][:8]
+    machine = platform.processor() or platform.machine()
+    found |= {**more, "weights": weights, "date": day, "machine": machine}
     print(json.dumps(found, indent=1))
     if results:
         known = figures.read(results)

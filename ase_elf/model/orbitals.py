@@ -272,20 +272,22 @@ def _overlaps(
     """Overlap of normalised Gaussians for each wave vector, (n_waves, n_atoms, n_atoms)."""
     near = Surroundings.of(cell, positions, math.sqrt(-2 * math.log(OVERLAP) / exponent))
     index, vectors = near.around(positions)
-    ends = near.home[:, None] + np.moveaxis(vectors, 0, -1) - near.home[index]
-    cells = np.rint(ends @ np.linalg.inv(cell)).astype(np.int64).reshape(-1, 3)
     lengths2 = (vectors**2).sum(0)
-    overlap = np.exp(-exponent / 2 * lengths2) * (lengths2 < near.cutoff**2)
-    n, low = len(positions), cells.min(0)
+    start, place = np.nonzero(lengths2 < near.cutoff**2)  # what is left fills a table
+    end = index[start, place]
+    ends = near.home[start] + vectors[:, start, place].T
+    cells = np.rint((ends - near.home[end]) @ np.linalg.inv(cell)).astype(np.int64)
+    low = cells.min(0)
     sizes = tuple(cells.max(0) - low + 1)
-    pairs = (np.arange(n)[:, None] * n + index).ravel()
-    columns = np.ravel_multi_index(tuple((cells - low).T), sizes)
-    shape = (n * n, math.prod(sizes))
-    by_cell = coo_array((overlap.ravel(), (pairs, columns)), shape=shape).tocsr()
-    phases = np.exp(2j * np.pi * (np.indices(sizes).reshape(3, -1).T + low) @ waves.T)
+    column = np.ravel_multi_index(tuple((cells - low).T), sizes)
+    phases = np.exp(2j * np.pi * waves @ (np.indices(sizes).reshape(3, -1) + low[:, None]))
     if not (2 * waves % 1).any():
         phases = phases.real
-    return (by_cell @ phases).T.reshape(len(waves), n, n)
+    overlap = np.exp(-exponent / 2 * lengths2[start, place])
+    sums = np.empty((len(waves), len(positions), len(positions)), phases.dtype)
+    for turn, sum_ in zip(phases, sums, strict=True):
+        coo_array((overlap * turn[column], (start, end)), shape=sum_.shape).toarray(out=sum_)
+    return sums
 
 
 def fermi_level(values: torch.Tensor, weights: torch.Tensor, n_orbitals: float) -> float:
