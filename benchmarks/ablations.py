@@ -7,7 +7,8 @@ all fits have, and variants that change parts of its architecture or recipe, or 
 ``train_labels`` of the training labels in a fixed random order, so that fewer labels are always
 a part of more. A variant with ``as_many_parameters_as`` gets hidden layers wide enough for that.
 Each is fitted in a folder of its own below ``output``, goes on there when it was interrupted, and
-is scored on the validation labels, by which one may choose; test labels are for what is chosen. Where
+is scored on the validation labels, by which one may choose; test labels are for what is chosen. Labels that
+judge are in folders of their own where the configuration names such `judges`. Where
 the folder `finer` has the ELF of a label on a finer k-mesh, that is the judge. Prints Markdown. Hours,
 with the default configuration; one line per variant and checkpoint goes to stderr meanwhile. ``--steps``
 shortens the recipe of the configuration evenly.
@@ -55,6 +56,7 @@ class Config:
     output: str
     variants: dict
     recipe: dict = field(default_factory=dict)
+    judges: list = field(default_factory=list)
     finer: str | None = None
 
 
@@ -252,8 +254,9 @@ def main(arguments: list[str] | None = None) -> None:
     if unknown:
         raise InputError(f"no variant is called {unknown[0]!r}; {chosen.config} has "
                          f"{', '.join(repr(v.name) for v in variants)}.")  # fmt: skip
+    folders = [here / folder for folder in config.judges] or base.labels
     judges = {
-        split: [label for folder in base.labels for label in read_labels(folder, split)]
+        split: [label for folder in folders for label in read_labels(folder, split)]
         for split in {"validation", *chosen.splits}
     }
     pools = Pools(training_labels(base), judges["validation"])

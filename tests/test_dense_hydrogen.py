@@ -10,11 +10,13 @@ from ase.io import read
 from scipy.spatial.transform import Rotation
 
 from ase_elf import ELFCalculator, ELFGrid
-from ase_elf.domains import Domain, domain_for, get_domain
+from ase_elf.domains import Domain, describe, domain_for, get_domain
 from ase_elf.errors import DomainError, FormatError, InputError
 from ase_elf.model import orbitals
 from ase_elf.topology import networking
+from ase_elf.training.config import TrainConfig
 from ase_elf.training.labels import digest, read_labels
+from ase_elf.training.run import training_labels
 
 ROOT = Path(__file__).resolve().parents[1]
 LABELS = ROOT / "plugins" / "dense_hydrogen" / "labels"
@@ -156,3 +158,16 @@ def test_a_damaged_part_for_large_cells_is_refused(domain, tmp_path, part):
     (tmp_path / "card.json").write_text(json.dumps(domain.card | {"large_cells": part}))
     with pytest.raises(FormatError, match="not a card of a domain pack"):
         Domain(tmp_path).name
+
+
+def test_what_is_committed_is_enough_to_train_on_and_holds_no_test_structure():
+    labels = training_labels(TrainConfig.read(LABELS.parent / "own.yaml"))
+    assert len(labels) == 15
+    density = [describe(label.atoms)["r_s_bohr"] for label in labels]
+    assert min(density) < 1.2 and max(density) > 2.1
+    assert not {label.name for label in labels} & {label.name for label in OWN}
+    for label in labels:
+        for other in OWN:
+            if len(label.atoms) == len(other.atoms):
+                fractional = label.atoms.get_scaled_positions() - other.atoms.get_scaled_positions()
+                assert np.abs(fractional - np.round(fractional)).mean() > 0.05
