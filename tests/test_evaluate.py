@@ -343,7 +343,7 @@ def test_the_command_refuses_a_split_that_is_not_there(monkeypatch, store):
     assert "'validation'" in call("evaluate", "--labels", store, "--split", "validation", code=1)
 
 
-def test_torch_state_is_left_alone(label):
+def test_torch_state_is_left_alone(label, two_threads):
     before = torch.get_num_threads(), torch.get_default_dtype()
     score_label(GaussianModel(), label)
     assert (torch.get_num_threads(), torch.get_default_dtype()) == before

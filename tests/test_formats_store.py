@@ -55,7 +55,7 @@ def test_extreme_values_are_exact(tmp_path):
 
 
 def test_attractors_on_the_plateau_of_a_molecule_stay_where_they_are(tmp_path):
-    # 1 - ELF is 2e-6 at the attractor, and twice that 0.16 Å away: a sixth of what 16 bits tell apart.
+    # 1 - ELF is 2e-6 at the attractor, and twice that 0.08 Å away: an eighth of what 16 bits tell apart.
     cell, centre = np.eye(3) * 4.0, np.array([1.83, 2.11, 1.97])
     points = np.indices((40, 40, 40)).reshape(3, -1).T / 40 @ cell
     distance2 = ((points - centre) ** 2).sum(1)

@@ -84,7 +84,7 @@ def global_state():
     }
 
 
-def test_predicting_analysing_and_training_leave_global_state_alone(atoms, tmp_path):
+def test_predicting_analysing_and_training_leave_global_state_alone(atoms, tmp_path, two_threads):
     from ase_elf.analysis import analyze, settings_for
     from ase_elf.training.fit import Fit
     from ase_elf.trajectory import Frame

@@ -18,6 +18,7 @@ from ase_elf.formats.structure import sound_atoms
 from ase_elf.grid import ELFGrid
 from ase_elf.reference import Provenance
 
+
 @dataclass(frozen=True)
 class Label:
     """The reference ELF of one structure.
@@ -158,11 +159,10 @@ def _label(arrays: dict[str, np.ndarray]) -> Label:
     atoms = sound_atoms(arrays["numbers"], arrays["positions"], arrays["cell"], arrays["pbc"])
     if text["charge"]:
         atoms.info["charge"] = text["charge"] + 0  # adding refuses what is no number
-    shape = tuple(text["shape"])
-    parts = None
+    grid, parts = tuple(text["shape"]), None
     if "fine" in arrays:
-        parts = np.frombuffer(inflate(arrays["fine"].tobytes(), math.prod(shape)), np.int8).reshape(shape)
-    values = restored(unpack(arrays["elf"], shape), parts)
+        parts = np.frombuffer(inflate(arrays["fine"].tobytes(), math.prod(grid)), np.int8).reshape(grid)
+    values = restored(unpack(arrays["elf"], grid), parts)
     points, density, forces = (arrays.get(key) for key in ("points", "density", "forces"))
     for array, shape in (
         (points, (values.size, 3)),

@@ -167,8 +167,8 @@ def write_elf(
         ``*.cube``, ``*.xsf``, ``*.h5``, or a name containing ``ELFCAR``. For
         ``*.elfstore`` the grid becomes the next frame of that store.
     grid : ELFGrid
-        Text formats keep every bit of the float32 values; HDF5 rounds to 1/65535, and by 254 times
-        less within 1/128 of 0 and 1.
+        Text formats keep every bit of the float32 values; HDF5 rounds to 1/65535, and to
+        a 254th of that above 1 - 1/128.
     format : str, optional
         One of ``FORMATS``, where the name does not say.
     spin_down : ELFGrid, optional

@@ -1,4 +1,4 @@
-"""An ELF in whole numbers: 16 bits everywhere, and 8 more near 0 and near 1.
+"""An ELF in whole numbers: 16 bits everywhere, and 8 more near 1.
 
 In a molecule that its neighbours hardly touch, the ELF is 1 to five digits, and only what follows them
 says where it is largest: of the attractors of 64 H at r_s 2.15, 16 bits alone put a third within
@@ -15,10 +15,10 @@ FULL_SCALE = 65535
 """Whole number that means ELF = 1."""
 
 NEAR = FULL_SCALE // 128
-"""From 0 or 1, in steps: so close the further bits are kept."""
+"""Steps from 1, within which the further bits are kept."""
 
 PARTS = 254
-"""Of a step that the further bits count: of either sign half as many, so that they are 8."""
+"""Parts of a step, which the further 8 bits count from -127 to 127."""
 
 
 def coarse(values: np.ndarray) -> np.ndarray:
@@ -27,9 +27,9 @@ def coarse(values: np.ndarray) -> np.ndarray:
 
 
 def fine(values: np.ndarray) -> np.ndarray:
-    """What :func:`coarse` leaves of values near 0 or 1, as int8; 0 elsewhere."""
+    """What :func:`coarse` leaves of values near 1, as int8; 0 elsewhere."""
     exact = _in_steps(values)
-    near = np.minimum(exact, FULL_SCALE - exact) < NEAR
+    near = exact > FULL_SCALE - NEAR
     return np.where(near, np.round((exact - np.round(exact)) * PARTS), 0).astype(np.int8)
 
 

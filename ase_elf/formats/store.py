@@ -8,7 +8,7 @@ number. Only on a file system without locks they must say their numbers.
 
 A frame holds ``elf`` (and ``sigma`` where known) as uint16 with the attribute ``scale``:
 value = integer * scale, error at most scale / 2 (7.6e-6 for the ELF); where that leaves something of
-an ELF near 0 or 1, ``fine`` (int8) holds it (:mod:`ase_elf.formats.rounding`); ``cell``,
+an ELF near 1, ``fine`` (int8) holds it (:mod:`ase_elf.formats.rounding`); ``cell``,
 ``positions`` (Å), ``numbers``, ``pbc``, ``info`` (JSON, as bytes) and the attribute ``frame``.
 """
 

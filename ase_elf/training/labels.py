@@ -82,7 +82,7 @@ def read_label(path: Path, kind: str = "", split: str = "") -> Label:
 
 
 def digest(labels: list[Label]) -> str:
-    """SHA-256 over names, geometries and ELF values, in order."""
+    """SHA-256 over names, geometries and ELF values to 16 bits, in order."""
     sha = hashlib.sha256()
     for label in labels:
         sha.update(label.name.encode())

@@ -15,7 +15,7 @@ CELL = [[3.0, 0.2, -0.1], [1.1, 4.0, 0.3], [-0.7, 0.9, 5.3]]
 
 def grid(*, sigma: bool = False) -> ELFGrid:
     """A 2x3x2 grid of two atoms."""
-    values = np.linspace(1e-5, 1, 12).reshape(2, 3, 2)  # the first with further bits
+    values = np.linspace(0, 1 - 1e-5, 12).reshape(2, 3, 2)  # the last with further bits
     atoms = Atoms("HO", positions=[(0, 0, 0), (1, 1, 1)], cell=CELL, pbc=True)
     return ELFGrid(values, atoms, {"note": "sound"}, np.full((2, 3, 2), 0.1) if sigma else None)
 
