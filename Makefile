@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 REPORT := demo-report
+# Each process holds PyTorch, and is given one thread to compute with.
+CORES := $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() or 1))')
 
 .PHONY: demo test test-docs test-long docs clean
 
@@ -17,12 +19,11 @@ $(VENV)/installed-%: $(VENV)/installed
 	touch $@
 
 demo: $(VENV)/installed
-	$(BIN)/ase-elf analyze examples/dense-hydrogen.extxyz -o $(REPORT)
+	OMP_NUM_THREADS=1 $(BIN)/ase-elf analyze examples/dense-hydrogen.extxyz --workers $(CORES) -o $(REPORT)
 	@echo "The report is $(REPORT)/report.html"
 
-# A process per core, four at most: each holds PyTorch, and is given one thread to compute with.
 test: $(VENV)/installed-test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile \
 	    -m 'not long' tests $(PYTEST_ARGS)
 
 # README and docs are programs too: their code blocks, one after the other.
