@@ -43,8 +43,8 @@ TAIL = 3e-4
 does not matter what else is near: 1e-5 of the ELF after a fit, beyond 5.5 bohr."""
 
 MOST = 4096
-"""Atoms of a cell. All orbitals are made at once, in a time that grows with the third power: 0.2 s of
-one core for 1024, 1.3 s for 2048, and 12 s here."""
+"""Atoms of a cell. All orbitals are made at once, in a time that grows with the third power: some 0.5 s of
+one core for 1024, 2 s for 2048, and 8 s here."""
 
 PHASES = 2**26
 """Differences of cells times wave vectors, at most: reached by a single atom on 3 bohr³."""
