@@ -33,12 +33,11 @@ ARCH = Architecture(
 )
 
 
-def analytic_label(seed, split="train"):
+def analytic_label(seed, split="train", shape=(12, 13, 14)):
     """A field that depends on positions the way an ELF does, but is known in closed form."""
     rng = np.random.default_rng(seed)
     cell = np.diag([6.0, 6.5, 7.0])
     positions = rng.random((6, 3)) @ cell
-    shape = (12, 13, 14)
     grid = np.stack(np.meshgrid(*[np.arange(n) / n for n in shape], indexing="ij"), -1) @ cell
     density = np.zeros(shape)
     for shift in np.stack(np.meshgrid(*[[-1, 0, 1]] * 3), -1).reshape(-1, 3):
@@ -392,3 +391,76 @@ def test_a_compiled_step_learns_what_a_plain_one_learns(tmp_path):
         fit.run()
     for a, b in zip(plain.network.parameters(), compiled.network.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_displacement_of_a_saddle_is_what_the_fields_say():
+    # z = x² - y²/2 - z² around the saddle; an error that is linear moves it by H⁻¹ times its slope.
+    from ase_elf.training.agreement import REACH
+    from ase_elf.training.saddles import STEP, displacement
+
+    hessian = torch.diag(torch.tensor([2.0, -1.0, -2.0]))
+    slope = torch.tensor([0.02, -0.05, 0.1])
+    around = torch.cat([torch.eye(3), -torch.eye(3)]) * STEP
+    (found,) = displacement(around @ slope + 0.3, torch.linalg.inv(hessian)[None])
+    moved = -torch.linalg.solve(hessian, slope)
+    assert float(found) == pytest.approx(float(torch.sqrt(1 + moved @ moved / REACH**2) - 1), rel=1e-4)
+    (far,) = displacement(1e3 * around @ slope, torch.linalg.inv(hessian)[None])
+    assert float(far) == pytest.approx(1e3 * float(moved.norm()) / REACH, rel=0.01)
+
+
+def fine_label(seed):
+    """The same field as :func:`analytic_label`, on a grid whose saddles can be found."""
+    return analytic_label(seed, shape=(20, 22, 24))
+
+
+def test_places_around_saddles_are_places_of_the_label():
+    from ase_elf.training.saddles import AROUND, Saddles
+
+    label = fine_label(0)
+    found = Saddles.of(label, ARCH)
+    n = len(found.inverse)
+    assert n > 3 and len(found.target) == AROUND * n
+    # The gradient of the label vanishes at a saddle: central differences are small.
+    plus, minus = found.target.view(n, 2, 3).unbind(1)
+    assert float((plus - minus).abs().max()) < 2e-3
+    some, inverse = found.of_some(torch.tensor([2, 0]), "cpu")
+    assert torch.equal(some[3][:AROUND], found.target[2 * AROUND : 3 * AROUND])
+    assert torch.equal(inverse, found.inverse[[2, 0]])
+    assert len(found.some(2, np.random.default_rng(0))) == 2
+    assert len(found.some(99, np.random.default_rng(0))) == n
+
+
+def test_labels_that_do_not_say_where_saddles_are_have_none():
+    from ase_elf.training.saddles import Saddles
+
+    assert Saddles.of(analytic_label(0), ARCH) is None  # 0.27 Å between grid points
+    label = fine_label(0)
+    points = label.atoms.positions
+    assert Saddles.of(replace(label, values=np.full(len(points), 0.5), points=points), ARCH) is None
+
+
+def test_a_fit_that_is_told_of_saddles_puts_them_where_they_are(tmp_path):
+    from ase_elf.training.fit import both
+    from ase_elf.training.saddles import Saddles, displacement
+
+    labels = [fine_label(s) for s in range(3)]
+    rng = np.random.default_rng(0)
+    plain = [Pool.draw(label, ARCH, 600, rng) for label in labels]
+    told = [replace(pool, saddles=Saddles.of(pool.label, ARCH)) for pool in plain]
+    away = {}
+    for name, train in (("plain", plain), ("told", told)):
+        fit = Fit(tmp_path / name, replace(recipe(150), saddles=8), ARCH, train, [])
+        fit.run()
+        away[name] = 0.0
+        for pool in told:
+            found = pool.saddles
+            rows, inverse = found.of_some(torch.arange(len(found.inverse)), "cpu")
+            c = fit.result.coefficients(*pool.atoms("cpu"))
+            with torch.no_grad():
+                z = fit.result.value(fit.result.seen(fit.result.read(*rows[:2], c), rows[2]))[:, 0]
+            away[name] += float(displacement(torch.sigmoid(z) - rows[3], inverse).mean())
+    assert away["told"] < 0.7 * away["plain"]
+    # Tables of different widths: what is beyond the cutoff does not count.
+    first, second = plain[0].rows(torch.arange(5)), told[0].saddles.rows(torch.arange(7))
+    joined = both(first, second, ARCH.cutoff)
+    assert len(joined[3]) == 12 and joined[1].shape[1:] == joined[0].shape

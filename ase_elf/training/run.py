@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from ase_elf.training.labels import read_labels
 from ase_elf.training.loop import ALONE
 from ase_elf.training.pack import shorten, write_pack
 from ase_elf.training.processes import Processes
+from ase_elf.training.saddles import Saddles
 from ase_elf.training.samples import Pool
 
 
@@ -42,6 +43,8 @@ def prepare(
     rng = np.random.default_rng(settings.recipe.seed)
     arch, recipe = settings.architecture, settings.recipe
     train = [Pool.draw(label, arch, recipe.pool, rng) for label in training_labels(settings)]
+    if recipe.saddles:
+        train = [replace(pool, saddles=Saddles.of(pool.label, arch)) for pool in train]
     validation = [
         Pool.draw(label, arch, 2048, rng)
         for folder in settings.labels
