@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.build import make_supercell
+from ase.geometry import get_distances
 from ase.io import read
 from scipy.spatial.transform import Rotation
 
@@ -13,7 +14,8 @@ from ase_elf import ELFCalculator, ELFGrid
 from ase_elf.domains import Domain, describe, domain_for, get_domain
 from ase_elf.errors import DomainError, FormatError, InputError
 from ase_elf.model import orbitals
-from ase_elf.topology import networking
+from ase_elf.topology import critical_points, networking
+from ase_elf.training.agreement import PERSISTENCE, match_critical_points
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.labels import digest, read_labels
 from ase_elf.training.run import training_labels
@@ -87,6 +89,22 @@ def test_accuracy_on_structures_of_our_own_that_were_not_trained_on(domain, labe
     # φ moves no more than the worst error of the ELF, and in practice far less.
     assert abs(phi - reference) <= np.abs(error).max()
     assert abs(phi - reference) < (0.03 if label.kind == "hot-fluid" else 0.02)
+
+
+@pytest.mark.parametrize("label", [label for label in OWN if label.kind == "molecular-fluid"],
+                         ids=lambda label: label.name)  # fmt: skip
+def test_attractors_of_molecules_are_at_their_nuclei_and_bonds_between_where_dft_has_them(domain, label):
+    found = domain.load(device="cpu").predict([label.atoms], [label.values.shape])[0]
+    grid = ELFGrid(found.values, label.atoms)
+    attractors = critical_points(grid, persistence=PERSISTENCE).of_kind("attractor").positions
+    _, distances = get_distances(attractors, label.atoms.positions, cell=label.atoms.cell, pbc=True)
+    assert (distances.min(1) < 0.2).mean() > 0.95
+    match = match_critical_points(label.grid, grid)["bond"]
+    assert min(match.recall, match.precision) > (0.9 if r_s(label) < 2.0 else 0.7)
+
+
+def r_s(label):
+    return describe(label.atoms)["r_s_bohr"]
 
 
 def test_own_test_labels_are_not_among_those_trained_on(domain):

@@ -24,7 +24,8 @@ from ase_elf.training.samples import Pool, Rows
 
 
 SATURATED = 6.9
-"""Largest magnitude of z that is compared: an ELF 0.001 from 0 or 1, where labels end to be precise."""
+"""Largest magnitude of z that is compared: an ELF 0.001 from 0 or 1, where labels end to be precise. What is beyond, as
+where attractors of molecules far apart are, follows from what is learned below, and gets lost in long fits."""
 
 PLATEAU = 0.3
 """Weight of squared errors of z beside 100 times those of the ELF: a twentieth of the loss at ELF = 1/2, half of
