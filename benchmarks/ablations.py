@@ -34,11 +34,12 @@ from ase_elf.errors import InputError, OutputError  # noqa: E402
 from ase_elf.model import Architecture, FieldModel, FieldNetwork  # noqa: E402
 from ase_elf.report.tables import write_json  # noqa: E402
 from ase_elf.settings import checked, read_mapping  # noqa: E402
+from ase_elf.training.agreement import total  # noqa: E402
 from ase_elf.training.config import TrainConfig  # noqa: E402
 from ase_elf.training.evaluate import score_label  # noqa: E402
 from ase_elf.training.fit import Fit, Recipe  # noqa: E402
 from ase_elf.training.labels import digest, read_labels  # noqa: E402
-from ase_elf.training.run import training_labels  # noqa: E402
+from ase_elf.training.run import drawn, training_labels  # noqa: E402
 from ase_elf.training.samples import Pool  # noqa: E402
 
 DENSE = 1.25
@@ -136,13 +137,14 @@ class Pools:
     def of(self, variant: Variant) -> tuple[list[Pool], list[Pool]]:
         """For training and for the log."""
         seen, recipe = variant.architecture, variant.recipe
-        asked = (seen.elements, seen.cutoff, seen.orbital_exponent, recipe.pool, recipe.seed)
+        told = bool(recipe.saddles)
+        asked = (seen.elements, seen.cutoff, seen.orbital_exponent, recipe.pool, told, recipe.seed)
         if asked != self._drawn:
             self._pools = [], []
             rng = np.random.default_rng(recipe.seed)
-            self._pools = tuple(
-                [Pool.draw(label, seen, n_points, rng) for label in labels]
-                for labels, n_points in ((self.train, recipe.pool), (self.validation, VALIDATION_POINTS))
+            self._pools = (
+                [drawn(label, seen, recipe, rng) for label in self.train],
+                [Pool.draw(label, seen, VALIDATION_POINTS, rng) for label in self.validation],
             )
             self._drawn = asked
         return self._pools
@@ -188,9 +190,10 @@ def measured(run: Fit, variant: Variant, judges: list, result: Path) -> dict:
         return known
     log = [json.loads(line) for line in run.log.read_text().splitlines()]
     model = FieldModel(run.result.requires_grad_(False).eval())
-    scores = [score_label(model, label) for label in judges]
+    scores = [score_label(model, label, topology=True) for label in judges]
     fluids = [s for s in scores if s.kind == "fluid"] or scores
     others = [s for s in scores if s.kind != "fluid"]
+    bonds = total(s.matches["bond"] for s in fluids if s.matches)
     long = [s.spectrum.long_power for s in fluids if s.r_s < DENSE]
     found = {
         "judges": by,
@@ -205,6 +208,8 @@ def measured(run: Fit, variant: Variant, judges: list, result: Path) -> dict:
         "others_r2_worst": min((s.r2 for s in others), default=math.nan),
         "phi_error": float(np.mean([abs(s.phi_error) for s in scores])),
         "long_power": float(np.mean(long)) if long else math.nan,
+        "bonds_recall": bonds.recall,
+        "bonds_precision": bonds.precision,
     }
     write_json(result, found)
     return json.loads(result.read_text())
@@ -221,6 +226,8 @@ COLUMNS = {
     "others_r2_worst": ("worst R², others", "{:.5f}"),
     "phi_error": ("mean abs. Δφ", "{:.4f}"),
     "long_power": (f"long waves, r_s < {DENSE}", "{:.2e}"),
+    "bonds_recall": ("bonds, fluids: recall", "{:.3f}"),
+    "bonds_precision": ("precision", "{:.3f}"),
 }
 
 

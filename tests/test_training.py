@@ -20,6 +20,7 @@ from ase_elf.errors import FormatError, InputError
 from ase_elf.formats.rounding import coarse
 from ase_elf.model import Architecture, FieldNetwork
 from ase_elf.reference import Provenance
+from ase_elf.topology import critical_points
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.fit import Fit, Recipe, score
 from ase_elf.training.labels import digest, read_label, read_labels
@@ -440,7 +441,6 @@ def test_labels_that_do_not_say_where_saddles_are_have_none():
 
 
 def test_a_fit_that_is_told_of_saddles_puts_them_where_they_are(tmp_path):
-    from ase_elf.training.fit import both
     from ase_elf.training.saddles import Saddles, displacement
 
     labels = [fine_label(s) for s in range(3)]
@@ -460,7 +460,57 @@ def test_a_fit_that_is_told_of_saddles_puts_them_where_they_are(tmp_path):
                 z = fit.result.value(fit.result.seen(fit.result.read(*rows[:2], c), rows[2]))[:, 0]
             away[name] += float(displacement(torch.sigmoid(z) - rows[3], inverse).mean())
     assert away["told"] < 0.7 * away["plain"]
-    # Tables of different widths: what is beyond the cutoff does not count.
-    first, second = plain[0].rows(torch.arange(5)), told[0].saddles.rows(torch.arange(7))
+    assert "astray" in fit.advance()
+
+
+def test_rows_of_places_with_different_numbers_of_neighbours_read_the_same_together():
+    from ase_elf.training.fit import both
+    from ase_elf.training.saddles import Saddles
+
+    (pool,) = pools([0])
+    first, second = pool.rows(torch.arange(5)), Saddles.of(fine_label(0), ARCH).rows(torch.arange(7))
+    assert first[0].shape[1] != second[0].shape[1]
+    network = FieldNetwork(ARCH)
+    c = network.coefficients(*pool.atoms("cpu"))
+    apart = torch.cat([network.read(*rows[:2], c) for rows in (first, second)])
     joined = both(first, second, ARCH.cutoff)
-    assert len(joined[3]) == 12 and joined[1].shape[1:] == joined[0].shape
+    torch.testing.assert_close(network.read(*joined[:2], c), apart)
+    assert torch.equal(joined[3], torch.cat([first[3], second[3]]))
+
+
+def test_saddles_of_a_sheared_cell_are_found_as_far_away_as_they_are():
+    from ase_elf.training.agreement import REACH
+    from ase_elf.grid import ELFGrid
+    from ase_elf.topology.field import SplineField
+    from ase_elf.training.saddles import AROUND, Saddles, displacement
+
+    cell = np.array([[3.2, 0, 0], [1.1, 3.0, 0], [-0.7, 0.9, 3.4]])
+    shape = (26, 26, 28)
+    turns = np.stack(np.meshgrid(*[np.arange(n) / n for n in shape], indexing="ij"), -1)
+
+    def elf(fractional):
+        return (np.cos(2 * np.pi * fractional) @ [1.0, 0.8, 0.6] + 2.4) / 4.9
+
+    atoms = Atoms("H", cell=cell, pbc=True)
+    origin = Provenance(code="closed form", version="1", functional="none")
+    label = Label("s", "s", atoms, origin, elf(turns), split="train", kind="fluid")
+    found = Saddles.of(label, ARCH)
+    assert len(found.inverse) == 3
+    moved = np.array([0.01, -0.02, 0.015])
+    shifted = SplineField.of(ELFGrid(elf(turns - moved @ np.linalg.inv(cell)), atoms))
+    field = SplineField.of(label.grid)
+    # Places are where the label has them: looked up again in the field that is moved.
+    saddles = critical_points(label.grid, persistence=0.01).of_kind("bond").positions
+    around = np.concatenate([np.eye(3), -np.eye(3)]) * 0.05
+    u = field.voxel_of((saddles[:, None] + around).reshape(-1, 3))
+    error = torch.from_numpy(shifted.value(u) - field.value(u)).float()
+    assert len(error) == AROUND * 3
+    expected = np.sqrt(1 + moved @ moved / REACH**2) - 1
+    np.testing.assert_allclose(displacement(error, found.inverse), expected, rtol=0.05)
+
+
+def test_less_than_no_saddles_are_refused(tmp_path, label_folder):
+    path = tmp_path / "train.yaml"
+    path.write_text("labels: [labels]\noutput: run\narchitecture: {elements: [1]}\nrecipe: {saddles: -1}\n")
+    with pytest.raises(InputError, match="recipe.saddles = -1"):
+        prepare(TrainConfig.read(path))

@@ -32,8 +32,8 @@ PLATEAU = 0.3
 it at 0.06 and 0.94, nearly all of it where molecules are flat and z, not the ELF, says where the maximum is."""
 
 ASTRAY = 0.05
-"""Weight of saddles that are not where they should be. Four times as much makes fields so smooth where they are
-unsure that fewer saddles last: precision rises, recall falls."""
+"""Weight of saddles that are not where they should be, in the loss of a structure that has some. Four times as much
+makes fields so smooth where they are unsure that fewer saddles last: precision rises, recall falls."""
 
 FUSED_SINCE = "2.12"
 """Version of torch. With 2.11.0 the gradients of what atoms read came out wrong by up to 40 %."""
@@ -50,7 +50,8 @@ class Recipe(Schedule):
     pool : int
         Grid points kept per structure.
     saddles : int
-        Bond critical points of each, whose displacement is part of the loss.
+        Bond critical points of each, whose displacement is part of the loss (:mod:`.saddles`); of labels that say
+        where theirs are. 0: none.
     compile : bool
         Let ``torch.compile`` fuse a step: the same numbers to round-off in less than half the
         time, after two minutes of compilation. Needs a C++ compiler and torch 2.12.
@@ -118,7 +119,7 @@ def losses(
     Returns
     -------
     tuple of Tensor
-        Three means over the points, and one over the saddles.
+        Three means over the points, and one over the saddles, 0 without any.
     """
     seen = network.seen(network.read(index, vectors, network.coefficients(*atoms)), orbitals)
     z = network.value(seen)[:, 0]
@@ -147,6 +148,7 @@ def both(first: Rows, second: Rows, cutoff: float) -> Rows:
     """Rows of a pool, and after them others of the same structure."""
     width = max(first[0].shape[1], second[0].shape[1])
 
+    # Of a table of neighbours: the first atom, at twice the cutoff, is none.
     def wide(part: torch.Tensor, beyond: float) -> torch.Tensor:
         return nn.functional.pad(part, (0, width - part.shape[-1]), value=beyond)
 
@@ -353,7 +355,7 @@ class Fit(FittingRun):
         """What :func:`losses` is given of a structure, after the network and its atoms."""
         device = self.network.device
         found = pool.rows(rows, device)
-        if pool.saddles is None:
+        if pool.saddles is None or not self.recipe.saddles:
             return found
         rng = np.random.default_rng([self.recipe.seed, self.step, 1])
         some, inverse = pool.saddles.of_some(pool.saddles.some(self.recipe.saddles, rng), device)

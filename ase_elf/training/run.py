@@ -9,13 +9,13 @@ import torch
 
 from ase_elf.dataset.label import Label
 from ase_elf.errors import InputError
-from ase_elf.model import FieldModel
+from ase_elf.model import Architecture, FieldModel
 from ase_elf.model.weights import digest, load_network
 from ase_elf.training.borrowed import read_values
 from ase_elf.training.calibration import calibrate
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.evaluate import score_label
-from ase_elf.training.fit import Fit
+from ase_elf.training.fit import Fit, Recipe
 from ase_elf.training.labels import read_labels
 from ase_elf.training.loop import ALONE
 from ase_elf.training.pack import shorten, write_pack
@@ -36,15 +36,27 @@ def training_labels(settings: TrainConfig) -> list[Label]:
     return chosen
 
 
+def drawn(label: Label, arch: Architecture, recipe: Recipe, rng: np.random.Generator) -> Pool:
+    """What a recipe fits to of one label."""
+    pool = Pool.draw(label, arch, recipe.pool, rng)
+    return replace(pool, saddles=Saddles.of(label, arch)) if recipe.saddles else pool
+
+
 def prepare(
     settings: TrainConfig, device: torch.device | str = "cpu", processes: Processes = ALONE
 ) -> Fit:
-    """A fit ready to run, continued from its checkpoint where there is one."""
+    """A fit ready to run, continued from its checkpoint where there is one.
+
+    Raises
+    ------
+    InputError
+        No label is of the kinds that are asked for, or the recipe asks for less than no saddles.
+    """
     rng = np.random.default_rng(settings.recipe.seed)
     arch, recipe = settings.architecture, settings.recipe
-    train = [Pool.draw(label, arch, recipe.pool, rng) for label in training_labels(settings)]
-    if recipe.saddles:
-        train = [replace(pool, saddles=Saddles.of(pool.label, arch)) for pool in train]
+    if recipe.saddles < 0:
+        raise InputError(f"recipe.saddles = {recipe.saddles}; how many per structure, or 0 for none.")
+    train = [drawn(label, arch, recipe, rng) for label in training_labels(settings)]
     validation = [
         Pool.draw(label, arch, 2048, rng)
         for folder in settings.labels

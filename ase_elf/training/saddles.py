@@ -3,7 +3,7 @@
 Where the ELF is flat, an error that R² does not notice moves a saddle by half a bond. Near a
 saddle the gradient is the Hessian times the way from it: what gradient a network has where there
 should be none, over the Hessian of the label, is how far away its own saddle is (a step of Newton's
-method). Lengths in Å, but for places, which are in bohr as those of a pool.
+method). Lengths in Å, but for the vectors to neighbours, in bohr as those of a pool.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ STEP = 0.05
 """Å. To either side of a saddle along x, y and z, for central differences."""
 
 COARSEST = 0.17
-"""Å between grid points. A coarser label does not say where its saddles are."""
+"""Å between grid points. A spline through every second point of a grid of molecular hydrogen, 0.18 Å apart, has
+two fifths of the bonds of the whole grid within REACH; of hot fluid at r_s 1.3 to 1.5, nearly all."""
 
 AROUND = 6
 """Places of a saddle."""
@@ -79,7 +80,7 @@ class Saddles(Places):
 
 
 def displacement(error: torch.Tensor, inverse: torch.Tensor) -> torch.Tensor:
-    """How far saddles move, roughly, in units of what makes them others: 0 at 0, d - 1 for large d.
+    """How far saddles move, d in units of :data:`~ase_elf.training.agreement.REACH`: d²/2 for small d, d - 1 for large.
 
     Parameters
     ----------
@@ -90,7 +91,7 @@ def displacement(error: torch.Tensor, inverse: torch.Tensor) -> torch.Tensor:
     Returns
     -------
     Tensor, shape (n,)
-        The square root of 1 + (d / REACH)², minus 1: no saddle that is lost anyway rules a fit.
+        The square root of 1 + d², minus 1, which grows only linearly where a saddle is lost anyway.
     """
     plus, minus = error.view(-1, 2, 3).unbind(1)
     away = torch.einsum("nij,nj->ni", inverse, (plus - minus) / (2 * STEP))
