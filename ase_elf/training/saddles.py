@@ -26,8 +26,8 @@ STEP = 0.05
 """Å. To either side of a saddle along x, y and z, for central differences."""
 
 COARSEST = 0.17
-"""Å between grid points. A spline through every second point of a grid of molecular hydrogen, 0.18 Å apart, has
-two fifths of the bonds of the whole grid within REACH; of hot fluid at r_s 1.3 to 1.5, nearly all."""
+"""Å between grid points. A spline through every second point of a grid of molecular hydrogen, 0.18 Å
+apart, has less than half of its bonds within REACH (benchmarks/label_ceiling.py)."""
 
 AROUND = 6
 """Places of a saddle."""
