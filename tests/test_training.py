@@ -251,7 +251,7 @@ def test_processes_that_share_a_run_learn_what_one_learns(tmp_path, label_folder
     recipe = "{steps: 6, decay_steps: 2, warmup_steps: 2, structures: 2, points: 64, pool: 600, checkpoint_every: 3}"
     shape = "{elements: [1], n_radial: 6, channels: [8, 4, 2], point_channels: [8, 4, 2], n_updates: 1, hidden: 16}"
     results = []
-    for n in (1, 3):  # two have a structure each, the last has none
+    for n in (1, 2, 3):  # the last of three has no structure to itself
         config = tmp_path / f"train-{n}.yaml"
         config.write_text(
             f"labels: [labels]\noutput: run-{n}\narchitecture: {shape}\nrecipe: {recipe}\n"
@@ -269,10 +269,10 @@ def test_processes_that_share_a_run_learn_what_one_learns(tmp_path, label_folder
         assert [json.loads(line)["step"] for line in lines] == [3, 6]
         state = torch.load(tmp_path / f"run-{n}" / "checkpoint.pt", weights_only=True)
         results.append((state["network"], json.loads(lines[-1])["train"]))
-    (alone, losses), (shared, shared_losses) = results
-    assert shared_losses == pytest.approx(losses, rel=1e-4)
-    for name, value in shared.items():
-        torch.testing.assert_close(value, alone[name], rtol=1e-3, atol=1e-5)
+    for state, losses in results[1:]:
+        assert losses == pytest.approx(results[0][1], rel=1e-4)
+        for name, value in state.items():
+            torch.testing.assert_close(value, results[0][0][name], rtol=1e-3, atol=1e-5)
 
 
 def test_unknown_key_in_a_configuration_names_the_near_miss(tmp_path):

@@ -20,7 +20,7 @@ from ase_elf.model.network import Architecture
 from ase_elf.topology.critical import critical_points_of
 from ase_elf.topology.field import SplineField
 from ase_elf.training.agreement import PERSISTENCE, REACH
-from ase_elf.training.samples import Places, Rows, looked_up
+from ase_elf.training.samples import Places, Rows, looked_up, surroundings_of
 
 STEP = 0.05
 """Å. To either side of a saddle along x, y and z, for central differences."""
@@ -63,8 +63,10 @@ class Saddles(Places):
         turn = field.to_cartesian
         around = np.concatenate([np.eye(3), -np.eye(3)]) * STEP
         places = (found[:, None] + around).reshape(-1, 3)
+        surroundings = surroundings_of(label, arch, places / Bohr)
+        target = field.value(field.voxel_of(places))
         return cls(
-            **looked_up(label, arch, places / Bohr, field.value(field.voxel_of(places))),
+            **looked_up(label, arch, surroundings, places / Bohr, target),
             inverse=torch.from_numpy(np.linalg.inv(turn @ hessian @ turn.T).astype(np.float32)),
         )
 

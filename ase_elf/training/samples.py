@@ -54,9 +54,14 @@ class Places:
         return tuple(part.to(device) for part in found)
 
 
-def looked_up(label: Label, arch: Architecture, points: np.ndarray, target: np.ndarray) -> dict:
+def looked_up(
+    label: Label,
+    arch: Architecture,
+    surroundings: Surroundings,
+    points: np.ndarray,
+    target: np.ndarray,
+) -> dict:
     """Fields of :class:`Places` for ``points`` (n, 3) in bohr, where the ELF is ``target`` (n,)."""
-    surroundings = surroundings_of(label, arch, points)
     orbitals = torch.empty(0, len(points))
     if arch.orbital_exponent:
         # On the mesh of the label: what a coarse one does to the label, it does to orbitals.
@@ -111,11 +116,10 @@ class Pool(Places):
             points = (fractional / label.values.shape) @ (label.atoms.cell.array / Bohr)
         else:
             points = label.points[chosen] / Bohr
-        atom_index, atom_vectors = surroundings_of(label, arch, points).around(
-            label.atoms.positions / Bohr, skip_self=True
-        )
+        surroundings = surroundings_of(label, arch, points)
+        atom_index, atom_vectors = surroundings.around(label.atoms.positions / Bohr, skip_self=True)
         return cls(
-            **looked_up(label, arch, points, label.values.ravel()[chosen]),
+            **looked_up(label, arch, surroundings, points, label.values.ravel()[chosen]),
             species=torch.tensor([arch.elements.index(z) for z in label.atoms.numbers]),
             atom_index=torch.from_numpy(atom_index),
             atom_vectors=torch.from_numpy(atom_vectors.astype(np.float32)),
