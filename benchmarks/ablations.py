@@ -28,7 +28,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from field_accuracy import remeshed  # noqa: E402
+from field_accuracy import better  # noqa: E402
 
 from ase_elf.errors import InputError, OutputError  # noqa: E402
 from ase_elf.model import Architecture, FieldModel, FieldNetwork  # noqa: E402
@@ -137,7 +137,7 @@ class Pools:
     def of(self, variant: Variant) -> tuple[list[Pool], list[Pool]]:
         """For training and for the log."""
         seen, recipe = variant.architecture, variant.recipe
-        told = bool(recipe.saddles)
+        told = bool(recipe.critical_points)
         asked = (seen.elements, seen.cutoff, seen.orbital_exponent, recipe.pool, told, recipe.seed)
         if asked != self._drawn:
             self._pools = [], []
@@ -272,7 +272,7 @@ def main(arguments: list[str] | None = None) -> None:
     }
     pools = Pools(training_labels(base), judges["validation"])
     if config.finer:
-        judges = remeshed(judges, here / config.finer)
+        judges = better(judges, here / config.finer)
     rows: dict[str, dict] = {split: {} for split in chosen.splits}
     for variant in variants:
         if chosen.only is None or variant.name in chosen.only:

@@ -108,7 +108,9 @@ class Ours(Contender):
     def loss(self, rng: np.random.Generator) -> torch.Tensor:
         pool = self.pools[rng.integers(len(self.pools))]
         rows = torch.from_numpy(rng.integers(0, len(pool.target), self.pace.points))
-        return objective(*losses(self.network, pool.atoms("cpu"), *pool.rows(rows)))
+        return objective(
+            *losses(self.network, pool.atoms("cpu"), pool.rows(rows), pool.target[rows], pool.highest)
+        )
 
     def values(self, label: Label, chosen: np.ndarray) -> np.ndarray:
         prediction = self.model.predict([label.atoms], [label.values.shape])[0]
@@ -129,12 +131,11 @@ class Probes(Contender):
 
     def loss(self, rng: np.random.Generator) -> torch.Tensor:
         pool = self.pools[rng.integers(len(self.pools))]
-        index, vectors, _, target = pool.rows(
-            torch.from_numpy(rng.integers(0, len(pool.target), self.pace.points))
-        )
+        rows = torch.from_numpy(rng.integers(0, len(pool.target), self.pace.points))
+        index, vectors, _ = pool.rows(rows)
         states = self.network.atoms(pool.species, pool.atom_index, pool.atom_vectors)
         elf = torch.sigmoid(self.network.points(states, index, vectors))
-        return 100 * ((elf - target) ** 2).mean()
+        return 100 * ((elf - pool.target[rows]) ** 2).mean()
 
     def values(self, label: Label, chosen: np.ndarray) -> np.ndarray:
         atoms = label.atoms

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
+from ase.io import write
 from ase.units import Bohr
 from torch._dynamo.exc import TorchDynamoException
 
@@ -20,7 +21,6 @@ from ase_elf.errors import FormatError, InputError
 from ase_elf.formats.rounding import coarse
 from ase_elf.model import Architecture, FieldNetwork
 from ase_elf.reference import Provenance
-from ase_elf.topology import critical_points
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.fit import Fit, Recipe, score
 from ase_elf.training.labels import digest, read_label, read_labels
@@ -326,39 +326,109 @@ def test_calibrated_error_covers_what_it_should(tmp_path):
     calibrate(network, unseen)
     below = []
     for pool in unseen:
-        index, vectors, _, target = pool.rows(torch.arange(len(pool.target)))
+        index, vectors, _ = pool.rows(torch.arange(len(pool.target)))
         with torch.no_grad():
             c = network.coefficients(pool.species, pool.atom_index, pool.atom_vectors)
             z, log_sigma = network(network.read(index, vectors, c))
-        below.append((torch.sigmoid(z) - target).abs() < log_sigma.exp())
+        below.append((torch.sigmoid(z) - pool.target).abs() < log_sigma.exp())
     assert torch.cat(below).float().mean().item() == pytest.approx(ONE_SIGMA, abs=0.002)
 
 
-def test_values_kept_without_their_geometry_come_back_with_it(tmp_path):
-    from ase.io import write
+def owned(folder, *labels):
+    """The geometries of labels in a file of their owner."""
+    frames = [label.atoms.copy() for label in labels]
+    for frame, label in zip(frames, labels, strict=True):
+        frame.info["id"] = label.name
+    write(folder / "owner@work.extxyz", frames)
+    return [folder / "owner@work.extxyz"]
 
+
+def test_values_kept_without_their_geometry_come_back_with_it(tmp_path):
     from ase_elf.training.borrowed import read_values, write_values
 
     label = replace(analytic_label(4), kind="random-crystal")
-    write_values(tmp_path, label, 300, np.random.default_rng(0))
-    owner = label.atoms.copy()
-    owner.info["id"] = label.name
-    write(tmp_path / "owner@work.extxyz", [analytic_label(5).atoms, owner])
-    (joined,) = read_values(tmp_path, [tmp_path / "owner@work.extxyz"])
-    index = np.rint(joined.points @ np.linalg.inv(owner.cell.array) * label.values.shape)
-    expected = label.values[tuple(index.astype(int).T)]
+    index = np.random.default_rng(0).choice(label.values.size, 300, replace=False)
+    write_values(tmp_path, label, index)
+    owner = owned(tmp_path, analytic_label(5), label)
+    (joined,) = read_values(tmp_path, owner)
+    place = np.rint(joined.points @ np.linalg.inv(label.atoms.cell.array) * label.values.shape)
+    expected = label.values[tuple(place.astype(int).T)]
     np.testing.assert_allclose(joined.values, expected, atol=1e-5)
     assert joined.kind == label.kind
-    path = write_values(tmp_path, label, None, np.random.default_rng(0))
-    (whole,) = read_values(tmp_path, [tmp_path / "owner@work.extxyz"])
+    assert joined.critical is None
+    path = write_values(tmp_path, label)
+    (whole,) = read_values(tmp_path, owner)
     np.testing.assert_allclose(whole.values, label.values, atol=1e-5)
     assert whole.points is None
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(FormatError, match=re.escape(f"{path} is not a file of ELF values")):
-        read_values(tmp_path, [tmp_path / "owner@work.extxyz"])
+        read_values(tmp_path, owner)
     write(tmp_path / "other.extxyz", analytic_label(5).atoms)
     with pytest.raises(InputError, match="no geometry called 's4'"):
         read_values(tmp_path, [tmp_path / "other.extxyz"])
+
+
+def test_critical_points_and_the_last_digits_near_one_are_kept_with_values(tmp_path):
+    from ase_elf.training.borrowed import read_values, write_values
+    from ase_elf.training.critical import CriticalPlaces, critical_of
+
+    label = fine_label(0)
+    near = np.argsort(label.values.ravel())[-40:]
+    exact = 1 - np.geomspace(1e-6, 1e-3, 40).astype(np.float32)[::-1]
+    np.put(label.values, near, exact)
+    found = critical_of(fine_label(0))
+    write_values(tmp_path, replace(label, critical=found), near)
+    (joined,) = read_values(tmp_path, owned(tmp_path, label))
+    np.testing.assert_allclose(joined.values, label.values.ravel()[np.sort(near)], atol=1e-7)
+    np.testing.assert_allclose(joined.critical.positions, found.positions, atol=1e-5)
+    np.testing.assert_allclose(joined.critical.hessians, found.hessians, rtol=1e-4, atol=1e-4)
+    told, grid = CriticalPlaces.of(joined, ARCH), CriticalPlaces.of(fine_label(0), ARCH)
+    torch.testing.assert_close(told.curvatures, grid.curvatures, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(told.vectors, grid.vectors, rtol=1e-3, atol=1e-3)
+
+
+def test_a_label_takes_better_values_where_a_file_has_them(tmp_path):
+    from ase_elf.training.borrowed import refined, write_values
+
+    exact = analytic_label(4)
+    coarse = replace(exact, values=np.round(exact.values, 2))
+    some = np.arange(5, exact.values.size, 7)
+    path = write_values(tmp_path, exact, some)
+    better = refined(coarse, path).values.ravel()
+    np.testing.assert_allclose(better[some], exact.values.ravel()[some], atol=1e-5)
+    others = np.setdiff1d(np.arange(exact.values.size), some)
+    np.testing.assert_array_equal(better[others], coarse.values.ravel()[others].astype(np.float32))
+    np.testing.assert_allclose(refined(coarse, write_values(tmp_path, exact)).values, exact.values, atol=1e-5)
+    with pytest.raises(FormatError, match=re.escape("of a grid")):
+        refined(fine_label(4), path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"hessians": np.zeros((3, 5))},
+        {"critical": np.full((3, 3), np.nan)},
+        {"critical": np.array(["a"])},
+        {"index": np.array([-1, 2])},
+        {"fine": np.zeros(3)},
+        {"shape": np.array([4, 4])},
+        {"shape": np.array([12.0, 13.0, 14.0])},
+        {"shape": np.array([2**62, 4, 4])},
+        {"hessians": np.zeros((3, 6))},
+        {"critical": np.full((3, 3), 1e300)},
+    ],
+)
+def test_damaged_files_of_values_are_refused(tmp_path, damage):
+    from ase_elf.dataset.label import Critical
+    from ase_elf.training.borrowed import join_values, write_values
+
+    label = analytic_label(4)
+    critical = Critical(np.zeros((3, 3)), np.tile(np.eye(3), (3, 1, 1)))
+    path = write_values(tmp_path, replace(label, critical=critical), np.array([1, 5]))
+    with np.load(path) as stored:
+        np.savez(path, **(dict(stored) | damage))
+    with pytest.raises(FormatError, match=re.escape(f"{path} is not a file of ELF values")):
+        join_values(path, label.atoms)
 
 
 def test_what_cannot_be_compiled_says_what_to_do(tmp_path, monkeypatch):
@@ -384,9 +454,12 @@ def test_a_torch_that_compiles_wrongly_is_refused(tmp_path, monkeypatch):
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore:.*torch:DeprecationWarning", "ignore:.*torch:FutureWarning")
 def test_a_compiled_step_learns_what_a_plain_one_learns(tmp_path):
+    from ase_elf.training.critical import CriticalPlaces
+
     plain, compiled = (
-        Fit(tmp_path / str(compile), replace(recipe(3), compile=compile), ARCH, pools((1, 2)), [])
+        Fit(tmp_path / str(compile), replace(recipe(3), compile=compile, critical_points=4), ARCH, train, [])
         for compile in (False, True)
+        for train in [[replace(pools((1,))[0], critical=CriticalPlaces.of(fine_label(1), ARCH)), *pools((2,))]]
     )
     for fit in (plain, compiled):
         fit.run()
@@ -394,123 +467,177 @@ def test_a_compiled_step_learns_what_a_plain_one_learns(tmp_path):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
 
 
-def test_displacement_of_a_saddle_is_what_the_fields_say():
-    # z = x² - y²/2 - z² around the saddle; an error that is linear moves it by H⁻¹ times its slope.
+def test_what_is_astray_is_what_the_field_says():
+    # x² - y²/2 - z² around the saddle, and a slope: it is H⁻¹ times the slope away.
     from ase_elf.training.agreement import REACH
-    from ase_elf.training.saddles import STEP, displacement
+    from ase_elf.training.critical import BENT, STEP, astray
 
-    hessian = torch.diag(torch.tensor([2.0, -1.0, -2.0]))
+    curvatures = torch.tensor([-2.0, -1.0, 2.0])
     slope = torch.tensor([0.02, -0.05, 0.1])
-    around = torch.cat([torch.eye(3), -torch.eye(3)]) * STEP
-    (found,) = displacement(around @ slope + 0.3, torch.linalg.inv(hessian)[None])
-    moved = -torch.linalg.solve(hessian, slope)
-    assert float(found) == pytest.approx(float(torch.sqrt(1 + moved @ moved / REACH**2) - 1), rel=1e-4)
-    (far,) = displacement(1e3 * around @ slope, torch.linalg.inv(hessian)[None])
+    places = torch.cat([torch.zeros(1, 3), torch.eye(3) * STEP, -torch.eye(3) * STEP])
+    curved = (places**2 @ curvatures) / 2
+    (there,) = astray(curved + 0.3, curvatures[None])
+    assert float(there) == pytest.approx(0, abs=1e-4)
+    (found,) = astray(curved + places @ slope + 0.3, curvatures[None])
+    moved = slope / curvatures
+    assert float(found) == pytest.approx(float(torch.sqrt(1 + moved @ moved / REACH**2) - 1), rel=1e-2)
+    (far,) = astray(curved + 1e3 * places @ slope, curvatures[None])
     assert float(far) == pytest.approx(1e3 * float(moved.norm()) / REACH, rel=0.01)
+    # A flatter field has the same gradient of 0 there, and a slope moves its saddle farther.
+    (flat,) = astray(curved / 2, curvatures[None])
+    assert float(flat) == pytest.approx((1 + 3 * 0.25 / BENT**2) ** 0.5 - 1, rel=1e-3)
 
 
 def fine_label(seed):
-    """The same field as :func:`analytic_label`, on a grid whose saddles can be found."""
+    """The same field as :func:`analytic_label`, on a grid whose critical points can be found."""
     return analytic_label(seed, shape=(20, 22, 24))
 
 
-def test_places_around_saddles_are_places_of_the_label():
-    from ase_elf.training.saddles import AROUND, Saddles
+def test_places_around_critical_points_are_places_of_the_label():
+    from ase_elf.topology.field import SplineField
+    from ase_elf.training.critical import AROUND, CriticalPlaces, critical_of
 
     label = fine_label(0)
-    found = Saddles.of(label, ARCH)
-    n = len(found.inverse)
-    assert n > 3 and len(found.target) == AROUND * n
-    # The gradient of the label vanishes at a saddle: central differences are small.
-    plus, minus = found.target.view(n, 2, 3).unbind(1)
-    assert float((plus - minus).abs().max()) < 2e-3
-    some, inverse = found.of_some(torch.tensor([2, 0]), "cpu")
-    assert torch.equal(some[3][:AROUND], found.target[2 * AROUND : 3 * AROUND])
-    assert torch.equal(inverse, found.inverse[[2, 0]])
+    critical = critical_of(label)
+    found = CriticalPlaces.of(label, ARCH)
+    n = len(found.curvatures)
+    assert n == len(critical.positions) > 3 and len(found.index) == AROUND * n
+    value, slope, hessian = SplineField.of(label.grid).hessian(
+        SplineField.of(label.grid).voxel_of(critical.positions)
+    )
+    assert np.abs(slope).max() < 1e-6
+    # Those of z = logit(ELF): by the chain rule, where the gradient is 0.
+    turn = SplineField.of(label.grid).to_cartesian
+    of_z = turn @ hessian @ turn.T / (value * (1 - value))[:, None, None]
+    np.testing.assert_allclose(critical.hessians, of_z, rtol=1e-6)
+    np.testing.assert_allclose(found.curvatures, np.linalg.eigvalsh(of_z), rtol=1e-4)
+    signs = (np.linalg.eigvalsh(critical.hessians) < 0).sum(1)
+    assert set(signs) == {2, 3}  # Directions in which it is a maximum: of bonds, and of attractors.
+    some = torch.tensor([2, 0])
+    index, vectors, orbitals, curvatures = found.of_some(some, "cpu")
+    assert torch.equal(curvatures, found.curvatures[some])
+    assert len(index) == vectors.shape[1] == len(orbitals) == 2 * AROUND
     assert len(found.some(2, np.random.default_rng(0))) == 2
     assert len(found.some(99, np.random.default_rng(0))) == n
 
 
-def test_labels_that_do_not_say_where_saddles_are_have_none():
-    from ase_elf.training.saddles import Saddles
+def test_labels_that_do_not_say_where_critical_points_are_have_none():
+    from ase_elf.training.critical import CriticalPlaces
 
-    assert Saddles.of(analytic_label(0), ARCH) is None  # 0.27 Å between grid points
+    assert CriticalPlaces.of(analytic_label(0), ARCH) is None  # 0.27 Å between grid points
     label = fine_label(0)
     points = label.atoms.positions
-    assert Saddles.of(replace(label, values=np.full(len(points), 0.5), points=points), ARCH) is None
+    assert CriticalPlaces.of(replace(label, values=np.full(len(points), 0.5), points=points), ARCH) is None
 
 
-def test_a_fit_that_is_told_of_saddles_puts_them_where_they_are(tmp_path):
-    from ase_elf.training.saddles import Saddles, displacement
+SHEARED = np.array([[3.2, 0, 0], [1.1, 3.0, 0], [-0.7, 0.9, 3.4]])
+
+
+def wave_label(moved=(0.0, 0.0, 0.0), height=1.0):
+    """Three waves in a sheared cell: an attractor and three bonds; 1 - height at the lowest, 1 at the highest."""
+    shape = (26, 26, 28)
+    turns = np.stack(np.meshgrid(*[np.arange(n) / n for n in shape], indexing="ij"), -1)
+    turns = turns - np.array(moved) @ np.linalg.inv(SHEARED)
+    elf = (np.cos(2 * np.pi * turns) @ [1.0, 0.8, 0.6] + 2.4) / 4.9
+    origin = Provenance(code="closed form", version="1", functional="none")
+    atoms = Atoms("H", cell=SHEARED, pbc=True)
+    return Label("s", "s", atoms, origin, 1 - height * (1 - elf), split="train", kind="fluid")
+
+
+def test_critical_points_that_digits_do_not_place_are_left_out():
+    from ase_elf.formats.rounding import fine, restored
+    from ase_elf.training.critical import critical_of
+
+    label = wave_label(height=1e-4)
+    steps = coarse(label.values)
+    assert critical_of(replace(label, values=restored(steps))) is None
+    assert len(critical_of(replace(label, values=restored(steps, fine(label.values)))).positions) == 4
+    assert len(critical_of(wave_label()).positions) == 4
+
+
+def test_a_fit_that_is_told_of_critical_points_puts_them_where_they_are(tmp_path):
+    from ase_elf.training.critical import CriticalPlaces, astray
 
     labels = [fine_label(s) for s in range(3)]
     rng = np.random.default_rng(0)
     plain = [Pool.draw(label, ARCH, 600, rng) for label in labels]
-    told = [replace(pool, saddles=Saddles.of(pool.label, ARCH)) for pool in plain]
+    told = [replace(pool, critical=CriticalPlaces.of(pool.label, ARCH)) for pool in plain]
     away = {}
     for name, train in (("plain", plain), ("told", told)):
-        fit = Fit(tmp_path / name, replace(recipe(150), saddles=8), ARCH, train, [])
+        fit = Fit(tmp_path / name, replace(recipe(150), critical_points=8), ARCH, train, [])
         fit.run()
+        assert ("astray" in fit.advance()) == (name == "told")
         away[name] = 0.0
         for pool in told:
-            found = pool.saddles
-            rows, inverse = found.of_some(torch.arange(len(found.inverse)), "cpu")
+            found = pool.critical
+            *rows, curvatures = found.of_some(torch.arange(len(found.curvatures)), "cpu")
             c = fit.result.coefficients(*pool.atoms("cpu"))
             with torch.no_grad():
                 z = fit.result.value(fit.result.seen(fit.result.read(*rows[:2], c), rows[2]))[:, 0]
-            away[name] += float(displacement(torch.sigmoid(z) - rows[3], inverse).mean())
+            away[name] += float(astray(z, curvatures).mean())
     assert away["told"] < 0.7 * away["plain"]
-    assert "astray" in fit.advance()
 
 
-def test_rows_of_places_with_different_numbers_of_neighbours_read_the_same_together():
-    from ase_elf.training.fit import both
-    from ase_elf.training.saddles import Saddles
-
-    (pool,) = pools([0])
-    first, second = pool.rows(torch.arange(5)), Saddles.of(fine_label(0), ARCH).rows(torch.arange(7))
-    assert first[0].shape[1] != second[0].shape[1]
-    network = FieldNetwork(ARCH)
-    c = network.coefficients(*pool.atoms("cpu"))
-    apart = torch.cat([network.read(*rows[:2], c) for rows in (first, second)])
-    joined = both(first, second, ARCH.cutoff)
-    torch.testing.assert_close(network.read(*joined[:2], c), apart)
-    assert torch.equal(joined[3], torch.cat([first[3], second[3]]))
-
-
-def test_saddles_of_a_sheared_cell_are_found_as_far_away_as_they_are():
-    from ase_elf.training.agreement import REACH
-    from ase_elf.grid import ELFGrid
+def test_critical_points_of_a_sheared_cell_are_found_as_far_away_as_they_are():
     from ase_elf.topology.field import SplineField
-    from ase_elf.training.saddles import AROUND, Saddles, displacement
+    from ase_elf.training.agreement import REACH
+    from ase_elf.training.critical import AROUND, CriticalPlaces, astray, critical_of, places_of
 
-    cell = np.array([[3.2, 0, 0], [1.1, 3.0, 0], [-0.7, 0.9, 3.4]])
-    shape = (26, 26, 28)
-    turns = np.stack(np.meshgrid(*[np.arange(n) / n for n in shape], indexing="ij"), -1)
-
-    def elf(fractional):
-        return (np.cos(2 * np.pi * fractional) @ [1.0, 0.8, 0.6] + 2.4) / 4.9
-
-    atoms = Atoms("H", cell=cell, pbc=True)
-    origin = Provenance(code="closed form", version="1", functional="none")
-    label = Label("s", "s", atoms, origin, elf(turns), split="train", kind="fluid")
-    found = Saddles.of(label, ARCH)
-    assert len(found.inverse) == 3
     moved = np.array([0.01, -0.02, 0.015])
-    shifted = SplineField.of(ELFGrid(elf(turns - moved @ np.linalg.inv(cell)), atoms))
-    field = SplineField.of(label.grid)
-    # Places are where the label has them: looked up again in the field that is moved.
-    saddles = critical_points(label.grid, persistence=0.01).of_kind("bond").positions
-    around = np.concatenate([np.eye(3), -np.eye(3)]) * 0.05
-    u = field.voxel_of((saddles[:, None] + around).reshape(-1, 3))
-    error = torch.from_numpy(shifted.value(u) - field.value(u)).float()
-    assert len(error) == AROUND * 3
+    label, shifted = wave_label(height=0.9), SplineField.of(wave_label(moved, height=0.9).grid)
+    found = CriticalPlaces.of(label, ARCH)
+    places, curvatures = places_of(critical_of(label))
+    assert places.shape == (4, AROUND, 3)
+    np.testing.assert_allclose(found.curvatures, curvatures, rtol=1e-5)
+    seen = torch.logit(torch.from_numpy(shifted.value(shifted.voxel_of(places.reshape(-1, 3))))).float()
+    # Curvatures belong to the axes that places are on: what a field has at its own points is not astray.
+    own = SplineField.of(label.grid)
+    itself = torch.logit(torch.from_numpy(own.value(own.voxel_of(places.reshape(-1, 3))))).float()
+    assert float(astray(itself, found.curvatures).max()) < 0.01
     expected = np.sqrt(1 + moved @ moved / REACH**2) - 1
-    np.testing.assert_allclose(displacement(error, found.inverse), expected, rtol=0.05)
+    np.testing.assert_allclose(astray(seen, found.curvatures), expected, rtol=0.1)
 
 
-def test_less_than_no_saddles_are_refused(tmp_path, label_folder):
+def test_a_label_that_is_one_to_the_last_digit_says_nothing_of_its_attractor():
+    from ase_elf.training.critical import CriticalPlaces
+
+    label = wave_label(height=0.9)
+    full = replace(label, values=(label.values / label.values.max()).astype(np.float32))
+    assert (CriticalPlaces.of(full, ARCH).curvatures < 0).all(1).sum() == 0
+    assert (CriticalPlaces.of(label, ARCH).curvatures < 0).all(1).sum() == 1
+
+
+def test_z_is_compared_as_far_as_the_digits_of_a_label_reach():
+    from ase_elf.formats.rounding import fine, restored
+    from ase_elf.training.fit import losses
+    from ase_elf.training.samples import HIGHEST
+
+    label = analytic_label(0)
+    near = np.geomspace(1e-6, 5e-3, 30)
+    np.put(label.values, np.arange(30), 1 - near)
+    steps = coarse(label.values)
+    rng = np.random.default_rng(0)
+    exact = Pool.draw(replace(label, values=restored(steps, fine(label.values))), ARCH, 10**6, rng)
+    short = Pool.draw(replace(label, values=restored(steps)), ARCH, 10**6, rng)
+    bare = Pool.draw(replace(label, values=np.full((3, 3, 3), 0.5)), ARCH, 5, rng)
+    assert float(exact.highest) == HIGHEST
+    for pool in (short, bare):
+        assert float(pool.highest) == pytest.approx(np.log(65535 / 2), rel=1e-4)
+    network = FieldNetwork(ARCH)
+    torch.nn.init.constant_(network.value[-1].bias, 13.0)
+    torch.nn.init.zeros_(network.value[-1].weight)
+    rows = torch.arange(20)
+    ones = torch.ones(20)
+    parts = [
+        losses(network, pool.atoms("cpu"), pool.rows(rows), ones, pool.highest)[1].item()
+        for pool in (short, exact)
+    ]
+    assert parts[0] == 0  # 13 is as good as any other z where 10.4 is all that digits tell.
+    assert parts[1] == pytest.approx((HIGHEST - 13) ** 2, rel=1e-4)
+
+
+def test_less_than_no_critical_points_are_refused(tmp_path, label_folder):
     path = tmp_path / "train.yaml"
-    path.write_text("labels: [labels]\noutput: run\narchitecture: {elements: [1]}\nrecipe: {saddles: -1}\n")
-    with pytest.raises(InputError, match="recipe.saddles = -1"):
+    path.write_text("labels: [labels]\noutput: run\narchitecture: {elements: [1]}\nrecipe: {critical_points: -1}\n")
+    with pytest.raises(InputError, match="recipe.critical_points = -1"):
         prepare(TrainConfig.read(path))

@@ -20,6 +20,21 @@ from ase_elf.reference import Provenance
 
 
 @dataclass(frozen=True)
+class Critical:
+    """Where attractors and bond critical points of a label are, and how sharp they are.
+
+    Parameters
+    ----------
+    positions : ndarray, shape (n, 3), float64, Å
+    hessians : ndarray, shape (n, 3, 3), float64, Å⁻²
+        Of z = logit(ELF).
+    """
+
+    positions: np.ndarray
+    hessians: np.ndarray
+
+
+@dataclass(frozen=True)
 class Label:
     """The reference ELF of one structure.
 
@@ -44,6 +59,9 @@ class Label:
         "train", "validation", "test", or "" where it is not decided.
     kind : str
         What sort of structure it is, such as "fluid"; free to choose.
+    critical : Critical or None
+        Where the grid was looked at before points of it were chosen. Not part of what :func:`encode` keeps,
+        which has the grid; :mod:`ase_elf.training.borrowed` keeps it.
     """
 
     id: str
@@ -57,6 +75,7 @@ class Label:
     forces: np.ndarray | None = None
     split: str = ""
     kind: str = ""
+    critical: Critical | None = None
 
     @property
     def grid(self) -> ELFGrid:
@@ -70,7 +89,7 @@ class Label:
 
 
 def encode(labels: list[Label]) -> bytes:
-    """Labels as the bytes of a NumPy ``.npz`` archive; equal labels give equal bytes."""
+    """Labels, but for ``critical``, as the bytes of a NumPy ``.npz`` archive; equal labels give equal bytes."""
     buffer = io.BytesIO()
     arrays = {}
     for index, label in enumerate(labels):

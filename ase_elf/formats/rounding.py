@@ -60,5 +60,12 @@ def restored(steps: np.ndarray, parts: np.ndarray | None = None) -> np.ndarray:
     return ((steps + parts / PARTS) / FULL_SCALE).clip(0, 1).astype(np.float32)
 
 
+def resolution(values: np.ndarray) -> float:
+    """How far apart neighbouring values near 1 may be: the least that two of ``values`` are apart there, if that
+    is less than the step of 16 bits."""
+    near = np.unique(values[values > 1 - NEAR / FULL_SCALE])
+    return float(min(np.diff(near).min(initial=np.inf), 1 / FULL_SCALE))
+
+
 def _in_steps(values: np.ndarray) -> np.ndarray:
     return np.clip(values, 0, 1).astype(float) * FULL_SCALE

@@ -42,9 +42,10 @@ READ_SPACING = 1.5
 """Times the native spacing. Planes of a grid that resolves the fields the network reads, which are
 smoother than z: an error of 4e-4 rms in dense hydrogen, less than carrying z makes."""
 
-BOUND = 10.0
-"""Largest magnitude of z on a grid, 5e-5 from an ELF of 0 or 1: where the ELF is exactly 0, as in
-the core of a pseudopotential, z falls without limit, and would ring between the points."""
+BOUNDS = (-10.0, 16.0)
+"""Of z on a grid. Below 5e-5 from an ELF of 0, as in the core of a pseudopotential, z falls without limit,
+and would ring between the points. Above, single precision ends; with 10 the plateaus of molecules far apart were
+cut off, and the ringing of the cut said where attractors were."""
 
 CHUNK = 2048
 """Points that go through the network together: enough to be fast, few enough for cache."""
@@ -222,7 +223,7 @@ class FieldModel:
         for raw in _together(self._invariants(jobs, coefficients, chunk), chunk):
             outputs[:, column : column + raw.shape[1]] = self.network.on_grid(raw, sigma=sigma)
             column += raw.shape[1]
-        outputs[0].clamp_(-BOUND, BOUND)
+        outputs[0].clamp_(*BOUNDS)
         found = []
         for (_, native, shape), own, distance in zip(
             jobs, outputs.split(sizes, dim=1), distances, strict=True

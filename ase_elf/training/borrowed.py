@@ -1,54 +1,64 @@
 """Labels on geometries that belong to others: what we computed, without what we may not copy.
 
 A folder holds ``<id>.npz`` per structure: the grid, and the ELF on all of it or at chosen points,
-by their index in it. The geometry comes from its owner's file, found by ``info["id"]``.
+by their index in it; and where critical points of it are, if that was asked for. The geometry comes
+from its owner's file, found by ``info["id"]``.
 """
 
 from __future__ import annotations
 
 import math
 import zlib
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
 
-from ase_elf.dataset.label import Label, pack, unpack
+from ase_elf.dataset.label import Critical, Label, pack, unpack
 from ase_elf.errors import FormatError, InputError
 from ase_elf.formats.npz import DEFLATE_LIMIT, read_arrays
-from ase_elf.formats.rounding import coarse, restored
+from ase_elf.formats.rounding import coarse, fine, restored
 from ase_elf.reference import Provenance
 from ase_elf.trajectory import Trajectory
 
 
-def write_values(
-    folder: Path, label: Label, n_points: int | None, rng: np.random.Generator
-) -> Path:
-    """Keep the ELF of ``label``, under the label's name.
+UPPER = np.triu_indices(3)
+"""Where the six numbers of a Hessian stand in it."""
+
+MOST, FLATTEST = 1e6, 1e-3
+"""Å and Å⁻². Positions and curvatures are no larger, and curvatures no smaller: 0.9 in dense hydrogen."""
+
+
+def write_values(folder: Path, label: Label, index: np.ndarray | None = None) -> Path:
+    """Keep the ELF of ``label``, and its critical points if it has some, under the label's name.
 
     Parameters
     ----------
     folder : Path
     label : Label
         On a grid; its name is the id of the structure in the owner's file.
-    n_points : int or None
-        Random grid points to keep; None for all of them, which takes half as much per point.
-    rng : numpy.random.Generator
-        Chooses them.
+    index : ndarray, int64, optional
+        Of the grid points to keep, in the flattened grid; all of them, which takes half as much per
+        point, by default.
     """
     values = label.grid.values
-    if n_points is None:
+    if index is None:
         chosen = {"elf": pack(coarse(values))}
     else:
-        index = np.sort(rng.choice(values.size, min(n_points, values.size), replace=False))
-        chosen = {
-            "index": np.diff(index, prepend=0).astype(np.uint32),
-            "elf": coarse(values.ravel()[index]),
-        }
+        index = np.sort(index)
+        values = values.ravel()[index]
+        chosen = {"index": np.diff(index, prepend=0).astype(np.uint32), "elf": coarse(values)}
+    if (parts := fine(values)).any():
+        chosen["fine"] = parts
+    if label.critical is not None:
+        chosen["critical"] = label.critical.positions.astype(np.float32)
+        chosen["hessians"] = label.critical.hessians[(..., *UPPER)].astype(np.float32)
     path = folder / f"{label.name}.npz"
     np.savez_compressed(
         path,
-        shape=np.array(values.shape),
+        shape=np.array(label.values.shape),
         kpts=np.array(label.provenance.kpts),
         kind=np.array(label.kind),
         **chosen,
@@ -102,40 +112,96 @@ def join_values(path: Path, atoms: Atoms, split: str = "") -> Label:
     FormatError
         The file is damaged.
     """
-    try:
-        with path.open("rb") as handle:
-            data = read_arrays(handle)
-        shape, kpts = tuple(data["shape"].tolist()), tuple(np.ravel(data["kpts"]).tolist())
-        # Files from before there were other kinds say nothing of it.
-        kind = str(data.get("kind", "fluid"))
-        if "index" in data:
-            values, points = _at_points(data, shape, atoms)
-        else:
-            values, points = _on_grid(data, shape, path.stat().st_size), None
-    except (KeyError, TypeError, ValueError, OSError, zlib.error) as error:
-        raise FormatError(f"{path} is not a file of ELF values ({error}).") from error
-    atoms = atoms.copy()
+    kept = _read(path)
+    atoms, points = atoms.copy(), None
     atoms.info = {}
-    origin = Provenance(code="unknown", version="unknown", functional="unknown", kpts=kpts)
+    if kept.index is not None:
+        points = np.stack(np.unravel_index(kept.index, kept.shape), -1) / kept.shape @ atoms.cell.array
+    origin = Provenance(code="unknown", version="unknown", functional="unknown", kpts=kept.kpts)
     return Label(
-        id=path.stem, name=path.stem, atoms=atoms, provenance=origin, values=values,
-        points=points, split=split, kind=kind,
+        id=path.stem, name=path.stem, atoms=atoms, provenance=origin, values=kept.values,
+        points=points, split=split, kind=kept.kind, critical=kept.critical,
     )  # fmt: skip
 
 
-def _on_grid(data: dict[str, np.ndarray], shape: tuple, size: int) -> np.ndarray:
-    if len(shape) != 3 or min(shape) < 1:
-        raise FormatError(f"a grid of {shape} points is none")
+def refined(label: Label, path: Path) -> Label:
+    """``label``, with the ELF of a file of values wherever that has it.
+
+    Parameters
+    ----------
+    label : Label
+        On the grid that the values are of.
+
+    Raises
+    ------
+    FormatError
+        The file is damaged, or of another grid.
+    """
+    kept = _read(path)
+    if kept.shape != label.values.shape:
+        raise FormatError(f"{path} is of a grid {kept.shape}, {label.name!r} of {label.values.shape}.")
+    values = label.values.astype(np.float32).ravel()
+    values[slice(None) if kept.index is None else kept.index] = kept.values.ravel()
+    return replace(label, values=values.reshape(kept.shape))
+
+
+class _Kept(NamedTuple):
+    """What a file holds; ``index`` is None where it is the whole grid."""
+
+    shape: tuple[int, int, int]
+    index: np.ndarray | None
+    values: np.ndarray
+    critical: Critical | None
+    kpts: tuple[int, ...]
+    kind: str
+
+
+def _read(path: Path) -> _Kept:
+    try:
+        with path.open("rb") as handle:
+            data = read_arrays(handle)
+        shape = tuple(data["shape"].tolist())
+        whole = data["shape"].dtype.kind in "iu"
+        if not whole or len(shape) != 3 or min(shape) < 1 or math.prod(shape) > np.iinfo(np.intp).max:
+            raise FormatError(f"a grid of {shape} points is none")
+        read = _at_points if "index" in data else _on_grid
+        index, values = read(data, shape, path.stat().st_size)
+        kpts = tuple(np.ravel(data["kpts"]).tolist())
+        # Files from before there were other kinds say nothing of it.
+        kind = str(data.get("kind", "fluid"))
+        return _Kept(shape, index, values, _critical(data), kpts, kind)
+    except (ArithmeticError, KeyError, TypeError, ValueError, OSError, zlib.error) as error:
+        raise FormatError(f"{path} is not a file of ELF values ({error}).") from error
+
+
+def _on_grid(data: dict[str, np.ndarray], shape: tuple, size: int) -> tuple[None, np.ndarray]:
     # The archive may be deflated as well, and what is deflated twice may unfold without bound.
     if math.prod(shape) > DEFLATE_LIMIT * size:
         raise FormatError(f"{size} bytes cannot hold a grid of {shape}")
-    return restored(unpack(data["elf"], shape))
+    return None, restored(unpack(data["elf"], shape), data.get("fine"))
 
 
-def _at_points(data: dict[str, np.ndarray], shape: tuple, atoms: Atoms) -> tuple:
+def _at_points(data: dict[str, np.ndarray], shape: tuple, size: int) -> tuple[np.ndarray, np.ndarray]:
     index = np.cumsum(data["index"].astype(np.int64))
-    values = restored(data["elf"])
-    fractional = np.stack(np.unravel_index(index, shape), -1) / shape
-    if values.shape != index.shape or fractional.shape != (len(index), 3):
+    values = restored(data["elf"], data.get("fine"))
+    if values.shape != index.shape or (index < 0).any() or (index >= math.prod(shape)).any():
         raise FormatError(f"{len(index)} points of a grid {shape} have {values.size} values")
-    return values, fractional @ atoms.cell.array
+    return index, values
+
+
+def _critical(data: dict[str, np.ndarray]) -> Critical | None:
+    if "critical" not in data:
+        return None
+    positions, numbers = data["critical"].astype(float), data["hessians"].astype(float)
+    if positions.shape != (len(numbers), 3) or numbers.shape != (len(positions), len(UPPER[0])):
+        raise FormatError(
+            f"critical points {positions.shape} have second derivatives {numbers.shape}"
+        )
+    if not (np.abs(positions) < MOST).all() or not (np.abs(numbers) < MOST).all():
+        raise FormatError("critical points are not all somewhere")
+    hessians = np.empty((len(numbers), 3, 3))
+    for number, (i, j) in zip(numbers.T, zip(*UPPER, strict=True), strict=True):
+        hessians[:, i, j] = hessians[:, j, i] = number
+    if (np.abs(np.linalg.eigvalsh(hessians)) < FLATTEST).any():
+        raise FormatError("where a critical point is said to be, the field is flat")
+    return Critical(positions, hessians) if len(positions) else None

@@ -19,21 +19,19 @@ from ase_elf.errors import InputError
 from ase_elf.model.network import Architecture, FieldNetwork, Reading
 from ase_elf.training.loop import ALONE, FittingRun, Schedule
 from ase_elf.training.processes import Processes
-from ase_elf.training.saddles import AROUND, displacement
-from ase_elf.training.samples import Pool, Rows
+from ase_elf.training.critical import astray
+from ase_elf.training.samples import Pool
 
 
-SATURATED = 6.9
-"""Largest magnitude of z that is compared: an ELF 0.001 from 0 or 1, where labels end to be precise. What is beyond, as
-where attractors of molecules far apart are, follows from what is learned below, and gets lost in long fits."""
+LOWEST = -6.9
+"""Least z that is compared: an ELF of 0.001. The largest depends on the digits of a label (``Pool.highest``)."""
 
 PLATEAU = 0.3
 """Weight of squared errors of z beside 100 times those of the ELF: a twentieth of the loss at ELF = 1/2, half of
 it at 0.06 and 0.94, nearly all of it where molecules are flat and z, not the ELF, says where the maximum is."""
 
 ASTRAY = 0.05
-"""Weight of saddles that are not where they should be, in the loss of a structure that has some. Four times as much
-makes fields so smooth where they are unsure that fewer saddles last: precision rises, recall falls."""
+"""Weight of critical points that are not where or what they should be, in the loss of a structure that has some."""
 
 FUSED_SINCE = "2.12"
 """Version of torch. With 2.11.0 the gradients of what atoms read came out wrong by up to 40 %."""
@@ -49,9 +47,9 @@ class Recipe(Schedule):
         Structures per step, and points of each.
     pool : int
         Grid points kept per structure.
-    saddles : int
-        Bond critical points of each, whose displacement is part of the loss (:mod:`.saddles`); of labels that say
-        where theirs are. 0: none.
+    critical_points : int
+        Attractors and bond critical points of each, whose displacement is part of the loss (:mod:`.critical`); of
+        labels that say where theirs are. 0: none.
     compile : bool
         Let ``torch.compile`` fuse a step: the same numbers to round-off in less than half the
         time, after two minutes of compilation. Needs a C++ compiler and torch 2.12.
@@ -68,7 +66,7 @@ class Recipe(Schedule):
     structures: int = 2
     points: int = 512
     pool: int = 16_384
-    saddles: int = 0
+    critical_points: int = 0
     compile: bool = False
 
 
@@ -87,7 +85,7 @@ def standardise(
                     _, index, vectors = atoms
                 else:
                     some = torch.arange(min(256, len(pool.target)))
-                    index, vectors, *_ = pool.rows(some, network.device)
+                    index, vectors, _ = pool.rows(some, network.device)
                 seen.append(reading.raw_invariants(reading.mixed(reading.gather(index, vectors, c))))
             everything = torch.cat(seen)
             reading.shift.copy_(everything.mean(0))
@@ -99,10 +97,15 @@ def standardise(
 
 
 def losses(
-    network: FieldNetwork, atoms: tuple, index, vectors, orbitals, target, inverse=None
+    network: FieldNetwork,
+    atoms: tuple,
+    points: tuple,
+    target: torch.Tensor,
+    highest: torch.Tensor,
+    critical: tuple | None = None,
 ) -> tuple:
     """Squared errors of ELF and of z, the likelihood of the first under the predicted σ, and how far
-    saddles are from where they should be.
+    critical points are from where they should be.
 
     The σ head sees detached inputs, so that being wrong in a known way never pays.
 
@@ -111,30 +114,42 @@ def losses(
     network : FieldNetwork
     atoms : tuple of Tensor
         What :meth:`Pool.atoms` gives.
-    index, vectors, orbitals, target : Tensor
-        What :meth:`Pool.rows` gives; after that the places of some :class:`Saddles`.
-    inverse : Tensor, shape (m, 3, 3), optional
-        Of these saddles.
+    points : tuple of Tensor
+        What :meth:`Pool.rows` gives.
+    target : Tensor, shape (n,)
+        ELF there.
+    highest : Tensor, shape ()
+        Largest z that is compared.
+    critical : tuple of Tensor, optional
+        What :meth:`CriticalPlaces.of_some` gives.
 
     Returns
     -------
     tuple of Tensor
-        Three means over the points, and one over the saddles, 0 without any.
+        Three means over the points, and one over the critical points, 0 without any.
     """
-    seen = network.seen(network.read(index, vectors, network.coefficients(*atoms)), orbitals)
+
+    def seen_at(index, vectors, orbitals) -> torch.Tensor:
+        return network.seen(network.read(index, vectors, coefficients), orbitals)
+
+    coefficients = network.coefficients(*atoms)
+    seen = seen_at(*points)
     z = network.value(seen)[:, 0]
     error = torch.sigmoid(z) - target
-    astray = error.new_zeros(())
-    if inverse is not None:
-        n_points = len(target) - AROUND * len(inverse)
-        astray = displacement(error[n_points:], inverse).mean()
-        seen, z, error, target = (part[:n_points] for part in (seen, z, error, target))
     error2 = error**2
-    wanted = torch.logit(target, eps=1e-12).clamp(-SATURATED, SATURATED)
-    apart2 = (z.clamp(-SATURATED, SATURATED) - wanted) ** 2
+    wanted = torch.logit(target, eps=1e-12)
+    apart2 = (_between(z, highest) - _between(wanted, highest)) ** 2
     log_sigma = network.log_error(seen.detach())[:, 0]
     likelihood = log_sigma + 0.5 * error2.detach() * torch.exp(-2 * log_sigma)
-    return error2.mean(), apart2.mean(), likelihood.mean(), astray
+    lost = error.new_zeros(())
+    if critical is not None:
+        *places, curvatures = critical
+        lost = astray(network.value(seen_at(*places))[:, 0], curvatures).mean()
+    return error2.mean(), apart2.mean(), likelihood.mean(), lost
+
+
+def _between(z: torch.Tensor, highest: torch.Tensor) -> torch.Tensor:
+    return torch.minimum(z.clamp(min=LOWEST), highest)
 
 
 def objective(
@@ -142,22 +157,6 @@ def objective(
 ) -> torch.Tensor:
     """What is minimised: the sum of the four means of :func:`losses`, each with its weight."""
     return 100 * error2 + PLATEAU * apart2 + 0.1 * nll + ASTRAY * astray
-
-
-def both(first: Rows, second: Rows, cutoff: float) -> Rows:
-    """Rows of a pool, and after them others of the same structure."""
-    width = max(first[0].shape[1], second[0].shape[1])
-
-    # Of a table of neighbours: the first atom, at twice the cutoff, is none.
-    def wide(part: torch.Tensor, beyond: float) -> torch.Tensor:
-        return nn.functional.pad(part, (0, width - part.shape[-1]), value=beyond)
-
-    return (
-        torch.cat([wide(first[0], 0), wide(second[0], 0)]),
-        torch.cat([wide(first[1], 2 * cutoff), wide(second[1], 2 * cutoff)], dim=1),
-        torch.cat([first[2], second[2]]),
-        torch.cat([first[3], second[3]]),
-    )
 
 
 def compiled(function: Callable) -> Callable:
@@ -201,7 +200,7 @@ def predict_pool(
     c = network.coefficients(*pool.atoms(network.device))
     elf, sigma = [], []
     for rows in torch.arange(len(pool.target))[:points].split(1024):
-        index, vectors, orbitals, _ = pool.rows(rows, network.device)
+        index, vectors, orbitals = pool.rows(rows, network.device)
         z, log_sigma = network(network.seen(network.read(index, vectors, c), orbitals))
         elf.append(torch.sigmoid(z))
         sigma.append(log_sigma.exp())
@@ -351,35 +350,41 @@ class Fit(FittingRun):
             for pool in pools
         ]
 
-    def rows(self, pool: Pool, rows: torch.Tensor) -> tuple:
-        """What :func:`losses` is given of a structure, after the network and its atoms."""
-        device = self.network.device
-        found = pool.rows(rows, device)
-        if pool.saddles is None or not self.recipe.saddles:
-            return found
+    def critical(self, pool: Pool) -> tuple | None:
+        """Some of the critical points of a structure, where they are asked for and known."""
+        if pool.critical is None or not self.recipe.critical_points:
+            return None
         rng = np.random.default_rng([self.recipe.seed, self.step, 1])
-        some, inverse = pool.saddles.of_some(pool.saddles.some(self.recipe.saddles, rng), device)
-        return *both(found, some, self.network.arch.cutoff), inverse
+        some = pool.critical.some(self.recipe.critical_points, rng)
+        return pool.critical.of_some(some, self.network.device)
 
     def advance(self) -> dict[str, float]:
-        """One optimiser step; returns its losses."""
+        """One optimiser step; returns its losses, ``astray`` of the structures whose critical points are known."""
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.rate_at(self.step)
             group["weight_decay"] = self.recipe.weight_decay
         self.optimiser.zero_grad()
         batch = self.batch(self.step)
         device = self.network.device
-        sums = torch.zeros(3, dtype=torch.float64)
+        sums = torch.zeros(4, dtype=torch.float64)
         for pool, rows in self.processes.share(batch):
-            parts = self._losses(self.network, pool.atoms(device), *self.rows(pool, rows))
+            target = pool.target[rows].to(device)
+            critical = self.critical(pool)
+            parts = self._losses(
+                self.network, pool.atoms(device), pool.rows(rows, device), target,
+                pool.highest.to(device), critical,
+            )
             (objective(*parts) / len(batch)).backward()
             error2, _, nll, astray = (part.item() for part in parts)
-            sums += torch.tensor([error2, nll, astray]) / len(batch)
-        squared, likelihood, astray = self.processes.sum(self.network.parameters(), sums).tolist()
+            sums += torch.tensor([error2 / len(batch), nll / len(batch), astray, critical is not None])
+        squared, likelihood, astray, told = self.processes.sum(
+            self.network.parameters(), sums
+        ).tolist()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()
         self.stepped()
-        return {"rmse": math.sqrt(squared), "nll": likelihood, "astray": astray}
+        losses = {"rmse": math.sqrt(squared), "nll": likelihood}
+        return losses | {"astray": astray / told} if told else losses
 
     def measure(self, mean: dict[str, float]) -> dict:
         """Losses, and scores on the validation structures."""

@@ -154,7 +154,7 @@ class FittingRun:
         started, past = time.monotonic(), self.memory
         while self.step < self.recipe.steps:
             losses = self.advance()
-            self._mean = {
+            self._mean |= {
                 k: past * self._mean.get(k, v) + (1 - past) * v for k, v in losses.items()
             }
             progress(self.step, self._mean)

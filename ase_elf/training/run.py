@@ -16,11 +16,11 @@ from ase_elf.training.calibration import calibrate
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.evaluate import score_label
 from ase_elf.training.fit import Fit, Recipe
+from ase_elf.training.critical import CriticalPlaces
 from ase_elf.training.labels import read_labels
 from ase_elf.training.loop import ALONE
 from ase_elf.training.pack import shorten, write_pack
 from ase_elf.training.processes import Processes
-from ase_elf.training.saddles import Saddles
 from ase_elf.training.samples import Pool
 
 
@@ -39,7 +39,7 @@ def training_labels(settings: TrainConfig) -> list[Label]:
 def drawn(label: Label, arch: Architecture, recipe: Recipe, rng: np.random.Generator) -> Pool:
     """What a recipe fits to of one label."""
     pool = Pool.draw(label, arch, recipe.pool, rng)
-    return replace(pool, saddles=Saddles.of(label, arch)) if recipe.saddles else pool
+    return replace(pool, critical=CriticalPlaces.of(label, arch)) if recipe.critical_points else pool
 
 
 def prepare(
@@ -50,12 +50,12 @@ def prepare(
     Raises
     ------
     InputError
-        No label is of the kinds that are asked for, or the recipe asks for less than no saddles.
+        No label is of the kinds that are asked for, or the recipe asks for less than no critical points.
     """
     rng = np.random.default_rng(settings.recipe.seed)
     arch, recipe = settings.architecture, settings.recipe
-    if recipe.saddles < 0:
-        raise InputError(f"recipe.saddles = {recipe.saddles}; how many per structure, or 0 for none.")
+    if recipe.critical_points < 0:
+        raise InputError(f"recipe.critical_points = {recipe.critical_points}; how many per structure, or 0 for none.")
     train = [drawn(label, arch, recipe, rng) for label in training_labels(settings)]
     validation = [
         Pool.draw(label, arch, 2048, rng)

@@ -6,6 +6,7 @@ of random grid points; a batch is rows of the pools of a few labels.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,15 +15,17 @@ import torch
 from ase.units import Bohr
 
 from ase_elf.dataset.label import Label
+from ase_elf.formats.rounding import resolution
 from ase_elf.model.neighbors import Surroundings
 from ase_elf.model.network import Architecture
 from ase_elf.model.orbitals import Orbitals
 
 if TYPE_CHECKING:
-    from ase_elf.training.saddles import Saddles
+    from ase_elf.training.critical import CriticalPlaces
 
-Rows = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
-"""Index, vectors, orbitals and target of some places."""
+
+HIGHEST = 14.0
+"""Of z: 8e-7 from an ELF of 1, where single precision ends."""
 
 
 @dataclass(frozen=True)
@@ -36,32 +39,25 @@ class Places:
         Neighbours of the places: (n, width) int32 and (3, n, width) bohr.
     orbitals : Tensor, shape (n, n_orbital_features)
         What :mod:`ase_elf.model.orbitals` says of the places.
-    target : Tensor, shape (n,)
-        ELF there.
     """
 
     label: Label
     index: torch.Tensor
     vectors: torch.Tensor
     orbitals: torch.Tensor
-    target: torch.Tensor
 
-    def rows(self, rows: torch.Tensor, device: torch.device | str = "cpu") -> Rows:
-        """Index, vectors, orbitals and target of some places."""
-        found = (
-            self.index[rows].long(), self.vectors[:, rows], self.orbitals[rows], self.target[rows]
-        )  # fmt: skip
+    def rows(
+        self, rows: torch.Tensor, device: torch.device | str = "cpu"
+    ) -> tuple[torch.Tensor, ...]:
+        """Index, vectors and orbitals of some places."""
+        found = self.index[rows].long(), self.vectors[:, rows], self.orbitals[rows]
         return tuple(part.to(device) for part in found)
 
 
 def looked_up(
-    label: Label,
-    arch: Architecture,
-    surroundings: Surroundings,
-    points: np.ndarray,
-    target: np.ndarray,
+    label: Label, arch: Architecture, surroundings: Surroundings, points: np.ndarray
 ) -> dict:
-    """Fields of :class:`Places` for ``points`` (n, 3) in bohr, where the ELF is ``target`` (n,)."""
+    """Fields of :class:`Places` for ``points`` (n, 3) in bohr."""
     orbitals = torch.empty(0, len(points))
     if arch.orbital_exponent:
         # On the mesh of the label: what a coarse one does to the label, it does to orbitals.
@@ -75,7 +71,6 @@ def looked_up(
         "index": torch.from_numpy(index.astype(np.int32)),
         "vectors": torch.from_numpy(vectors.astype(np.float32)),
         "orbitals": orbitals.T.contiguous(),
-        "target": torch.from_numpy(target.astype(np.float32)),
     }
 
 
@@ -93,17 +88,23 @@ class Pool(Places):
 
     Parameters
     ----------
+    target : Tensor, shape (n,)
+        ELF at the points.
+    highest : Tensor, shape ()
+        Largest z = logit(ELF) that digits of the label tell from larger ones, :data:`HIGHEST` at most.
     species : Tensor, shape (n_atoms,), int64
     atom_index, atom_vectors : Tensor
         Neighbours of the atoms: (n_atoms, width) int64 and (3, n_atoms, width) bohr.
-    saddles : Saddles or None
+    critical : CriticalPlaces or None
         Where they are part of what is fitted.
     """
 
+    target: torch.Tensor
+    highest: torch.Tensor
     species: torch.Tensor
     atom_index: torch.Tensor
     atom_vectors: torch.Tensor
-    saddles: Saddles | None = None
+    critical: CriticalPlaces | None = None
 
     @classmethod
     def draw(
@@ -119,7 +120,9 @@ class Pool(Places):
         surroundings = surroundings_of(label, arch, points)
         atom_index, atom_vectors = surroundings.around(label.atoms.positions / Bohr, skip_self=True)
         return cls(
-            **looked_up(label, arch, surroundings, points, label.values.ravel()[chosen]),
+            **looked_up(label, arch, surroundings, points),
+            target=torch.from_numpy(label.values.ravel()[chosen].astype(np.float32)),
+            highest=torch.tensor(min(HIGHEST, -math.log(2 * resolution(label.values)))),
             species=torch.tensor([arch.elements.index(z) for z in label.atoms.numbers]),
             atom_index=torch.from_numpy(atom_index),
             atom_vectors=torch.from_numpy(atom_vectors.astype(np.float32)),

@@ -11,7 +11,7 @@ from ase_elf.dataset.label import decode, encode, pack
 from ase_elf.errors import ElfError
 from ase_elf.report.snapshots import Snapshot
 from ase_elf.ruler import BondSet, ImageSpec
-from ase_elf.training.borrowed import join_values
+from ase_elf.training.borrowed import join_values, refined
 from ase_elf.training.labels import read_label
 from fuzz.sound import CELL, grid, label, written
 from fuzz.target import Target
@@ -27,12 +27,15 @@ def make():
     }  # fmt: skip
     values = {"shape": np.array((2, 3, 2)), "index": np.arange(3, dtype=np.uint32),
               "elf": np.arange(3, dtype=np.uint16), "kpts": np.array([1, 1, 1])}  # fmt: skip
+    told = {"fine": np.arange(3, dtype=np.int8), "critical": np.zeros((1, 3), np.float32),
+            "hessians": np.array([[-1, 0, 0, -2, 0, 3]], np.float32)}  # fmt: skip
     return [
         encode([label("a")]),
         encode([label("a"), label("b", points=True)]),
         _archive(plain),
         _archive(plain | {"energy_ry": -1.0, "kpts": np.array([2, 2, 2])}, np.savez_compressed),
         _archive(values, np.savez_compressed),
+        _archive(values | told),
         _archive({k: v for k, v in values.items() if k != "index"} | {"elf": pack(integers)}),
         _archive(snapshot, np.savez_compressed),
         _bonds(),
@@ -76,6 +79,7 @@ def read(path):
         lambda path: decode(path.read_bytes(), source=str(path)),
         read_label,
         lambda path: join_values(path, grid().atoms, "train"),
+        lambda path: refined(label("a"), path),
         Snapshot.read,
         BondSet.read,
     )
