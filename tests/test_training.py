@@ -502,12 +502,11 @@ def test_places_around_critical_points_are_places_of_the_label():
     found = CriticalPlaces.of(label, ARCH)
     n = len(found.curvatures)
     assert n == len(critical.positions) > 3 and len(found.index) == AROUND * n
-    value, slope, hessian = SplineField.of(label.grid).hessian(
-        SplineField.of(label.grid).voxel_of(critical.positions)
-    )
+    field = SplineField.of(label.grid)
+    value, slope, hessian = field.hessian(field.voxel_of(critical.positions))
     assert np.abs(slope).max() < 1e-6
     # Those of z = logit(ELF): by the chain rule, where the gradient is 0.
-    turn = SplineField.of(label.grid).to_cartesian
+    turn = field.to_cartesian
     of_z = turn @ hessian @ turn.T / (value * (1 - value))[:, None, None]
     np.testing.assert_allclose(critical.hessians, of_z, rtol=1e-6)
     np.testing.assert_allclose(found.curvatures, np.linalg.eigvalsh(of_z), rtol=1e-4)

@@ -48,8 +48,8 @@ class Recipe(Schedule):
     pool : int
         Grid points kept per structure.
     critical_points : int
-        Attractors and bond critical points of each, whose displacement is part of the loss (:mod:`.critical`); of
-        labels that say where theirs are. 0: none.
+        Attractors and bond critical points of each, whose places and curvatures are part of the loss
+        (:mod:`.critical`); of labels that say where theirs are. 0: none.
     compile : bool
         Let ``torch.compile`` fuse a step: the same numbers to round-off in less than half the
         time, after two minutes of compilation. Needs a C++ compiler and torch 2.12.

@@ -14,9 +14,9 @@ from ase_elf.model.weights import digest, load_network
 from ase_elf.training.borrowed import read_values
 from ase_elf.training.calibration import calibrate
 from ase_elf.training.config import TrainConfig
+from ase_elf.training.critical import CriticalPlaces
 from ase_elf.training.evaluate import score_label
 from ase_elf.training.fit import Fit, Recipe
-from ase_elf.training.critical import CriticalPlaces
 from ase_elf.training.labels import read_labels
 from ase_elf.training.loop import ALONE
 from ase_elf.training.pack import shorten, write_pack
