@@ -22,8 +22,9 @@ from ase_elf.reference.engine import bare, check_mesh, check_points
 from ase_elf.reference.program import find_program, run_program, working_directory
 from ase_elf.topology.provenance import rescaled
 from ase_elf_espresso.output import known_scaling, parse_version, read_plot, read_summary
+from ase_elf_espresso.pseudodojo import find_pseudodojo
 from ase_elf_espresso.pseudopotential import digest, find_pseudopotentials
-from ase_elf_espresso.recipes import divisions, get_recipe, spacing_for
+from ase_elf_espresso.recipes import cutoff_for, divisions, get_recipe, spacing_for
 
 PACKAGE = "Quantum ESPRESSO (Debian: quantum-espresso)"
 
@@ -46,9 +47,11 @@ class Espresso(ReferenceEngine):
     ----------
     recipe : str, optional
         "hydrogen-fluid" or "hydrogen-crystal": the fixed recipes behind the
-        dense-hydrogen labels. Fields given besides it overrule it.
+        dense-hydrogen labels; "many-elements": PseudoDojo potentials, for crystals, slabs and
+        molecules of any element but the lanthanides. Fields given besides it overrule it.
     ecutwfc : float, optional
-        Plane-wave cutoff of the orbitals, Ry; that of the density is four times it.
+        Plane-wave cutoff of the orbitals, Ry; that of the density is four times it. The recipe
+        "many-elements" chooses it by the elements present.
     smearing : str, optional
         "cold", "gaussian", "fermi-dirac", or "none" for an insulator.
     degauss : float, optional
@@ -64,8 +67,13 @@ class Espresso(ReferenceEngine):
     conv_thr : float
         Ry, the energy error at which the SCF stops.
     pseudopotentials : dict of str to str
-        UPF file per element. Hydrogen's is made by ld1.x where none is given. Relative
-        paths start at the working directory, in a `dataset build` file at its folder.
+        UPF file per element. Relative paths start at the working directory, in a
+        `dataset build` file at its folder. For the hydrogen recipes hydrogen's is made by ld1.x
+        where none is given.
+    pseudo_folder : str, optional
+        Folder of PseudoDojo files, ``H.upf`` and so on, for the recipe "many-elements"; by
+        default that of the environment variable ``ASE_ELF_PSEUDO``. Files of other digests are
+        refused, since labels of two recipes are not mixed.
     elf_scaling : str
         "auto" knows which versions have to be corrected, and measures it for those it does
         not know, on the uniform gas; "right" and "misscaled" overrule.
@@ -79,7 +87,7 @@ class Espresso(ReferenceEngine):
 
     name: ClassVar[str] = "espresso"
     running: ClassVar[tuple[str, ...]] = (
-        "command", "post_command", "ld1_command", "threads", "timeout"
+        "command", "post_command", "ld1_command", "threads", "timeout", "pseudo_folder"
     )  # fmt: skip
 
     files: ClassVar[tuple[str, ...]] = ("pseudopotentials",)
@@ -94,6 +102,7 @@ class Espresso(ReferenceEngine):
     nosym: bool | None = None
     conv_thr: float = 1e-8
     pseudopotentials: dict[str, str] = field(default_factory=dict)
+    pseudo_folder: str | None = None
     elf_scaling: str = "auto"
     command: str = "pw.x"
     post_command: str = "pp.x"
@@ -104,10 +113,11 @@ class Espresso(ReferenceEngine):
     def __post_init__(self) -> None:
         filled = get_recipe(self.recipe) if self.recipe else {}
         defaults = {"smearing": "cold", "degauss": 0.02, "kshift": True, "nosym": False}
+        by_element = "hard" in filled and self.ecutwfc is None
         for key in ("ecutwfc", "smearing", "degauss", "kshift", "nosym"):
-            if getattr(self, key) is None:
+            if getattr(self, key) is None and not (by_element and key == "ecutwfc"):
                 object.__setattr__(self, key, filled.get(key, defaults.get(key)))
-        if self.ecutwfc is None:
+        if self.ecutwfc is None and not by_element:
             raise InputError("no cutoff is given: set `ecutwfc` (Ry), or a `recipe`.")
         if not (self.recipe or self.kpts or self.kspacing):
             raise InputError(
@@ -138,11 +148,15 @@ class Espresso(ReferenceEngine):
         digests = {s: digest(path) for s, path in files.items() if path.is_file()}
         return {**super().options(), "pseudopotentials": digests}
 
+    def cutoff(self, atoms: Atoms) -> float:
+        """Plane-wave cutoff of the orbitals, Ry, for the elements of ``atoms``."""
+        return self.ecutwfc or cutoff_for(atoms, get_recipe(self.recipe))
+
     def mesh(self, atoms: Atoms) -> tuple[int, int, int]:
         """Divisions of the k-mesh for the cell and density of ``atoms``."""
         if self.kpts is not None:
             return self.kpts
-        spacing = self.kspacing or spacing_for(atoms, get_recipe(self.recipe)["mesh"])
+        spacing = self.kspacing or spacing_for(atoms, get_recipe(self.recipe))
         return divisions(atoms, spacing)
 
     def compute(
@@ -158,7 +172,7 @@ class Espresso(ReferenceEngine):
         With ``points`` the grid is interpolated, which the smoothness of a plane-wave field
         allows; the grid itself is returned as well.
         """
-        check_structure(atoms)
+        check_structure(_in_its_box(atoms))
         points = None if points is None else check_points(points)
         misscaled = self._misscaled()
         files = self._files(set(atoms.symbols))
@@ -176,7 +190,7 @@ class Espresso(ReferenceEngine):
             version=summary.version,
             functional=summary.functional,
             pseudopotentials={symbol: digest(path) for symbol, path in files.items()},
-            cutoff_ry=self.ecutwfc,
+            cutoff_ry=self.cutoff(atoms),
             kpts=self.mesh(atoms),
             kshift=(int(self.kshift),) * 3,
             smearing="none" if self.smearing == "none" else f"{self.smearing} {self.degauss} Ry",
@@ -207,6 +221,8 @@ class Espresso(ReferenceEngine):
         return _measured_scaling(self.command, self.post_command) if known is None else known
 
     def _files(self, symbols: set[str]) -> dict[str, Path]:
+        if self.recipe == "many-elements":
+            return find_pseudodojo(symbols, self.pseudopotentials, self.pseudo_folder)
         return find_pseudopotentials(symbols, self.pseudopotentials, ld1=self.ld1_command)
 
     def _write_input(
@@ -227,7 +243,7 @@ class Espresso(ReferenceEngine):
                 "disk_io": "low",
             },
             "system": {
-                "ecutwfc": self.ecutwfc,
+                "ecutwfc": self.cutoff(atoms),
                 "nosym": self.nosym,
                 "tot_charge": atoms.info.get("charge", 0),
                 **self._occupations(),
@@ -237,7 +253,7 @@ class Espresso(ReferenceEngine):
         with (folder / "scf.in").open("w") as target:
             write_espresso_in(
                 target,
-                bare(atoms),
+                bare(_in_its_box(atoms)),
                 settings,
                 pseudopotentials={symbol: f"{symbol}.UPF" for symbol in files},
                 kpts=self.mesh(atoms),
@@ -283,6 +299,13 @@ class Espresso(ReferenceEngine):
         if "JOB DONE" not in log:
             raise EngineError(f"pp.x stopped with an error. It wrote:\n{_complaint(log)}")
         return read_plot(folder / f"{stem}.dat")
+
+
+def _in_its_box(atoms: Atoms) -> Atoms:
+    """``atoms`` as plane waves have them: periodic along the vacuum of a slab or molecule too."""
+    boxed = atoms.copy()
+    boxed.pbc = True
+    return boxed
 
 
 @cache

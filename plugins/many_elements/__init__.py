@@ -1,0 +1,1 @@
+"""Many elements: structures, splits and labels of the recipe "many-elements"."""
