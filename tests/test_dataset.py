@@ -20,7 +20,7 @@ from ase_elf.dataset import BuildConfig, Label, LabelStore
 from ase_elf.dataset.builder import build
 from ase_elf.dataset.config import ClusterChoice, PointChoice
 from ase_elf.dataset.job import Failure, job_id
-from ase_elf.dataset.label import decode, encode, pack, unpack
+from ase_elf.dataset.label import Critical, decode, encode, pack, unpack
 from ase_elf.dataset.points import points_near
 from ase_elf.errors import EngineError, FormatError, InputError, OutputError
 from ase_elf.formats.rounding import coarse, restored
@@ -442,3 +442,26 @@ def test_the_command_builds_and_tells_what_failed(tmp_path):
     assert result.exit_code == 0, result.output
     assert "1 labelled, 0 were there already, 1 without a label" in result.output
     assert "not this structure" in result.output
+
+
+def test_labels_at_places_of_a_mesh_keep_density_and_critical_points():
+    rng = np.random.default_rng(3)
+    atoms = Atoms("LiH", positions=[(0, 0, 0), (1.1, 1.0, 1.2)], cell=[[3, 0, 0], [1, 3, 0], [0.5, 1, 4]], pbc=True)
+    mesh = (11, 13, 17)
+    places = np.sort(rng.choice(np.prod(mesh), 500, replace=False))
+    points = np.stack(np.unravel_index(places, mesh), -1) / mesh @ atoms.cell.array
+    curved = np.array([np.diag([-1.0, -2.0, -3.0]), [[2, 0.5, 0], [0.5, -1, 0], [0, 0, -1.5]]])
+    label = Label(
+        id="a", name="b", atoms=atoms, provenance=Provenance(code="c", version="d", functional="e"),
+        values=rng.random(500).astype(np.float32), points=points, mesh=mesh,
+        density=np.exp(rng.uniform(-18, 9, 500)), critical=Critical(points[:2], curved),
+    )  # fmt: skip
+    (read,) = decode(data := encode([label]), source="memory")
+    assert encode([read]) == data
+    assert read.mesh == mesh
+    np.testing.assert_allclose(read.points, points, atol=1e-12)
+    np.testing.assert_allclose(read.density, label.density, rtol=3e-4)
+    np.testing.assert_allclose(read.critical.positions, points[:2], atol=1e-6)
+    np.testing.assert_allclose(read.critical.hessians, curved, atol=1e-6)
+    with pytest.raises(InputError, match="not on its mesh"):
+        encode([replace(label, points=points + 0.01)])

@@ -50,6 +50,9 @@ class Label:
         Shape (nx, ny, nz) in the grid convention of :class:`~ase_elf.grid.ELFGrid`, or
         (n,) at ``points``.
     points : ndarray, shape (n, 3), Å, Cartesian, or None for a grid
+    mesh : tuple of int, optional
+        Grid that all ``points`` are on, in the order of its flattened index: they are then
+        stored as their places in it.
     density : ndarray or None
         Electron density (e/Å³), same shape as ``values``; float32.
     energy : float or None
@@ -60,8 +63,7 @@ class Label:
     kind : str
         What sort of structure it is, such as "fluid"; free to choose.
     critical : Critical or None
-        Where the grid was looked at before points of it were chosen. Not part of what :func:`encode` keeps,
-        which has the grid; :mod:`ase_elf.training.borrowed` keeps it.
+        Where the grid was looked at before points of it were chosen.
     """
 
     id: str
@@ -70,6 +72,7 @@ class Label:
     provenance: Provenance
     values: np.ndarray
     points: np.ndarray | None = None
+    mesh: tuple[int, int, int] | None = None
     density: np.ndarray | None = None
     energy: float | None = None
     forces: np.ndarray | None = None
@@ -89,7 +92,7 @@ class Label:
 
 
 def encode(labels: list[Label]) -> bytes:
-    """Labels, but for ``critical``, as the bytes of a NumPy ``.npz`` archive; equal labels give equal bytes."""
+    """Labels as the bytes of a NumPy ``.npz`` archive; equal labels give equal bytes."""
     buffer = io.BytesIO()
     arrays = {}
     for index, label in enumerate(labels):
@@ -113,6 +116,73 @@ def decode(data: bytes, *, source: str) -> list[Label]:
         raise FormatError(
             f"{source} is no label shard, or is damaged: {str(error)[:500]}."
         ) from error
+
+
+LEAST_DENSITY, DENSITY_STEP = 1e-8, 28.0 / 65535
+"""e/Å³ and step of ln ρ: a density from 1e-8 to 1e4 e/Å³ in 16 bits, to 2e-4 of itself."""
+
+UPPER = np.triu_indices(3)
+"""Where the six numbers of a Hessian stand in it."""
+
+FARTHEST, FLATTEST = 1e6, 1e-3
+"""Å and Å⁻². Positions and curvatures are no larger, and curvatures no smaller: 0.9 in dense hydrogen."""
+
+
+def logarithmic(density: np.ndarray) -> np.ndarray:
+    """A density (e/Å³) as uint16, steps of its logarithm; what is below 1e-8 becomes that."""
+    steps = np.log(np.maximum(density.astype(float), LEAST_DENSITY) / LEAST_DENSITY) / DENSITY_STEP
+    return np.round(np.minimum(steps, 65535)).astype(np.uint16)
+
+
+def from_logarithmic(steps: np.ndarray) -> np.ndarray:
+    """The inverse of :func:`logarithmic`, float32."""
+    return (LEAST_DENSITY * np.exp(DENSITY_STEP * steps.astype(float))).astype(np.float32)
+
+
+def read_critical(arrays: dict[str, np.ndarray]) -> Critical | None:
+    """Critical points as :func:`encode` keeps them; :class:`FormatError` for impossible ones."""
+    if "critical" not in arrays:
+        return None
+    positions, numbers = arrays["critical"].astype(float), arrays["hessians"].astype(float)
+    if positions.shape != (len(numbers), 3) or numbers.shape != (len(positions), len(UPPER[0])):
+        raise FormatError(
+            f"critical points {positions.shape} have second derivatives {numbers.shape}"
+        )
+    if not (np.abs(positions) < FARTHEST).all() or not (np.abs(numbers) < FARTHEST).all():
+        raise FormatError("critical points are not all somewhere")
+    hessians = np.empty((len(numbers), 3, 3))
+    for number, (i, j) in zip(numbers.T, zip(*UPPER, strict=True), strict=True):
+        hessians[:, i, j] = hessians[:, j, i] = number
+    if (np.abs(np.linalg.eigvalsh(hessians)) < FLATTEST).any():
+        raise FormatError("where a critical point is said to be, the field is flat")
+    return Critical(positions, hessians) if len(positions) else None
+
+
+def _places(label: Label) -> np.ndarray:
+    """Flat indices of the points of ``label`` in its mesh, ascending."""
+    steps = label.atoms.cell.scaled_positions(label.points) * label.mesh
+    whole = np.round(steps)
+    places = np.ravel_multi_index(tuple((whole.astype(int) % label.mesh).T), label.mesh)
+    if np.abs(steps - whole).max(initial=0) > 1e-4 or (np.diff(places) <= 0).any():
+        raise InputError(f"points of {label.name!r} are not on its mesh {label.mesh}, in order.")
+    return places
+
+
+def _points_of(deflated: bytes, mesh: tuple[int, ...], count: int) -> np.ndarray:
+    """Fractional coordinates of stored places."""
+    if len(mesh) != 3 or min(mesh) < 1 or math.prod(mesh) > 2**31:
+        raise FormatError(f"a mesh of {mesh} points is impossible")
+    planes = np.frombuffer(inflate(deflated, 4 * count), np.uint8).reshape(4, -1)
+    places = np.cumsum(np.ascontiguousarray(planes.T).reshape(-1).view("<u4").astype(np.int64))
+    if (places >= math.prod(mesh)).any():
+        raise FormatError(f"places beyond a mesh of {mesh}")
+    return np.stack(np.unravel_index(places, mesh), -1) / mesh
+
+
+def _deflated(array: np.ndarray) -> np.ndarray:
+    """Bytes of ``array``, low bytes first, deflated: most high bytes of differences are zero."""
+    planes = array.reshape(-1).view(np.uint8).reshape(-1, array.itemsize).T
+    return np.frombuffer(zlib.compress(np.ascontiguousarray(planes).tobytes(), 9), np.uint8)
 
 
 def pack(stored: np.ndarray) -> np.ndarray:
@@ -155,7 +225,6 @@ def _arrays(label: Label) -> dict[str, np.ndarray]:
         "shape": list(label.values.shape),
     }
     arrays = {
-        "text": np.frombuffer(json.dumps(text, sort_keys=True).encode(), np.uint8),
         "numbers": label.atoms.numbers.astype(np.uint8),
         "positions": label.atoms.positions.astype("<f8"),
         "cell": label.atoms.cell.array.astype("<f8"),
@@ -164,9 +233,19 @@ def _arrays(label: Label) -> dict[str, np.ndarray]:
     }
     if (parts := fine(label.values)).any():
         arrays["fine"] = np.frombuffer(zlib.compress(parts.tobytes(), 6), np.uint8)
-    for key in ("points", "density", "forces"):
-        if (array := getattr(label, key)) is not None:
-            arrays[key] = array.astype("<f4" if key == "density" else "<f8")
+    if label.mesh is not None:
+        text["mesh"] = [int(n) for n in label.mesh]
+        arrays["index"] = _deflated(np.diff(_places(label), prepend=0).astype("<u4"))
+    elif label.points is not None:
+        arrays["points"] = label.points.astype("<f8")
+    if label.density is not None:
+        arrays["ln_density"] = pack(logarithmic(label.density))
+    if label.forces is not None:
+        arrays["forces"] = label.forces.astype("<f8")
+    if label.critical is not None:
+        arrays["critical"] = label.critical.positions.astype("<f4")
+        arrays["hessians"] = label.critical.hessians[(..., *UPPER)].astype("<f4")
+    arrays["text"] = np.frombuffer(json.dumps(text, sort_keys=True).encode(), np.uint8)
     return arrays
 
 
@@ -183,6 +262,11 @@ def _label(arrays: dict[str, np.ndarray]) -> Label:
         parts = np.frombuffer(inflate(arrays["fine"].tobytes(), math.prod(grid)), np.int8).reshape(grid)
     values = restored(unpack(arrays["elf"], grid), parts)
     points, density, forces = (arrays.get(key) for key in ("points", "density", "forces"))
+    mesh = tuple(text["mesh"]) if "mesh" in text else None
+    if mesh is not None:
+        points = _points_of(arrays["index"].tobytes(), mesh, values.size) @ atoms.cell.array
+    if "ln_density" in arrays:
+        density = from_logarithmic(unpack(arrays["ln_density"], grid))
     for array, shape in (
         (points, (values.size, 3)),
         (density, values.shape),
@@ -197,6 +281,8 @@ def _label(arrays: dict[str, np.ndarray]) -> Label:
         atoms=atoms,
         values=values,
         points=points,
+        mesh=mesh,
         density=density,
         forces=forces,
+        critical=read_critical(arrays),
     )

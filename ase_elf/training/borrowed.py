@@ -16,19 +16,12 @@ from typing import NamedTuple
 import numpy as np
 from ase import Atoms
 
-from ase_elf.dataset.label import Critical, Label, pack, unpack
+from ase_elf.dataset.label import UPPER, Critical, Label, pack, read_critical, unpack
 from ase_elf.errors import FormatError, InputError
 from ase_elf.formats.npz import DEFLATE_LIMIT, read_arrays
 from ase_elf.formats.rounding import coarse, fine, restored
 from ase_elf.reference import Provenance
 from ase_elf.trajectory import Trajectory
-
-
-UPPER = np.triu_indices(3)
-"""Where the six numbers of a Hessian stand in it."""
-
-MOST, FLATTEST = 1e6, 1e-3
-"""Å and Å⁻². Positions and curvatures are no larger, and curvatures no smaller: 0.9 in dense hydrogen."""
 
 
 def write_values(folder: Path, label: Label, index: np.ndarray | None = None) -> Path:
@@ -169,7 +162,7 @@ def _read(path: Path) -> _Kept:
         kpts = tuple(np.ravel(data["kpts"]).tolist())
         # Files from before there were other kinds say nothing of it.
         kind = str(data.get("kind", "fluid"))
-        return _Kept(shape, index, values, _critical(data), kpts, kind)
+        return _Kept(shape, index, values, read_critical(data), kpts, kind)
     except (ArithmeticError, KeyError, TypeError, ValueError, OSError, zlib.error) as error:
         raise FormatError(f"{path} is not a file of ELF values ({error}).") from error
 
@@ -187,21 +180,3 @@ def _at_points(data: dict[str, np.ndarray], shape: tuple, size: int) -> tuple[np
     if values.shape != index.shape or (index < 0).any() or (index >= math.prod(shape)).any():
         raise FormatError(f"{len(index)} points of a grid {shape} have {values.size} values")
     return index, values
-
-
-def _critical(data: dict[str, np.ndarray]) -> Critical | None:
-    if "critical" not in data:
-        return None
-    positions, numbers = data["critical"].astype(float), data["hessians"].astype(float)
-    if positions.shape != (len(numbers), 3) or numbers.shape != (len(positions), len(UPPER[0])):
-        raise FormatError(
-            f"critical points {positions.shape} have second derivatives {numbers.shape}"
-        )
-    if not (np.abs(positions) < MOST).all() or not (np.abs(numbers) < MOST).all():
-        raise FormatError("critical points are not all somewhere")
-    hessians = np.empty((len(numbers), 3, 3))
-    for number, (i, j) in zip(numbers.T, zip(*UPPER, strict=True), strict=True):
-        hessians[:, i, j] = hessians[:, j, i] = number
-    if (np.abs(np.linalg.eigvalsh(hessians)) < FLATTEST).any():
-        raise FormatError("where a critical point is said to be, the field is flat")
-    return Critical(positions, hessians) if len(positions) else None

@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.spacegroup import crystal
 
-from hydrides import PROTOTYPES, distorted, hydride, seeded, sensible
+from ase_elf_many_elements.structures.hydrides import distorted, hydride, seeded, sensible
 
 PUBLISHED = {
     # Lattice constants in Å as published: CaH6 at 150, YH6 at 120, LaH10 at 250, H3S at 200 GPa.

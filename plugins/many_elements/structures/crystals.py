@@ -1,0 +1,99 @@
+"""Published crystals of at most eight atoms, one per compound, and molecules in boxes.
+
+Sources, CC BY 4.0: Materials Project (Jain et al., APL Mater. 1, 011002 (2013)), WBM (Wang,
+Botti, Marques, npj Comput. Mater. 7, 12 (2021)), as JSON lists of pymatgen structures.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.build import molecule
+from ase.collections import g2
+from ase.data import covalent_radii
+
+from ase_elf_many_elements.splits import HELD_OUT, reduced_formula
+from ase_elf_many_elements.structures.hydrides import seeded
+from ase_elf_many_elements.structures.trials import VACUUM
+
+MOST_ATOMS = 8
+
+LARGEST = 200.0
+"""Å³ of a cell: larger ones cost minutes."""
+
+
+def read_published(path: Path, source: str) -> Iterator[Atoms]:
+    """Every ordered structure of one JSON list; ``info`` holds ``id``, ``source`` and ``licence``."""
+    for entry in json.loads(gzip.decompress(path.read_bytes())):
+        sites = entry["structure"]["sites"]
+        if any(len(site["species"]) > 1 for site in sites):
+            continue
+        identity = entry.get("mp_id") or entry["material_id"]
+        yield Atoms(
+            [site["species"][0]["element"] for site in sites],
+            scaled_positions=[site["abc"] for site in sites],
+            cell=entry["structure"]["lattice"]["matrix"],
+            pbc=True,
+            info={"id": identity, "source": source, "licence": "CC BY 4.0"},
+        )
+
+
+def chosen(
+    structures: list[Atoms], count: int, elements: set[str], *, without: frozenset[str]
+) -> list[Atoms]:
+    """``count`` small crystals of different compounds that cover ``elements`` evenly.
+
+    Each turn takes the element seen least so far, and of its compounds the one whose other
+    elements were seen least; among polymorphs the one with the smallest cell.
+    """
+    smallest: dict[str, Atoms] = {}
+    for atoms in sorted(structures, key=lambda a: a.get_volume()):
+        formula = reduced_formula(atoms)
+        known = set(atoms.symbols) <= elements
+        if not known or len(atoms) > MOST_ATOMS or atoms.get_volume() > LARGEST:
+            continue
+        if formula not in without and formula not in HELD_OUT:
+            smallest.setdefault(formula, atoms)
+    seen, taken = Counter(), []
+    while smallest and len(taken) < count:
+        best = min(
+            smallest, key=lambda f: (sorted(seen[s] for s in set(smallest[f].symbols)), f)
+        )
+        atoms = smallest.pop(best)
+        seen.update(set(atoms.symbols))
+        taken.append(atoms)
+    return taken
+
+
+def distorted_crystals(structures: list[Atoms]) -> Iterator[Atoms]:
+    """Every fourth crystal once more, strained by 2 % and displaced by 0.03 Å per radius of 1.2 Å."""
+    for atoms in structures[::4]:
+        random = seeded(f"distorted-{atoms.info['id']}")
+        noise = random.normal(0, 0.02, (3, 3))
+        bent = atoms.copy()
+        bent.set_cell(bent.cell.array @ (np.eye(3) + (noise + noise.T) / 2), scale_atoms=True)
+        widths = 0.03 * covalent_radii[bent.numbers] / 1.2
+        bent.positions += random.normal(0, 1, (len(bent), 3)) * widths[:, None]
+        bent.info["id"] = f"distorted-{atoms.info['id']}"
+        yield bent
+
+
+def molecules(elements: set[str]) -> Iterator[Atoms]:
+    """Closed-shell molecules of the G2 set, each in a box with 4 Å of vacuum around it."""
+    for name in g2.names:
+        atoms = molecule(name)
+        if atoms.get_initial_magnetic_moments().any() or not set(atoms.symbols) <= elements:
+            continue
+        if sum(atoms.numbers) % 2 or len(atoms) == 1 or reduced_formula(atoms) in HELD_OUT:
+            continue
+        atoms.center(vacuum=VACUUM)
+        yield Atoms(
+            atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=False,
+            info={"id": f"g2-{name}", "source": "G2/97 geometries as in ASE"},
+        )  # fmt: skip
