@@ -1,4 +1,4 @@
-"""Published crystals of at most eight atoms, one per compound, and molecules in boxes.
+"""Published crystals of at most six atoms, one per compound, and molecules in boxes.
 
 Sources, CC BY 4.0: Materials Project (Jain et al., APL Mater. 1, 011002 (2013)), WBM (Wang,
 Botti, Marques, npj Comput. Mater. 7, 12 (2021)), as JSON lists of pymatgen structures.
@@ -22,9 +22,9 @@ from ase_elf_many_elements.splits import HELD_OUT, reduced_formula
 from ase_elf_many_elements.structures.hydrides import seeded
 from ase_elf_many_elements.structures.trials import VACUUM
 
-MOST_ATOMS = 8
+MOST_ATOMS = 6
 
-LARGEST = 200.0
+LARGEST = 80.0
 """Å³ of a cell: larger ones cost minutes."""
 
 
