@@ -18,14 +18,15 @@ from ase.build import molecule
 from ase.collections import g2
 from ase.data import covalent_radii
 
+from ase_elf_espresso.recipes import HARD
 from ase_elf_many_elements.splits import HELD_OUT, reduced_formula
 from ase_elf_many_elements.structures.hydrides import seeded
 from ase_elf_many_elements.structures.trials import VACUUM
 
 MOST_ATOMS = 6
 
-LARGEST = 80.0
-"""Å³ of a cell: larger ones cost minutes."""
+LARGEST = 150.0
+"""Å³ of a cell, half of it where an element needs the higher cutoff: larger ones cost minutes."""
 
 
 def read_published(path: Path, source: str) -> Iterator[Atoms]:
@@ -56,7 +57,8 @@ def chosen(
     for atoms in sorted(structures, key=lambda a: a.get_volume()):
         formula = reduced_formula(atoms)
         known = set(atoms.symbols) <= elements
-        if not known or len(atoms) > MOST_ATOMS or atoms.get_volume() > LARGEST:
+        cost = atoms.get_volume() * (1 if HARD.isdisjoint(atoms.symbols) else 2)
+        if not known or len(atoms) > MOST_ATOMS or cost > LARGEST:
             continue
         if formula not in without and formula not in HELD_OUT:
             smallest.setdefault(formula, atoms)
