@@ -18,7 +18,8 @@ from ase_elf.batching import predict_in_memory
 from ase_elf.clusters import cluster_shapes, cluster_sizes, degrees
 from ase_elf.domains import Domain, describe
 from ase_elf.errors import FormatError, InputError
-from ase_elf.grid import ELFGrid, fast_shape, heights
+from ase_elf.grid import ELFGrid, fast_shape
+from ase_elf.lattice import heights, upright
 from ase_elf.pairs import (
     BOND_COLUMNS,
     Neighbors,
@@ -159,7 +160,7 @@ def settings_for(atoms: Atoms, domain: Domain, **chosen: object) -> AnalysisSett
     """
     bonds = domain.bonds
     longest = max(bonds.values(), default=1.0)
-    half_width = 0.5 * heights(atoms.cell.array).min()
+    half_width = 0.5 * heights(upright(atoms.cell.array)[0]).min()
     defaults = {
         "bonds": bonds,
         "spacing": domain.spacing,

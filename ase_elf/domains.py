@@ -19,7 +19,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ase_elf.errors import DomainError, FormatError, InputError
-from ase_elf.grid import heights
+from ase_elf.lattice import heights, upright
 from ase_elf.neighbor_list import neighbor_list
 from ase_elf.plugins import discover
 
@@ -310,8 +310,7 @@ def shortest_distance(atoms: Atoms) -> float:
 def _check_proportions(across: np.ndarray) -> None:
     if across.min() < OVERLAP:
         raise InputError(
-            f"the cell is {across.min():.3g} Å thick, less than {OVERLAP} Å: images of an atom "
-            "overlap, or the cell is very oblique (ase.geometry.minkowski_reduce makes it upright)."
+            f"the reduced cell is {across.min():.3g} Å thick, less than {OVERLAP} Å: images of an atom overlap."
         )
     if across.max() > LONGEST * across.min():
         raise InputError(
@@ -345,7 +344,7 @@ def check_structure(atoms: Atoms, *, isolated: bool = False) -> None:
             "set atoms.pbc = True, with vacuum in the cell where there is none."
         )
     if not isolated:
-        _check_proportions(heights(atoms.cell.array))
+        _check_proportions(heights(upright(atoms.cell.array)[0]))
     shortest = shortest_distance(atoms)
     if shortest < OVERLAP:
         raise InputError(

@@ -13,6 +13,7 @@ from scipy.special import expit, logit
 
 from ase_elf import spline
 from ase_elf.errors import ElfWarning, InputError
+from ase_elf.lattice import MOST_POINTS, adequate_shape, interpolate, lengths, upright
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -141,7 +142,8 @@ class ELFGrid:
         """ELF at Cartesian points.
 
         A periodic cubic B-spline of ``logit(SQUEEZE + (1 - 2 SQUEEZE) ELF)`` goes
-        through every grid value and has continuous second derivatives.
+        through every grid value and has continuous second derivatives. On a grid that is coarse
+        along an oblique direction it is that of :meth:`refined`.
 
         Parameters
         ----------
@@ -233,9 +235,45 @@ class ELFGrid:
         z = logit(np.clip(self.values.astype(float), epsilon, 1 - epsilon))
         sigma = None
         if self.sigma is not None:
-            sigma = np.maximum(_fourier_interpolate(self.sigma.astype(float), shape), 0)
+            sigma = np.maximum(self._interpolate(self.sigma.astype(float), shape), 0)
         info = {**self.info, "resampled_from": list(self.shape)}
-        return ELFGrid(expit(_fourier_interpolate(z, shape)), self.atoms, info, sigma)
+        return ELFGrid(expit(self._interpolate(z, shape)), self.atoms, info, sigma)
+
+    def refined(self) -> ELFGrid:
+        """This grid, or one with more points where splines would lose what it holds.
+
+        Points far apart along a long oblique vector may lie close in space. Then the waves they hold
+        are too fast for splines along the vectors, but not for plane waves, by which the points in
+        between are found.
+
+        Returns
+        -------
+        ELFGrid
+            Itself where its voxels are upright, else with every value of this one, some whole number
+            of times as many points along the vectors, and ``info["resampled_from"]``.
+
+        Warns
+        -----
+        ElfWarning
+            More than ``MOST_POINTS`` were needed; the grid is returned as it is.
+        """
+        shape = adequate_shape(self.cell, self.shape)
+        if shape == self.shape:
+            return self
+        if np.prod(shape, dtype=float) > MOST_POINTS:
+            warnings.warn(
+                f"the cell is so oblique that a grid of shape {self.shape} holds waves which splines need "
+                f"{shape} points for; what is read between its points may be wrong. Take the reduced cell "
+                "of the same lattice (ase.geometry.minkowski_reduce).",
+                ElfWarning,
+                stacklevel=3,
+            )
+            return self
+        values = np.clip(_unsqueeze(interpolate(self._squeezed, self.cell, shape)), 0.0, 1.0)
+        sigma = None
+        if self.sigma is not None:
+            sigma = np.maximum(interpolate(self.sigma.astype(float), self.cell, shape), 0)
+        return ELFGrid(values, self.atoms, {**self.info, "resampled_from": list(self.shape)}, sigma)
 
     def to_gridData(self) -> Grid:  # noqa: N802 - named for the package it speaks to
         """A :class:`gridData.Grid` (GridDataFormats, comes with MDAnalysis), lengths in Å.
@@ -261,8 +299,16 @@ class ELFGrid:
 
     @cached_property
     def _coefficients(self) -> np.ndarray:
-        squeezed = SQUEEZE + (1 - 2 * SQUEEZE) * self.values.astype(float)
-        return spline.coefficients(logit(squeezed))
+        return spline.coefficients(self.refined()._squeezed)
+
+    @property
+    def _squeezed(self) -> np.ndarray:
+        return logit(SQUEEZE + (1 - 2 * SQUEEZE) * self.values.astype(float))
+
+    def _interpolate(self, field: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+        if adequate_shape(self.cell, self.shape) == self.shape:
+            return _fourier_interpolate(field, shape)
+        return interpolate(field, self.cell, shape)
 
     def _fractional(self, xyz: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
         xyz = np.asarray(xyz, dtype=float)
@@ -294,24 +340,24 @@ def cartesian(cell: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     return np.indices(shape).reshape(3, -1).T / np.array(shape) @ cell
 
 
-def heights(cell: np.ndarray) -> np.ndarray:
-    """Distances between opposite faces of a cell, (3, 3) to (3,): they, not lengths, limit a grid."""
-    return 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
-
-
 MOST_PLANES = 100_000
 """Of points, along a vector of the cell."""
+
+MOST_OBLIQUE = 8
+"""Times the points of a grid in the reduced cell that one of many points may have."""
 
 
 def fast_shape(cell: np.ndarray, spacing: float) -> tuple[int, int, int]:
     """Smallest grid that Fourier transforms quickly, points at most ``spacing`` (Å) apart.
 
-    The distance is that along the cell vectors, rows of ``cell`` (3, 3) in Å.
+    The distance is that along the cell vectors, rows of ``cell`` (3, 3) in Å: in any cell of a
+    lattice the grid holds all waves longer than twice the spacing.
 
     Raises
     ------
     InputError
-        The spacing is no positive number, or so small that no memory holds the grid.
+        The spacing is no positive number, or so small that no memory holds the grid; or the cell so
+        oblique that the grid has :data:`MOST_OBLIQUE` times the points of the reduced cell's, and many.
     """
     from scipy.fft import next_fast_len
 
@@ -319,7 +365,12 @@ def fast_shape(cell: np.ndarray, spacing: float) -> tuple[int, int, int]:
     if not isinstance(spacing, Real) or not 0 < spacing < np.inf:
         raise InputError(f"spacing = {spacing!r} Å must be positive.")
     # A length that is a multiple of the spacing must not gain a point by round-off.
-    counts = np.ceil(np.linalg.norm(cell, axis=1) / float(spacing) - 1e-9)
+    counts = np.ceil(lengths(cell) / float(spacing) - 1e-9)
+    if (n := counts.prod()) > MOST_POINTS and n * spacing**3 > MOST_OBLIQUE * lengths(upright(cell)[0]).prod():
+        raise InputError(
+            f"the cell is so oblique that a grid with a spacing of {spacing!r} Å has {n:.1e} points; take the "
+            "reduced cell of the same lattice (ase.geometry.minkowski_reduce), or give the shape of the grid."
+        )
     if counts.max() > MOST_PLANES:
         raise InputError(
             f"spacing = {spacing!r} Å makes {counts.max():.1e} planes of points; at most "
@@ -393,10 +444,10 @@ def _within_unit_interval(values: np.ndarray) -> np.ndarray:
 
 
 def _check_cell(cell: np.ndarray) -> None:
-    lengths = np.linalg.norm(cell, axis=1)
-    if not np.isfinite(cell).all() or lengths.min() == 0:
+    edges = lengths(cell)
+    if not np.isfinite(cell).all() or edges.min() == 0:
         raise InputError(f"the grid needs a three-dimensional cell, not {cell.tolist()} Å.")
-    if abs(np.linalg.det(cell)) < 1e-6 * lengths.prod():
+    if abs(np.linalg.det(cell)) < 1e-6 * edges.prod():
         raise InputError(f"the cell vectors {cell.tolist()} Å lie in one plane.")
 
 

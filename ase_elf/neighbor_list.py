@@ -6,6 +6,8 @@ import ctypes
 import sys
 from typing import TYPE_CHECKING
 
+from ase_elf.lattice import upright
+
 if TYPE_CHECKING:
     import numpy as np
     from ase import Atoms
@@ -31,8 +33,17 @@ def neighbor_list(quantities: str, atoms: Atoms, cutoff: float) -> tuple[np.ndar
     """
     import vesin
 
+    # A long oblique cell is thin, and vesin works through it in steps of its thickness.
+    cell, turn = upright(atoms.cell.array) if atoms.pbc.all() else (atoms.cell.array, None)
+    if turn is not None:
+        atoms = atoms.copy()
+        atoms.set_cell(cell)
     before = set(_POINTERS)
     found = vesin.ase_neighbor_list(quantities, atoms, cutoff)
+    if turn is not None and "S" in quantities:
+        parts = found if len(quantities) > 1 else (found,)
+        parts = tuple(part @ turn if name == "S" else part for name, part in zip(quantities, parts, strict=True))
+        found = parts if len(quantities) > 1 else parts[0]
     for kind in set(_POINTERS) - before:
         if isinstance(kind, type) and issubclass(kind, ctypes.Array):
             _POINTERS.pop(kind, None)

@@ -16,6 +16,7 @@ from ase.calculators.calculator import BaseCalculator, CalculationFailed, all_ch
 
 from ase_elf.domains import describe, domain_for, get_domain
 from ase_elf.errors import ElfWarning, InputError
+from ase_elf.lattice import upright
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -93,7 +94,7 @@ class Potential(BaseCalculator):
         network = self._loaded()
         known = network.arch.elements
         positions = atoms.positions / Bohr
-        around = Surroundings.of(atoms.cell.array / Bohr, positions, network.arch.cutoff)
+        around = Surroundings.of(upright(atoms.cell.array)[0] / Bohr, positions, network.arch.cutoff)
         index, vectors = around.around(positions, skip_self=True)
         where, precision = network.species.device, network.species.dtype
         index = torch.from_numpy(index).to(where)

@@ -3,7 +3,8 @@
 Å outside, bohr inside. A grid is predicted in two steps: the network runs on the coarse
 grid that resolves z = logit(ELF) in the cell, and z is carried to the requested grid by
 Fourier interpolation, which for z is accurate where for ELF itself it is not. On a requested
-grid of fewer points that still resolves what the network reads it runs directly.
+grid of fewer points that still resolves what the network reads it runs directly. In an oblique
+cell the coarse grid is that of the reduced cell, so that any cell of a lattice gives the same field.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ import torch
 from ase.units import Bohr
 
 from ase_elf.errors import InputError
-from ase_elf.grid import cartesian, heights
+from ase_elf.grid import cartesian
+from ase_elf.lattice import heights, lengths, upright
 from ase_elf.model import orbitals, spectral
-from ase_elf.model.fourier import upsample
+from ase_elf.model.fourier import carry, upsample
 from ase_elf.model.neighbors import Surroundings, joined
 from ase_elf.model.network import ROWS, FieldNetwork
 
@@ -84,6 +86,43 @@ class Prediction:
     sigma: np.ndarray | None = None
     distance: float | None = None
     large: bool = False
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A grid to be made.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        In an upright cell of their lattice.
+    native : tuple of int
+        Grid of that cell the network runs on.
+    shape : tuple of int
+        Grid that is wanted, of the cell the structure came with.
+    turn : ndarray or None
+        Times that cell it is the upright one; None where they are the same.
+    """
+
+    atoms: Atoms
+    native: tuple[int, int, int]
+    shape: tuple[int, int, int]
+    turn: np.ndarray | None
+
+    @classmethod
+    def of(cls, atoms: Atoms, shape: tuple[int, int, int], spacing: float) -> _Job:
+        cell, turn = upright(atoms.cell.array)
+        if turn is None:
+            return cls(atoms, network_shape(cell / Bohr, spacing, shape), shape, None)
+        atoms = atoms.copy()
+        atoms.set_cell(cell)
+        return cls(atoms, native_shape(cell / Bohr, spacing), shape, turn)
+
+    def carried(self, fields: torch.Tensor) -> torch.Tensor:
+        """Fields (n, nx, ny, nz) on the native grid, on the grid that is wanted."""
+        if self.turn is None:
+            return torch.stack([upsample(field, self.shape) for field in fields])
+        return carry(fields, self.turn, self.shape)
 
 
 class FieldModel:
@@ -161,11 +200,9 @@ class FieldModel:
         sized = []
         for atoms, shape in jobs:
             _check_vacuum(atoms, self.arch.cutoff * Bohr)
-            shape = tuple(shape)
-            native = network_shape(atoms.cell.array / Bohr, self.native_spacing, shape)
-            sized.append((atoms, native, shape))
+            sized.append(_Job.of(atoms, tuple(shape), self.native_spacing))
         found: list[Prediction] = []
-        for group in _groups([math.prod(native) for _, native, _ in sized], TOGETHER):
+        for group in _groups([math.prod(job.native) for job in sized], TOGETHER):
             found += self._on_grids(sized[group], sigma)
         return found
 
@@ -208,14 +245,11 @@ class FieldModel:
         return self._at_nuclei(neighbours, self.network.coefficients(species, *neighbours))
 
     @torch.no_grad()
-    def _on_grids(
-        self, jobs: list[tuple[Atoms, tuple[int, ...], tuple[int, ...]]], sigma: bool
-    ) -> list[Prediction]:
-        """Predictions for (structure, native grid, grid) each, together."""
-        sizes = [math.prod(native) for _, native, _ in jobs]
+    def _on_grids(self, jobs: list[_Job], sigma: bool) -> list[Prediction]:
+        sizes = [math.prod(job.native) for job in jobs]
         outputs = torch.empty(1 + sigma, sum(sizes), device=self.device, dtype=self.dtype)
         chunk = CHUNK if self.device.type == "cpu" else CHUNK_ON_DEVICE
-        structures = [atoms for atoms, _, _ in jobs]
+        structures = [job.atoms for job in jobs]
         coefficients, distances = self._coefficients(
             structures, [self._surroundings(atoms) for atoms in structures]
         )
@@ -225,19 +259,18 @@ class FieldModel:
             column += raw.shape[1]
         outputs[0].clamp_(*BOUNDS)
         found = []
-        for (_, native, shape), own, distance in zip(
-            jobs, outputs.split(sizes, dim=1), distances, strict=True
-        ):
-            fine = [upsample(out.view(native), shape) for out in own]
+        for job, own, distance in zip(jobs, outputs.split(sizes, dim=1), distances, strict=True):
+            fine = job.carried(own.view(-1, *job.native))
             found.append(_prediction(fine[0], fine[1] if sigma else None, distance))
         return found
 
     def _invariants(
-        self, jobs: list[tuple], all_coefficients: tuple[torch.Tensor, ...], chunk: int
+        self, jobs: list[_Job], all_coefficients: tuple[torch.Tensor, ...], chunk: int
     ) -> Iterator[torch.Tensor]:
         """Raw invariants of all native grids, in order, and what orbitals say below them, at most
         ``chunk`` points at a time."""
-        for (atoms, native, _), coefficients in zip(jobs, all_coefficients, strict=True):
+        for job, coefficients in zip(jobs, all_coefficients, strict=True):
+            atoms, native = job.atoms, job.native
             fractional = torch.from_numpy(atoms.get_scaled_positions()).to(self.device)
             waves = self._waves_of(atoms.cell.array / Bohr, native)
             size = spectral.numbers_held(self.network.read, native)
@@ -284,7 +317,7 @@ class FieldModel:
         positions = atoms.get_positions() / Bohr
         if points is not None and not atoms.pbc.any():
             return Surroundings.isolated(positions, points, self.arch.cutoff)
-        return Surroundings.of(atoms.cell.array / Bohr, positions, self.arch.cutoff)
+        return Surroundings.of(upright(atoms.cell.array)[0] / Bohr, positions, self.arch.cutoff)
 
     def _coefficients(
         self, structures: list[Atoms], surroundings: list[Surroundings]
@@ -382,8 +415,8 @@ def _check_vacuum(atoms: Atoms, cutoff: float) -> None:
     advice = f"atoms.center(vacuum={cutoff / 2:.1f}) makes a cell that is large enough."
     if abs(np.linalg.det(atoms.cell.array)) < 1e-6:
         raise InputError(f"a grid needs a cell, and the structure has none; {advice}")
-    fractional = atoms.cell.scaled_positions(atoms.positions)
-    gap = float(((1 - np.ptp(fractional, axis=0)) * heights(atoms.cell.array)).min())
+    cell, _ = upright(atoms.cell.array)
+    gap = float(((1 - np.ptp(atoms.positions @ np.linalg.inv(cell), axis=0)) * heights(cell)).min())
     if gap < cutoff:
         raise InputError(
             f"the cell leaves {gap:.2f} Å between the structure and its image, less than the "
@@ -405,8 +438,9 @@ def _prediction(
 
 
 def native_shape(cell: np.ndarray, spacing: float) -> tuple[int, int, int]:
-    """Smallest grid with planes at most ``spacing`` apart."""
-    return tuple(max(3, int(np.ceil(height / spacing))) for height in heights(cell))
+    """Smallest grid with points at most ``spacing`` apart along the edges of the cell: it holds all
+    waves up to a length of G of π over it."""
+    return tuple(max(3, int(np.ceil(edge / spacing))) for edge in lengths(cell))
 
 
 def network_shape(
@@ -414,5 +448,5 @@ def network_shape(
 ) -> tuple[int, int, int]:
     """The grid the network runs on for a prediction on ``shape``: the native one or that itself."""
     native = native_shape(cell, spacing)
-    resolves = (heights(cell) <= READ_SPACING * spacing * np.array(shape)).all()
+    resolves = (lengths(cell) <= READ_SPACING * spacing * np.array(shape)).all()
     return shape if resolves and math.prod(shape) < math.prod(native) else native

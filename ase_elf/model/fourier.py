@@ -7,6 +7,7 @@ product leaves its axis behind the others, so that three of them need no copy be
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 
@@ -107,3 +108,30 @@ def _between(n: int, wanted: int) -> torch.Tensor:
     once = (frequencies == 0) | (2 * frequencies == n)
     here = here * torch.where(once, 1, 2)[:, None] / n
     return here.real.T @ there.real + here.imag.T @ there.imag
+
+
+def carry(fields: torch.Tensor, turn: np.ndarray, shape: tuple[int, int, int]) -> torch.Tensor:
+    """As :func:`upsample`, to a grid of another cell of the same lattice, however few its points.
+
+    Parameters
+    ----------
+    fields : Tensor, shape (n, nx, ny, nz)
+        Real; n is 1 or 2.
+    turn : ndarray, shape (3, 3), int
+        Times the other cell it is that of ``fields`` (:func:`ase_elf.lattice.upright`).
+    shape : tuple of int
+        Grid of the other cell.
+    """
+    # Of odd numbers of values no wave is half one of its negative.
+    odd = tuple(n | 1 for n in fields.shape[1:])
+    fields = torch.stack([upsample(one, odd) for one in fields])
+    # Two real fields travel as one complex one.
+    both = torch.complex(fields[0], fields[1] if len(fields) > 1 else torch.zeros_like(fields[0]))
+    waves = np.stack(np.meshgrid(*[np.fft.fftfreq(n, 1 / n) for n in odd], indexing="ij"), -1).reshape(-1, 3)
+    there = np.rint(waves @ np.linalg.inv(turn).T).astype(np.int64) % shape
+    # Waves that the grid takes for one another have the same values at its points.
+    places = torch.from_numpy(np.ravel_multi_index(tuple(there.T), shape)).to(both.device)
+    spectrum = both.new_zeros(shape).flatten()
+    spectrum.index_add_(0, places, torch.fft.fftn(both).flatten() / both.numel())
+    both = torch.fft.ifftn(spectrum.view(shape), norm="forward")
+    return torch.stack([both.real, both.imag])[: len(fields)]

@@ -63,7 +63,7 @@ class Snapshot:
             positions=grid.atoms.get_positions(wrap=True),
             cell=grid.cell,
             values=np.round(coarse.values * 255).astype(np.uint8),
-            passes=(passes.u[high] / np.array(grid.shape)) % 1 @ grid.cell,
+            passes=(passes.u[high] / network.basins.field.shape) % 1 @ grid.cell,
             pass_values=passes.values[high],
         )
 

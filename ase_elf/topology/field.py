@@ -15,6 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from ase_elf.errors import ElfWarning, InputError
+from ase_elf.lattice import adequate_shape
 
 if TYPE_CHECKING:
     from ase_elf.grid import ELFGrid
@@ -86,8 +87,14 @@ class SplineField:
 
     @classmethod
     def of(cls, grid: ELFGrid) -> SplineField:
-        """The spline of an :class:`~ase_elf.ELFGrid`, after :func:`check_grid`."""
+        """The spline of an :class:`~ase_elf.ELFGrid`, after :func:`check_grid`.
+
+        Of a grid that is coarse along an oblique direction it is that of
+        :meth:`~ase_elf.ELFGrid.refined`, which has more points in the same cell.
+        """
         check_grid(grid)
+        if adequate_shape(grid.cell, grid.values.shape) != grid.values.shape:
+            grid = grid.refined()
         values = np.ascontiguousarray(grid.values)
         if values.dtype not in (np.float32, np.float64):
             values = values.astype(np.float64)

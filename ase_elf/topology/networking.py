@@ -229,7 +229,9 @@ class Networking:
     def _sigma_at(self, found: Threshold) -> float:
         if self.sigma is None or found.edge is None:
             return 0.0
-        nearest = np.round(self.passes.u[found.edge]).astype(int) % self.basins.field.shape
+        # The spline may have more points than the grid it is of.
+        sizes = self.sigma.shape
+        nearest = np.round(self.passes.u[found.edge] / self.basins.field.shape * sizes).astype(int) % sizes
         return float(self.sigma[tuple(nearest)])
 
 

@@ -1,0 +1,116 @@
+"""Lattices: the shortest vectors of one, and what a grid along other vectors of it can hold.
+
+A wave of length G advances by at most G|a|/n from point to point along an edge of length |a| with
+n points. Grids are therefore sized by edges, and edges are shortest in a reduced cell. Any unit.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+from ase.geometry import minkowski_reduce
+
+from ase_elf.errors import InputError
+
+NEARLY = 1.1
+"""A cell whose edges multiply to at most this many times those of the reduced one is taken as it is."""
+
+OBLIQUE = 1.3
+"""Edge of a voxel over the longest edge of the reduced voxel, above which an interpolation along the edges
+loses what the points hold."""
+
+MOST_POINTS = 2**25
+"""Of a grid that is refined because its cell is oblique."""
+
+
+def heights(cell: np.ndarray) -> np.ndarray:
+    """Distances between opposite faces of a cell, (3, 3) to (3,)."""
+    return 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
+
+
+def lengths(cell: np.ndarray) -> np.ndarray:
+    """Lengths of the vectors of a cell, (3, 3) to (3,)."""
+    return np.linalg.norm(cell, axis=1)
+
+
+def upright(cell: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """A cell of the same lattice with edges about as short as they can be.
+
+    Parameters
+    ----------
+    cell : ndarray, shape (3, 3)
+        Rows are the cell vectors; of either handedness.
+
+    Returns
+    -------
+    cell : ndarray, shape (3, 3)
+        The cell itself if its edges are short already (:data:`NEARLY`), else the Minkowski-reduced
+        one, of the same handedness.
+    turn : ndarray, shape (3, 3), int, or None
+        ``turn @ cell`` is the cell returned; None if that is ``cell``.
+
+    Raises
+    ------
+    InputError
+        The vectors are so long for their volume that double precision does not tell the shortest ones.
+    """
+    cell = np.asarray(cell, float)
+    # No cell of a lattice has edges whose product is below its volume.
+    if lengths(cell).prod() <= NEARLY * abs(np.linalg.det(cell)):
+        return cell, None
+    try:
+        reduced, turn = minkowski_reduce(cell)
+    except (RuntimeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"the cell vectors {cell.tolist()} are too oblique for their shortest combinations to be found; "
+            "take another cell of the lattice."
+        ) from error
+    if lengths(cell).prod() <= NEARLY * lengths(reduced).prod():
+        return cell, None
+    return np.asarray(reduced, float), turn
+
+
+def adequate_shape(cell: np.ndarray, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Multiples of ``shape`` whose voxels have no edge longer than the points require.
+
+    The points of a grid form a lattice themselves. If an edge of its voxel is longer than those of
+    the reduced voxel (:data:`OBLIQUE`), splines along the edges lose what the points hold.
+    """
+    voxel = np.asarray(cell) / np.array(shape)[:, None]
+    longest = lengths(upright(voxel)[0]).max()
+    return tuple(
+        int(n) if edge <= OBLIQUE * longest else int(n * np.ceil(edge / longest - 1e-6))
+        for n, edge in zip(shape, lengths(voxel), strict=True)
+    )
+
+
+def interpolate(field: np.ndarray, cell: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """The smoothest waves through the values of a periodic field, on another grid of the same cell.
+
+    Points of a grid tell a wave from no other that differs by a reciprocal vector of their own lattice:
+    each is taken for the shortest of them, and for all of these alike where several are.
+
+    Parameters
+    ----------
+    field : ndarray, shape (nx, ny, nz)
+    cell : ndarray, shape (3, 3)
+    shape : tuple of int
+        New (nx, ny, nz).
+    """
+    old, sizes = np.array(field.shape), np.array(shape)
+    waves = np.indices(field.shape).reshape(3, -1).T
+    reciprocal = np.linalg.inv(cell).T
+    # Waves that coincide differ by whole multiples of these, in units of the reciprocal vectors of the cell.
+    between, _ = minkowski_reduce(old[:, None] * reciprocal)
+    as_waves = np.rint(between @ np.linalg.inv(reciprocal)).astype(int)
+    nearest = np.rint(waves @ reciprocal @ np.linalg.inv(between)).astype(int)
+    candidates = [waves - (nearest + step) @ as_waves for step in product((-1, 0, 1), repeat=3)]
+    squares = np.stack([((one @ reciprocal) ** 2).sum(1) for one in candidates])
+    shortest = squares <= squares.min(0) * (1 + 1e-9) + 1e-12
+    amplitudes = np.fft.fftn(field).ravel() / (field.size * shortest.sum(0))
+    spectrum = np.zeros(sizes.prod(), complex)
+    for one, chosen in zip(candidates, shortest, strict=True):
+        place = np.ravel_multi_index(tuple((one[chosen] % sizes).T), shape)
+        np.add.at(spectrum, place, amplitudes[chosen])
+    return np.fft.ifftn(spectrum.reshape(shape)).real * spectrum.size
