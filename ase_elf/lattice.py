@@ -6,6 +6,7 @@ n points. Grids are therefore sized by edges, and edges are shortest in a reduce
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import numpy as np
@@ -98,19 +99,20 @@ def interpolate(field: np.ndarray, cell: np.ndarray, shape: tuple[int, int, int]
     shape : tuple of int
         New (nx, ny, nz).
     """
-    old, sizes = np.array(field.shape), np.array(shape)
+    old = np.array(field.shape)
     waves = np.indices(field.shape).reshape(3, -1).T
     reciprocal = np.linalg.inv(cell).T
     # Waves that coincide differ by whole multiples of these, in units of the reciprocal vectors of the cell.
     between, _ = minkowski_reduce(old[:, None] * reciprocal)
     as_waves = np.rint(between @ np.linalg.inv(reciprocal)).astype(int)
-    nearest = np.rint(waves @ reciprocal @ np.linalg.inv(between)).astype(int)
-    candidates = [waves - (nearest + step) @ as_waves for step in product((-1, 0, 1), repeat=3)]
-    squares = np.stack([((one @ reciprocal) ** 2).sum(1) for one in candidates])
-    shortest = squares <= squares.min(0) * (1 + 1e-9) + 1e-12
-    amplitudes = np.fft.fftn(field).ravel() / (field.size * shortest.sum(0))
-    spectrum = np.zeros(sizes.prod(), complex)
-    for one, chosen in zip(candidates, shortest, strict=True):
-        place = np.ravel_multi_index(tuple((one[chosen] % sizes).T), shape)
-        np.add.at(spectrum, place, amplitudes[chosen])
-    return np.fft.ifftn(spectrum.reshape(shape)).real * spectrum.size
+    waves -= np.rint(waves @ reciprocal @ np.linalg.inv(between)).astype(int) @ as_waves
+    away, steps = waves @ reciprocal, np.array(list(product((-1, 0, 1), repeat=3)))
+    farther = steps @ between
+    # Of squared lengths, what a step adds.
+    added = away @ (2 * farther.T) + (farther**2).sum(1)
+    slack = 1e-9 * (between**2).sum()
+    wave, step = np.nonzero(added <= added.min(1, keepdims=True) + slack)
+    amplitudes = np.fft.fftn(field).ravel()[wave] / np.bincount(wave)[wave]
+    place = np.ravel_multi_index(tuple(((waves[wave] + (steps @ as_waves)[step]) % shape).T), shape)
+    real, imaginary = (np.bincount(place, part, math.prod(shape)) for part in (amplitudes.real, amplitudes.imag))
+    return np.fft.ifftn((real + 1j * imaginary).reshape(shape), norm="forward").real / field.size

@@ -193,7 +193,7 @@ class FieldModel:
         """Whether the other model is for it."""
         if self.large is None or not atoms.pbc.any():
             return self.large is not None and len(atoms) > orbitals.MOST
-        _, mesh = orbitals.usual_mesh(atoms.cell.array / Bohr)
+        _, mesh = orbitals.usual_mesh(atoms.cell.array / Bohr, len(atoms))
         return not orbitals.affordable(mesh, len(atoms))
 
     def _predict(self, jobs: list[tuple[Atoms, tuple]], sigma: bool) -> list[Prediction]:

@@ -32,6 +32,10 @@ EXTENT = 21.1
 """bohr. Repetitions of the cell that wave functions are periodic in reach this far at least, as those
 of the labels do: 2×2×2 for 128 atoms, 3×3×3 below r_s 1.3."""
 
+FEW = 64
+"""Atoms of a cell up to which they reach twice as far, so that the ELF of a crystal and that of its
+supercells agree to 1e-3. In larger cells that would take longer than all else."""
+
 SHARPNESS = 20
 """Occupation is 1 / (1 + (s_F / s)^SHARPNESS) of the eigenvalue s of the overlap: half way at s_F."""
 
@@ -46,8 +50,8 @@ MOST = 4096
 """Atoms of a cell. All orbitals are made at once, in a time that grows with the third power: some 0.5 s of
 one core for 1024, 2 s for 2048, and 8 s here."""
 
-PHASES = 2**26
-"""Differences of cells times wave vectors, at most: reached by a single atom on 3 bohr³."""
+MOST_WAVES = 2**15
+"""Wave vectors, at most: reached by a single atom on 2.3 bohr³."""
 
 FERMI = 0.3 * (3 * math.pi**2) ** (2 / 3)
 """τ of the uniform gas is this times ρ^(5/3) (Becke and Edgecombe, doi 10.1063/1.458517)."""
@@ -115,26 +119,22 @@ class Orbitals:
             For too many atoms or wave vectors (:func:`affordable`).
         """
         if mesh is None:
-            cell, mesh = usual_mesh(cell)
+            cell, mesh = usual_mesh(cell, len(positions))
         if not affordable(mesh, len(positions)):
             raise InputError(
                 f"{len(positions)} atoms, {math.prod(mesh)} wave vectors: orbitals are made for at most {MOST} "
-                "atoms, and cells of more than 4 bohr³; take another cell, or weights with orbital_exponent = 0."
+                "atoms, and cells of more than 3 bohr³; take another cell, or weights with orbital_exponent = 0."
             )
-        waves, weights = half_mesh(mesh)
-        overlaps = torch.from_numpy(_overlaps(exponent, cell, positions, waves))
+        _, weights = half_mesh(mesh)
+        overlaps = torch.from_numpy(_overlaps(exponent, cell, positions, mesh))
         # Single precision is exact to 4e-6 of the largest element above r_s 1.18, in half the time.
         wanted = dtype.to_complex() if overlaps.is_complex() else dtype
         values, vectors = torch.linalg.eigh(overlaps.to(device=device, dtype=wanted))
-        values = values.double()
-        level = fermi_level(values, torch.from_numpy(weights).to(device), len(positions) / 2)
+        values, weights = values.double(), torch.from_numpy(weights).to(device)
+        level = fermi_level(values, weights, len(positions) / 2)
         logs = values.clamp(min=1e-12).log()
-        filled = 2 * torch.sigmoid(SHARPNESS * (logs - level)) * torch.exp(-logs)
-        matrices = (vectors * filled[:, None].to(dtype)) @ vectors.mH
-        turns = np.exp(2j * np.pi * _differences(mesh) @ waves.T) * weights
-        turns = torch.view_as_real(torch.from_numpy(turns)).to(device=device, dtype=dtype)
-        parts = torch.stack([matrices.real, -matrices.imag]) if matrices.is_complex() else matrices[None]
-        density = torch.einsum("dkp,pkij->dij", turns[..., : len(parts)], parts.to(dtype))
+        filled = 2 * weights[:, None] * torch.sigmoid(SHARPNESS * (logs - level)) * torch.exp(-logs)
+        density = _between_cells((vectors * filled[:, None].to(dtype)) @ vectors.mH, mesh).contiguous()
         reach = math.sqrt(-math.log(TAIL) / exponent) + TILE * math.sqrt(3) / 2
         return cls(exponent, Surroundings.of(cell, positions, reach), mesh, density)
 
@@ -226,26 +226,24 @@ class Orbitals:
         return (row, column), 1.0 - 2.0 * (turns.sum(-1) % 2)
 
 
-def _differences(mesh: tuple[int, int, int]) -> np.ndarray:
-    """Differences of two cells of a mesh, (n, 3), the last running fastest."""
-    return np.indices([2 * n - 1 for n in mesh]).reshape(3, -1).T - (np.array(mesh) - 1)
-
-
-def usual_mesh(cell: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int]]:
+def usual_mesh(cell: np.ndarray, n_atoms: int) -> tuple[np.ndarray, tuple[int, int, int]]:
     """A lattice by its shortest vectors, and how many of each are enough for :data:`EXTENT`.
 
     Parameters
     ----------
     cell : ndarray, shape (3, 3), bohr
         Any cell of the lattice: all give the same mesh.
+    n_atoms : int
+        In the cell; up to :data:`FEW` it is twice as far.
     """
     shortest, _ = minkowski_reduce(cell)
-    return shortest, tuple(np.ceil(EXTENT / heights(shortest) - 1e-6).astype(int).tolist())
+    extent = EXTENT if n_atoms > FEW else 2 * EXTENT
+    return shortest, tuple(np.ceil(extent / heights(shortest) - 1e-6).astype(int).tolist())
 
 
 def affordable(mesh: tuple[int, int, int], n_atoms: int) -> bool:
     """Whether orbitals can be made for so many atoms on such a mesh."""
-    return n_atoms <= MOST and math.prod(mesh) * math.prod(2 * n - 1 for n in mesh) <= PHASES
+    return n_atoms <= MOST and math.prod(mesh) <= MOST_WAVES
 
 
 def half_mesh(mesh: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -259,18 +257,26 @@ def half_mesh(mesh: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
     weights : ndarray, shape (n,)
         Their sum is 1.
     """
-    sizes = 2 * np.array(mesh)
-    odd = np.stack(np.meshgrid(*[np.arange(1, n, 2) for n in sizes], indexing="ij"), -1).reshape(-1, 3)
-    own, other = (np.ravel_multi_index(tuple((q % sizes).T), sizes) for q in (odd, -odd))
-    first = own <= other
-    weights = np.where(own == other, 1.0, 2.0)[first] / len(odd)
-    return odd[first] / sizes, weights
+    first, weights = _half(mesh)
+    return ((np.indices(mesh).reshape(3, -1).T + 0.5) / mesh)[first], weights[first]
 
 
-def _overlaps(
-    exponent: float, cell: np.ndarray, positions: np.ndarray, waves: np.ndarray
-) -> np.ndarray:
-    """Overlap of normalised Gaussians for each wave vector, (n_waves, n_atoms, n_atoms)."""
+def _half(mesh: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Of all vectors of a mesh, the last component running fastest: which stand for themselves and
+    their negatives, and their weights."""
+    whole = np.indices(mesh).reshape(3, -1)
+    own, other = np.arange(whole.shape[1]), np.ravel_multi_index(tuple(np.array(mesh)[:, None] - 1 - whole), mesh)
+    return own <= other, np.where(own == other, 1.0, 2.0) / len(own)
+
+
+def _turns(mesh: tuple[int, int, int]) -> np.ndarray:
+    """exp(2πi k r) of the first wave vector for the cells r of a mesh, shape ``mesh``: what is left of a
+    Fourier sum over wave vectors in the middle of the pieces besides a fast one."""
+    return np.exp(1j * np.pi * (np.indices(mesh) / np.array(mesh)[:, None, None, None]).sum(0))
+
+
+def _overlaps(exponent: float, cell: np.ndarray, positions: np.ndarray, mesh: tuple[int, int, int]) -> np.ndarray:
+    """Overlap of normalised Gaussians for each wave vector of :func:`half_mesh`, (n_waves, n_atoms, n_atoms)."""
     near = Surroundings.of(cell, positions, math.sqrt(-2 * math.log(OVERLAP) / exponent))
     index, vectors = near.around(positions)
     lengths2 = (vectors**2).sum(0)
@@ -278,17 +284,32 @@ def _overlaps(
     end = index[start, place]
     ends = near.home[start] + vectors[:, start, place].T
     cells = np.rint((ends - near.home[end]) @ np.linalg.inv(cell)).astype(np.int64)
-    low = cells.min(0)
-    sizes = tuple(cells.max(0) - low + 1)
-    column = np.ravel_multi_index(tuple((cells - low).T), sizes)
-    phases = np.exp(2j * np.pi * waves @ (np.indices(sizes).reshape(3, -1) + low[:, None]))
-    if not (2 * waves % 1).any():
-        phases = phases.real
-    overlap = np.exp(-exponent / 2 * lengths2[start, place])
-    sums = np.empty((len(waves), len(positions), len(positions)), phases.dtype)
-    for turn, sum_ in zip(phases, sums, strict=True):
-        coo_array((overlap * turn[column], (start, end)), shape=sum_.shape).toarray(out=sum_)
-    return sums
+    turns, cells = np.divmod(cells, mesh)
+    overlap = np.exp(-exponent / 2 * lengths2[start, place]) * (1.0 - 2.0 * (turns.sum(1) % 2))
+    n = len(positions)
+    row = np.ravel_multi_index(tuple(cells.T), mesh) * n + start
+    sums = coo_array((overlap, (row, end)), shape=(math.prod(mesh) * n, n)).toarray().reshape(*mesh, n, n)
+    if math.prod(mesh) == 1:
+        return sums[0, 0]
+    first, _ = _half(mesh)
+    waves = np.fft.ifftn(sums * _turns(mesh)[..., None, None], axes=(0, 1, 2), norm="forward")
+    return waves.reshape(-1, n, n)[first]
+
+
+def _between_cells(matrices: torch.Tensor, mesh: tuple[int, int, int]) -> torch.Tensor:
+    """Sums over the waves of :func:`half_mesh` for all differences of two cells of a mesh: (2 mesh - 1) along
+    each lattice vector from the most negative, (n_differences, n, n)."""
+    n = matrices.shape[-1]
+    if math.prod(mesh) == 1:
+        return matrices
+    waves = matrices.new_zeros(math.prod(mesh), n, n)
+    waves[torch.from_numpy(_half(mesh)[0]).to(waves.device)] = matrices
+    sums = torch.fft.ifftn(waves.reshape(*mesh, n, n), dim=(0, 1, 2), norm="forward")
+    sums = (sums * torch.from_numpy(_turns(mesh)[..., None, None]).to(sums)).real
+    for axis, cells in enumerate(mesh):
+        # A whole mesh away everything is the same, with the other sign.
+        sums = torch.cat([-sums.narrow(axis, 1, cells - 1), sums], dim=axis)
+    return sums.reshape(-1, n, n)
 
 
 def fermi_level(values: torch.Tensor, weights: torch.Tensor, n_orbitals: float) -> float:
