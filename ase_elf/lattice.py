@@ -11,6 +11,7 @@ from itertools import product
 
 import numpy as np
 from ase.geometry import minkowski_reduce
+from scipy.spatial import cKDTree
 
 from ase_elf.errors import InputError
 
@@ -116,3 +117,76 @@ def interpolate(field: np.ndarray, cell: np.ndarray, shape: tuple[int, int, int]
     place = np.ravel_multi_index(tuple(((waves[wave] + (steps @ as_waves)[step]) % shape).T), shape)
     real, imaginary = (np.bincount(place, part, math.prod(shape)) for part in (amplitudes.real, amplitudes.imag))
     return np.fft.ifftn((real + 1j * imaginary).reshape(shape), norm="forward").real / field.size
+
+
+def primitive(cell: np.ndarray, positions: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest cell that repeats as a structure of one element does, and the atoms in it.
+
+    Parameters
+    ----------
+    cell : ndarray, shape (3, 3)
+    positions : ndarray, shape (n, 3)
+    tolerance : float
+        By how much, along each vector of the cell, an atom may be off its place.
+
+    Returns
+    -------
+    cell : ndarray, shape (3, 3)
+        Upright; of the same lattice as ``cell`` where there is no smaller one.
+    positions : ndarray, shape (m, 3)
+        m divides n.
+    """
+    cell, _ = upright(cell)
+    fractional, edges = positions @ np.linalg.inv(cell), lengths(cell)
+    places = _Places(fractional, edges, tolerance)
+    moves = fractional[1:] - fractional[0]
+    for atom in fractional:
+        if len(moves):  # none are left of a fluid after two atoms
+            moves = moves[places.hold(atom + moves)]
+    if not len(moves):
+        return cell, positions
+    order = len(moves) + 1
+    # The moves are a group: each is a whole number of its order's parts of the cell.
+    whole = np.rint(moves * order).astype(int)
+    smaller, _ = upright(_basis(np.concatenate([whole, order * np.eye(3, dtype=int)])) / order @ cell)
+    within = positions @ np.linalg.inv(smaller)
+    own = _Places(within, lengths(smaller), 3 * tolerance)
+    first = [min(found) for found in own.near(within)]
+    kept = np.unique(first)
+    if abs(moves * order - whole).max() > order * tolerance / edges.min() or len(kept) * order != len(positions):
+        return cell, positions
+    return smaller, positions[kept]
+
+
+class _Places:
+    """Points in a periodic cell, to be asked whether others are among them."""
+
+    def __init__(self, fractional: np.ndarray, edges: np.ndarray, tolerance: float) -> None:
+        self.edges, self.tolerance = edges, tolerance
+        self.tree = cKDTree(self._inside(fractional), boxsize=edges)
+
+    def _inside(self, fractional: np.ndarray) -> np.ndarray:
+        inside = fractional % 1.0
+        return np.where(inside < 1.0, inside, 0.0) * self.edges
+
+    def near(self, fractional: np.ndarray) -> list[list[int]]:
+        return self.tree.query_ball_point(self._inside(fractional), self.tolerance, p=np.inf)
+
+    def hold(self, fractional: np.ndarray) -> np.ndarray:
+        return self.tree.query(self._inside(fractional), p=np.inf)[0] <= self.tolerance
+
+
+def _basis(rows: np.ndarray) -> np.ndarray:
+    """Three vectors that span what integer vectors of full rank span, by Euclid's algorithm."""
+    found = []
+    for column in range(3):
+        while np.count_nonzero(rows[:, column]) > 1:
+            size = np.where(rows[:, column], abs(rows[:, column]), np.iinfo(int).max)
+            least = size.argmin()
+            times = rows[:, column] // rows[least, column]
+            times[least] = 0
+            rows = rows - times[:, None] * rows[least]
+        pivot = rows[:, column] != 0
+        found.append(rows[pivot][0])
+        rows = rows[~pivot]
+    return np.array(found)

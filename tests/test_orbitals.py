@@ -266,6 +266,7 @@ def test_cells_of_too_many_atoms_have_a_model_of_their_own(monkeypatch):
     model = FieldModel(small_network(), large=local)
     small = hydrogen()
     large = small.repeat((1, 1, 2))
+    large.rattle(0.01, seed=0)  # a supercell has the orbitals of its primitive cell
     monkeypatch.setattr(orbitals, "MOST", 12)
     grids, points = [(8, 8, 8), (8, 8, 16), (8, 8, 8)], small.positions
     found = model.predict([small, large, small], grids)

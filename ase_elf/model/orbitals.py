@@ -19,7 +19,7 @@ from ase.geometry import minkowski_reduce
 from scipy.sparse import coo_array
 
 from ase_elf.errors import InputError
-from ase_elf.lattice import heights
+from ase_elf.lattice import heights, primitive
 from ase_elf.model.neighbors import Surroundings
 
 N_FEATURES = 4
@@ -32,9 +32,13 @@ EXTENT = 21.1
 """bohr. Repetitions of the cell that wave functions are periodic in reach this far at least, as those
 of the labels do: 2×2×2 for 128 atoms, 3×3×3 below r_s 1.3."""
 
-FEW = 64
-"""Atoms of a cell up to which they reach twice as far, so that the ELF of a crystal and that of its
-supercells agree to 1e-3. In larger cells that would take longer than all else."""
+FEW = 32
+"""Atoms of a cell up to which they reach twice as far: crystals come within 1e-3 of still denser meshes, at little
+cost. In larger cells it would take longer than all else, and fluids of 64 atoms were labelled on coarse meshes."""
+
+SAME_PLACE = 1e-3
+"""bohr. A structure that repeats to within this is taken by its primitive cell, so that a crystal and its
+supercells have the same orbitals."""
 
 SHARPNESS = 20
 """Occupation is 1 / (1 + (s_F / s)^SHARPNESS) of the eigenvalue s of the overlap: half way at s_F."""
@@ -111,7 +115,7 @@ class Orbitals:
         cell : ndarray, shape (3, 3), bohr
         positions : ndarray, shape (n_atoms, 3), bohr
         mesh : tuple of int, optional
-            Of wave vectors; by default that of :func:`usual_mesh`.
+            Of wave vectors; by default that of :func:`usual_mesh` in the primitive cell.
 
         Raises
         ------
@@ -119,6 +123,7 @@ class Orbitals:
             For too many atoms or wave vectors (:func:`affordable`).
         """
         if mesh is None:
+            cell, positions = primitive(cell, positions, SAME_PLACE)
             cell, mesh = usual_mesh(cell, len(positions))
         if not affordable(mesh, len(positions)):
             raise InputError(
