@@ -40,10 +40,8 @@ def neighbor_list(quantities: str, atoms: Atoms, cutoff: float) -> tuple[np.ndar
         atoms.set_cell(cell)
     before = set(_POINTERS)
     found = vesin.ase_neighbor_list(quantities, atoms, cutoff)
-    if turn is not None and "S" in quantities:
-        parts = found if len(quantities) > 1 else (found,)
-        parts = tuple(part @ turn if name == "S" else part for name, part in zip(quantities, parts, strict=True))
-        found = parts if len(quantities) > 1 else parts[0]
+    if turn is not None:
+        found = [part @ turn if name == "S" else part for name, part in zip(quantities, found, strict=True)]
     for kind in set(_POINTERS) - before:
         if isinstance(kind, type) and issubclass(kind, ctypes.Array):
             _POINTERS.pop(kind, None)
