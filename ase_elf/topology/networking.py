@@ -156,6 +156,21 @@ class Networking:
         return self._sweep(self.passes)
 
     @cached_property
+    def links(self) -> np.ndarray:
+        """ndarray, shape (n_passes,), bool: passes that link two attractors of the graph.
+
+        The bond points, and those voxel faces without one that alone join what they join or
+        make a component wind around the cell.
+        """
+        found = self.sweep
+        thresholds = (*found.ranks.values(), *found.along.values())
+        needed = [merge.edge for merge in found.merges]
+        needed += [t.edge for t in thresholds if t.edge is not None]
+        links = self.passes.refined.copy()
+        links[needed] = True
+        return links
+
+    @cached_property
     def tree(self) -> BifurcationTree:
         """Which attractor joins which at which ELF, and the domains at an isovalue."""
         return BifurcationTree(self.basins, self.passes, self.sweep.merges, self.of_atom)
