@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ase_elf import ELFGrid
 from ase_elf.clusters import degrees
-from ase_elf.errors import InputError
+from ase_elf.errors import ElfWarning, InputError
 from ase_elf.topology import critical_points, exclusion, network_statistics, networking
 from ase_elf.topology.summary import lines_of, summarize
 
@@ -26,6 +26,7 @@ def stored(name):
         return ELFGrid(data["elf"], atoms)
 
 
+@pytest.mark.filterwarnings("ignore:grid points are")
 @pytest.mark.parametrize("name", ["split_molecule_sp0.2_0", "split_molecule_sp0.25_1"])
 def test_a_molecule_on_a_coarse_grid_is_one_domain(name):
     net = networking(stored(name))
@@ -34,6 +35,15 @@ def test_a_molecule_on_a_coarse_grid_is_one_domain(name):
     assert net.phi_star == pytest.approx(1.0, abs=1e-3)
     elf = net.basins.field.value(net.basins.field.voxel_of(net.atoms.positions))
     assert (degrees(net, elf, 0.8) == 1).all()
+
+
+def test_a_grid_too_coarse_for_molecular_hydrogen_is_marked():
+    grid = stored("split_molecule_sp0.2_0")
+    with pytest.warns(ElfWarning, match="0.200 Å apart"):
+        record, net, _ = summarize(grid)
+    assert "0.175 Å" in record["coarse"]
+    assert any(line.startswith("too coarse") for line in lines_of(record))
+    assert networking(stored("fmmm_missed_pass")).coarse is None
 
 
 def test_a_pass_far_from_its_face_is_found():

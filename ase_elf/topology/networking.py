@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 HYDROGEN = "H"
 """The element φ* and the hydrogen variants are defined for (doi 10.1039/d4sc04465g)."""
 
+COARSE = 0.175
+"""Å between grid points from which on molecular hydrogen loses its critical points: at 0.18 Å
+0.2 to 0.45 of the bond points are found and none of the attractors (docs/topology.md)."""
+
+MOLECULAR = 0.9
+"""φ* above which hydrogen is taken for molecular here."""
+
 RIVALS = 10
 """Passes whose interpolation errors are averaged: at one place it may vanish by chance."""
 
@@ -149,6 +156,18 @@ class Networking:
         inside = (owner == HYDROGEN)[self.passes.ends].all(axis=1)
         ranks = self._sweep(self.passes.take(inside)).ranks
         return Dimensions(*(ranks[r].value for r in (1, 2, 3)))
+
+    @property
+    def coarse(self) -> str | None:
+        """Why the grid is too coarse for the molecules of hydrogen in it, or None."""
+        spacing = float(np.linalg.norm(self.basins.field.voxel_vectors, axis=1).max())
+        if not (spacing > COARSE and self.phi_star > MOLECULAR):
+            return None
+        return (
+            f"grid points are {spacing:.3f} Å apart; molecular hydrogen (phi* above {MOLECULAR}) "
+            f"needs {COARSE} Å or less: critical points and degrees may be artefacts of the grid. "
+            "Compute or write the ELF on a finer one, best 0.1 Å."
+        )
 
     @cached_property
     def sweep(self) -> Sweep:
@@ -277,7 +296,8 @@ def networking(grid: ELFGrid) -> Networking:
     Warns
     -----
     ElfWarning
-        If the values look mis-scaled (:func:`ase_elf.topology.provenance.scaling_evidence`).
+        If the values look mis-scaled (:func:`ase_elf.topology.provenance.scaling_evidence`), or
+        the grid is too coarse for molecular hydrogen (:attr:`Networking.coarse`).
 
     Raises
     ------
@@ -301,7 +321,10 @@ def networking(grid: ELFGrid) -> Networking:
     evidence = scaling_evidence(grid)
     if evidence:
         warnings.warn(evidence, ElfWarning, stacklevel=2)
-    return networking_of(field, grid)
+    net = networking_of(field, grid)
+    if net.coarse:
+        warnings.warn(net.coarse, ElfWarning, stacklevel=2)
+    return net
 
 
 def networking_of(field: SplineField, grid: ELFGrid) -> Networking:
