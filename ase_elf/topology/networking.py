@@ -297,7 +297,7 @@ def networking(grid: ELFGrid) -> Networking:
     -----
     ElfWarning
         If the values look mis-scaled (:func:`ase_elf.topology.provenance.scaling_evidence`), or
-        the grid is too coarse for molecular hydrogen (:attr:`Networking.coarse`).
+        the grid of a file is too coarse for molecular hydrogen (:attr:`Networking.coarse`).
 
     Raises
     ------
@@ -322,7 +322,7 @@ def networking(grid: ELFGrid) -> Networking:
     if evidence:
         warnings.warn(evidence, ElfWarning, stacklevel=2)
     net = networking_of(field, grid)
-    if net.coarse:
+    if net.coarse and grid.info.get("format"):  # of a file; a prediction carries the mark alone
         warnings.warn(net.coarse, ElfWarning, stacklevel=2)
     return net
 
