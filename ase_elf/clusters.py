@@ -96,8 +96,9 @@ def _shape(domain: nx.MultiGraph) -> str:
 def degrees(network: Networking, elf_at_nuclei: np.ndarray, isovalue: float) -> np.ndarray:
     """Neighbors of each atom in the network at the isovalue.
 
-    Different attractors, periodic images included, that its own is linked to, and the other
-    atoms that share it: a short bond has one attractor between its two nuclei.
+    Different nodes of the graph (:meth:`~ase_elf.topology.Networking.graph`), periodic images
+    included, that its own is linked to, and the other atoms that share it: a short bond has one
+    attractor between its two nuclei.
 
     Parameters
     ----------
@@ -109,15 +110,17 @@ def degrees(network: Networking, elf_at_nuclei: np.ndarray, isovalue: float) -> 
     -------
     ndarray, shape (n_atoms,), int64
     """
-    passes = network.passes
-    high = passes.values >= isovalue
-    ends, shifts = passes.ends[high], passes.shifts[high]
-    links = np.concatenate([np.hstack([ends, shifts]), np.hstack([ends[:, ::-1], -shifts])])
-    links = np.unique(links, axis=0)
-    degree = np.bincount(links[:, 0], minlength=len(network.basins))
-    inside = (elf_at_nuclei >= isovalue) & (network.of_atom >= 0)
-    sharing = np.bincount(network.of_atom[inside], minlength=len(degree)) - 1
-    return np.where(inside, (degree + sharing)[network.of_atom], 0).astype(np.int64)
+    graph = network.graph(isovalue)
+    linked: dict[int, set[tuple[int, ...]]] = {node: set() for node in graph}
+    for a, b, edge in graph.edges(data=True):
+        a, b = (a, b) if edge["start"] == a else (b, a)
+        linked[a].add((b, *edge["shift"]))
+        linked[b].add((a, *(-s for s in edge["shift"])))
+    degree = np.zeros(len(elf_at_nuclei), np.int64)
+    for node, atoms in graph.nodes(data="atoms"):
+        inside = [atom for atom in atoms if elf_at_nuclei[atom] >= isovalue]
+        degree[inside] = len(linked[node]) + len(inside) - 1
+    return degree
 
 
 def bond_points(network: Networking, starts: np.ndarray, vectors: np.ndarray) -> np.ndarray:

@@ -43,8 +43,7 @@ def test_a_trimer_and_a_single_atom_are_told_apart():
     atoms = Atoms("H6", [(1, 1, 1), (1.8, 1, 1), (1.4, 1.7, 1), (4, 4, 4), (4, 4, 4.75), (1, 4, 4)])
     atoms.set_cell([6, 6, 6])
     atoms.pbc = True
-    # On the pack's 0.2 Å a spline through this field is off by 0.03, and round-off decides what is joined.
-    result, _, _ = analyzed(atoms, spacing=0.15)
+    result, _, _ = analyzed(atoms)
     assert result.cluster_sizes.tolist() == [3, 2, 1]
     assert result.scalars["elf_molecular_fraction_domain"] == pytest.approx(2 / 6)
     # The trimer has one closest pair, 0.8 Å, but its third atom is nearest to neither's first.

@@ -24,6 +24,11 @@ ELF with five digits, so nothing there is real."""
 DEEPEST = 8
 """Halvings of a cell before a box is reported as unresolved: 1/256 of a voxel."""
 
+BUDGET = 1_500_000
+"""Boxes tested for one field, some 8 s. A field with edges, such as one cut off at 1 or a mask,
+has no end of almost critical points; what is left then is reported as unresolved.
+A DFT grid of 128 atoms takes a tenth of it."""
+
 SAME_ROOT = 1e-5
 """Voxels; roots found from neighbouring boxes and closer than this are one."""
 
@@ -55,8 +60,8 @@ class Roots:
     ----------
     u : ndarray, shape (n, 3), voxels, within the cell
     unresolved : ndarray, shape (m, 3), voxels
-        Centres of the boxes, neighbours put together, in which the spline is too flat or
-        too nearly degenerate to tell how many zeros there are.
+        Centres of the boxes, one in each voxel, in which the spline is too flat or too nearly
+        degenerate to tell how many zeros there are, or which the budget did not reach.
     empty : float
         Fraction of the cells left out as vacuum or exactly flat.
     """
@@ -67,12 +72,17 @@ class Roots:
 
 
 def find_roots(field: SplineField) -> Roots:
-    """All critical points of ``field``."""
+    """All critical points of ``field``, as far as :data:`BUDGET` boxes go."""
     cells, empty = _screen(field.coefficients)
     batches = [cells[i : i + _BATCH] for i in range(0, len(cells), _BATCH)]
-    isolated = [_isolate(field.coefficients, batch) for batch in batches]
-    centre = np.concatenate([part[0] for part in isolated] or [np.empty((0, 3))])
-    size = np.concatenate([part[1] for part in isolated] or [np.empty(0)])
+    left, isolated = BUDGET, []
+    for i, batch in enumerate(batches):
+        # What a batch does not need is there for those after it.
+        centre, size, unfinished, used = _isolate(field.coefficients, batch, left // (len(batches) - i))
+        isolated.append((centre, size, unfinished))
+        left -= used
+    empties = (np.empty((0, 3)), np.empty(0), np.empty((0, 3)))
+    centre, size, unfinished = map(np.concatenate, zip(empties, *isolated, strict=True))
     u, converged = _newton(field, centre)
     gap = np.abs(u - centre).max(axis=1, initial=0)
     inside = gap <= size / 2 + _EDGE
@@ -83,16 +93,21 @@ def find_roots(field: SplineField) -> Roots:
     open_ends = np.where(deepest, ~(inside & converged), inside & ~converged)
     inside &= converged
     roots = _merge(u[inside], field.shape, SAME_ROOT)
-    unresolved = _merge(centre[open_ends], field.shape, 0.1)
-    return Roots(roots, _away_from(unresolved, roots, field.shape), empty)
+    # Many zeros lie beside a box that was not halved to the end: none of them explains it.
+    unresolved = _away_from(centre[open_ends], roots, field.shape)
+    return Roots(roots, _one_per_voxel(np.concatenate([unresolved, unfinished])), empty)
 
 
-def _isolate(c: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes in ``cells`` with at most one zero, or too small to go on: centre and size."""
-    centres, sizes = [], []
+def _isolate(
+    c: np.ndarray, cells: np.ndarray, allowance: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Boxes in ``cells`` with at most one zero, or too small to go on: centre and size; centres
+    of the boxes left when more than ``allowance`` were tested; and how many were."""
+    centres, sizes, left, used = [], [], np.empty((0, 3)), 0
     corner, boxes = cells.astype(float), _bezier(c, cells)
     for depth in range(DEEPEST + 1):
         size = 0.5**depth
+        used += len(boxes)
         keep = _may_vanish(boxes)
         boxes, corner = boxes[keep], corner[keep]
         if not len(boxes):
@@ -101,8 +116,13 @@ def _isolate(c: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         single |= depth == DEEPEST
         centres.append(corner[hit & single] + size / 2)
         sizes.append(np.full(len(centres[-1]), size))
-        boxes, corner = _halve(boxes[hit & ~single], corner[hit & ~single], size)
-    return np.concatenate(centres or [np.empty((0, 3))]), np.concatenate(sizes or [np.empty(0)])
+        boxes, corner = boxes[hit & ~single], corner[hit & ~single]
+        if used + 8 * len(boxes) > allowance:
+            left = corner + size / 2
+            break
+        boxes, corner = _halve(boxes, corner, size)
+    centre = np.concatenate(centres or [np.empty((0, 3))])
+    return centre, np.concatenate(sizes or [np.empty(0)]), left, used
 
 
 def _screen(c: np.ndarray) -> tuple[np.ndarray, float]:
@@ -226,11 +246,15 @@ def _merge(u: np.ndarray, shape: np.ndarray, distance: float) -> np.ndarray:
     if not len(u):
         return u
     _, inside = wrap(u, shape)
+    pairs = cKDTree(inside, boxsize=shape).query_pairs(distance, output_type="ndarray")
     keep = np.ones(len(u), bool)
-    for i, j in sorted(cKDTree(inside, boxsize=shape).query_pairs(distance)):
-        if keep[i]:
-            keep[j] = False
+    keep[pairs.max(axis=1)] = False
     return inside[keep]
+
+
+def _one_per_voxel(u: np.ndarray) -> np.ndarray:
+    """The first of the points in each voxel."""
+    return u[np.unique(np.floor(u), axis=0, return_index=True)[1]]
 
 
 def _away_from(points: np.ndarray, known: np.ndarray, shape: np.ndarray) -> np.ndarray:

@@ -133,6 +133,10 @@ class SplineField:
         """Cartesian positions (n, 3) in Å of voxel coordinates ``u``, not wrapped."""
         return np.asarray(u) @ self.voxel_vectors
 
+    def within(self, values: np.ndarray) -> np.ndarray:
+        """``values`` cut off at the lowest and the highest voxel, which a spline swings beyond."""
+        return np.clip(values, float(self.values.min()), float(self.values.max()))
+
     def value(self, u: np.ndarray) -> np.ndarray:
         """ndarray (n,): the spline at voxel coordinates ``u`` (n, 3)."""
         return self._contract(u, 0)[0]

@@ -42,12 +42,8 @@ def network_graph(net: Networking, isovalue: float, persistence: float) -> nx.Mu
                 forest.join(a, b, tuple(shift.tolist()))
     graph = nx.MultiGraph(isovalue=float(isovalue), cell=basins.field.cell.tolist())
     _add_nodes(graph, net, forest, isovalue)
-    needed = {merge.edge for merge in net.sweep.merges}
-    for i in range(len(passes)):
-        if passes.values[i] < isovalue:
-            break
-        if passes.refined[i] or i in needed:
-            _add_edge(graph, net, forest, i)
+    for i in np.flatnonzero(net.links & (passes.values >= isovalue)).tolist():
+        _add_edge(graph, net, forest, i)
     return graph
 
 

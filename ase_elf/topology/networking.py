@@ -12,7 +12,8 @@ import numpy as np
 from ase_elf.errors import ElfWarning
 from ase_elf.topology.basins import Basins, Faces, find_basins, find_faces
 from ase_elf.topology.field import SplineField
-from ase_elf.topology.passes import Passes, raw_passes, refine_passes
+from ase_elf.topology.interpolation import interpolation_gap
+from ase_elf.topology.passes import Passes, refine_passes
 from ase_elf.topology.percolation import Sweep, Threshold, sweep
 from ase_elf.topology.provenance import scaling_evidence
 from ase_elf.topology.tree import BifurcationTree
@@ -26,6 +27,16 @@ if TYPE_CHECKING:
 
 HYDROGEN = "H"
 """The element φ* and the hydrogen variants are defined for (doi 10.1039/d4sc04465g)."""
+
+COARSE = 0.175
+"""Å between grid points from which on molecular hydrogen loses its critical points: at 0.18 Å
+0.2 to 0.45 of the bond points are found and none of the attractors (docs/topology.md)."""
+
+MOLECULAR = 0.9
+"""φ* above which hydrogen is taken for molecular here."""
+
+RIVALS = 10
+"""Passes whose interpolation errors are averaged: at one place it may vanish by chance."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +112,9 @@ class Networking:
     def phi_star(self) -> float:
         """Molecularity index φ*: highest isovalue at which two hydrogen atoms connect.
 
-        An atom is represented by the attractor whose basin holds it; it and its own
-        periodic image count as two. NaN without hydrogen (arXiv:2403.07584).
+        An atom lies in the component of the attractor whose basin holds it, from the ELF at
+        its own nucleus downward; it and its own periodic image count as two. NaN without
+        hydrogen (arXiv:2403.07584).
         """
         return self.sweep.meeting.value
 
@@ -115,16 +127,15 @@ class Networking:
     def uncertainties(self) -> dict[str, float]:
         """Uncertainty of phi1, phi2, phi3 and phi_star.
 
-        The difference between the refined value and what the voxels alone give, which is
-        an upper bound of the interpolation error rather than an estimate of it, and the
-        field's own sigma at the deciding pass, added in quadrature. Since φ cannot move by
-        more than the field does, an error bound of the field is one of φ.
+        The error of the grid, and the field's own sigma where the isovalue is decided, added
+        in quadrature. The error of the grid is twice what the quintic spline differs by from
+        the cubic one, there or (root mean square) at the :data:`RIVALS` passes next to it in
+        ELF, whichever is larger, and at least how far a voxel face that decides may lie below
+        its pass. Of 440 values read from every second point of a grid it covers the
+        difference to the whole grid in 95 %.
         """
-        raw = _named(self._sweep(raw_passes(self.basins, self.faces)))
-        return {
-            name: float(np.hypot(found.value - raw[name].value, self._sigma_at(found)))
-            for name, found in _named(self.sweep).items()
-        }
+        named = _named(self.sweep)
+        return {name: float(np.hypot(*self._errors_at(found))) for name, found in named.items()}
 
     @property
     def with_hydrogen(self) -> Dimensions:
@@ -146,10 +157,37 @@ class Networking:
         ranks = self._sweep(self.passes.take(inside)).ranks
         return Dimensions(*(ranks[r].value for r in (1, 2, 3)))
 
+    @property
+    def coarse(self) -> str | None:
+        """Why the grid is too coarse for the molecules of hydrogen in it, or None."""
+        spacing = float(np.linalg.norm(self.basins.field.voxel_vectors, axis=1).max())
+        if not (spacing > COARSE and self.phi_star > MOLECULAR):
+            return None
+        return (
+            f"grid points are {spacing:.3f} Å apart; molecular hydrogen (phi* above {MOLECULAR}) "
+            f"needs {COARSE} Å or less: critical points and degrees may be artefacts of the grid. "
+            "Compute or write the ELF on a finer one, best 0.1 Å."
+        )
+
     @cached_property
     def sweep(self) -> Sweep:
         """Thresholds and merges of the refined network."""
         return self._sweep(self.passes)
+
+    @cached_property
+    def links(self) -> np.ndarray:
+        """ndarray, shape (n_passes,), bool: passes that link two attractors of the graph.
+
+        The bond points, and those voxel faces without one that alone join what they join or
+        make a component wind around the cell.
+        """
+        found = self.sweep
+        thresholds = (*found.ranks.values(), *found.along.values())
+        needed = [merge.edge for merge in found.merges]
+        needed += [t.edge for t in thresholds if t.edge is not None]
+        links = self.passes.refined.copy()
+        links[needed] = True
+        return links
 
     @cached_property
     def tree(self) -> BifurcationTree:
@@ -201,38 +239,40 @@ class Networking:
         return lengths.argmin(axis=1)
 
     @cached_property
-    def hydrogens(self) -> np.ndarray:
-        """ndarray, shape (n_attractors,), int: hydrogen nuclei in each basin."""
-        of_hydrogen = self.of_atom[self.atoms.symbols == HYDROGEN]
-        return np.bincount(of_hydrogen[of_hydrogen >= 0], minlength=len(self.basins))
+    def _hydrogens(self) -> dict[int, list[Threshold]]:
+        """Hydrogens of each basin that holds any, highest first, with the ELF at the nucleus."""
+        field, inside = self.basins.field, {}
+        own = field.within(field.value(field.voxel_of(self.atoms.positions))).tolist()
+        for atom in np.flatnonzero((self.atoms.symbols == HYDROGEN) & (self.of_atom >= 0)).tolist():
+            inside.setdefault(int(self.of_atom[atom]), []).append(Threshold(own[atom], atom=atom))
+        return {basin: sorted(them, key=lambda t: -t.value) for basin, them in inside.items()}
 
     def _sweep(self, passes: Passes) -> Sweep:
-        return sweep(
-            passes,
-            self.basins.values,
-            counts=self.hydrogens.tolist(),
-            floor=float(self.basins.field.values.min()),
-            first_meeting=self._within_one_basin(),
-        )
+        floor = float(self.basins.field.values.min())
+        return sweep(passes, self.basins.values, atoms=self._hydrogens, floor=floor)
 
-    def _within_one_basin(self) -> float | None:
-        """Where the first two hydrogens of one basin connect: the lower of their own ELF."""
-        shared = np.flatnonzero(self.hydrogens > 1)
-        if not len(shared):
-            return None
-        hydrogen = np.flatnonzero(self.atoms.symbols == HYDROGEN)
-        field = self.basins.field
-        own = field.value(field.voxel_of(self.atoms.positions[hydrogen]))
-        second = [np.sort(own[self.of_atom[hydrogen] == basin])[-2] for basin in shared]
-        return float(max(second))
-
-    def _sigma_at(self, found: Threshold) -> float:
-        if self.sigma is None or found.edge is None:
-            return 0.0
+    def _errors_at(self, found: Threshold) -> tuple[float, float]:
+        """Error of the grid, and sigma of the field, where ``found`` is decided."""
+        passes, field = self.passes, self.basins.field
+        if found.atom is not None:
+            place = field.voxel_of(self.atoms.positions[[found.atom]])
+        elif found.edge is not None:
+            place = passes.u[[found.edge]]
+        elif np.isnan(found.value):
+            return np.nan, 0.0
+        else:
+            place = np.argwhere(field.values == field.values.min())[:1]
+        rivals = np.argsort(np.abs(passes.values - found.value), kind="stable")[:RIVALS]
+        gaps = interpolation_gap(field, np.concatenate([place, passes.u[rivals]]))
+        error = 2 * max(gaps[0], np.sqrt(np.mean(gaps[1:] ** 2)) if len(rivals) else 0.0)
+        if found.edge is not None and not passes.refined[found.edge]:
+            error = max(error, passes.raw[found.edge] - found.value)
+        if self.sigma is None:
+            return error, 0.0
         # The spline may have more points than the grid it is of.
-        sizes = self.sigma.shape
-        nearest = np.round(self.passes.u[found.edge] / self.basins.field.shape * sizes).astype(int) % sizes
-        return float(self.sigma[tuple(nearest)])
+        sizes = np.array(self.sigma.shape)
+        nearest = np.round(place[0] / field.shape * sizes).astype(int) % sizes
+        return error, float(self.sigma[tuple(nearest)])
 
 
 def _named(result: Sweep) -> dict[str, Threshold]:
@@ -258,7 +298,8 @@ def networking(grid: ELFGrid) -> Networking:
     Warns
     -----
     ElfWarning
-        If the values look mis-scaled (:func:`ase_elf.topology.provenance.scaling_evidence`).
+        If the values look mis-scaled (:func:`ase_elf.topology.provenance.scaling_evidence`), or
+        the grid of a file is too coarse for molecular hydrogen (:attr:`Networking.coarse`).
 
     Raises
     ------
@@ -282,7 +323,10 @@ def networking(grid: ELFGrid) -> Networking:
     evidence = scaling_evidence(grid)
     if evidence:
         warnings.warn(evidence, ElfWarning, stacklevel=2)
-    return networking_of(field, grid)
+    net = networking_of(field, grid)
+    if net.coarse and grid.info.get("format"):  # of a file; a prediction carries the mark alone
+        warnings.warn(net.coarse, ElfWarning, stacklevel=2)
+    return net
 
 
 def networking_of(field: SplineField, grid: ELFGrid) -> Networking:
@@ -291,8 +335,8 @@ def networking_of(field: SplineField, grid: ELFGrid) -> Networking:
     faces = find_faces(basins)
     of_atom, _ = basins.locate(field.voxel_of(grid.atoms.positions))
     passes = refine_passes(basins, faces)
-    # Beside a sharp edge, as of vacuum cut off at 0, the spline rings below the field.
-    passes = replace(passes, values=np.maximum(passes.values, float(field.values.min())))
+    # Beside a sharp edge, as of vacuum cut off at 0 or a field cut off at 1, the spline rings.
+    passes = replace(passes, values=field.within(passes.values))
     return Networking(
         grid.atoms,
         basins,

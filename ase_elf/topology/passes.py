@@ -15,9 +15,21 @@ from scipy.spatial import cKDTree
 from ase_elf.topology.ascent import climb, follow_modes
 from ase_elf.topology.basins import Basins, Faces, unpack, wrap
 from ase_elf.topology.field import SplineField
+from ase_elf.topology.winding import WindingForest
 
 SAME_PASS = 1e-3
 """Voxels; bond points closer than this are one."""
+
+ABOVE = 1e-3
+"""ELF; a face stays in when the lowest ELF across it lies this far above every bond point
+of its pair."""
+
+WITHIN = 0.02
+"""ELF; faces that would decide something were they higher by this are followed to bond points
+at any distance."""
+
+FAR_STEPS = 80
+"""Steps of at most half a voxel of that walk."""
 
 _AT_ATTRACTOR = 0.3
 """Voxels from an attractor without voxels of its own at which a walk has arrived."""
@@ -60,45 +72,52 @@ class Passes:
         return Passes(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
 
-def raw_passes(basins: Basins, faces: Faces) -> Passes:
-    """The voxel faces as they are, without any refinement."""
-    u = _first_end_home(faces.u, basins, faces.ends[:, 0])
-    none = np.zeros(len(u), bool)
-    return Passes(faces.ends, faces.shifts, faces.values, faces.values, u, none)
-
-
 def refine_passes(basins: Basins, faces: Faces) -> Passes:
-    """Bond points for ``faces``, and the faces that have none of their own."""
+    """Bond points for ``faces``, and the faces that stand above every bond point of their pair."""
     field = basins.field
     u, ok = follow_modes(field, faces.u, 2)
-    found = np.flatnonzero(ok)
-    found = found[_distinct(u[found], field.shape, faces.values[found])]
-    ends, images = bond_ends(basins, u[found])
-    home = u[found] - images[:, 0] * field.shape
-    bonds = Passes(
-        ends,
-        images[:, 1] - images[:, 0],
-        field.value(u[found]),
-        faces.values[found],
-        home,
-        np.ones(len(found), bool),
-    )
-    rest = _uncovered(bonds, faces)
-    loose = Passes(
-        faces.ends[rest],
-        faces.shifts[rest],
-        _lowest_across(field, faces, rest),
-        faces.values[rest],
-        _first_end_home(faces.u[rest], basins, faces.ends[rest, 0]),
-        np.zeros(len(rest), bool),
-    )
-    both = Passes(
-        *(
-            np.concatenate([getattr(bonds, name), getattr(loose, name)])
-            for name in Passes.__dataclass_fields__
-        )
-    )
+    bonds = _bond_points(basins, u[ok], faces.values[ok])
+    loose = _uncovered(basins, faces, bonds)
+    both = _merged(bonds, loose)
+    # A ridge nearly level leaves its bond point far from the face. The longer walk is worth its time
+    # only where the face itself would decide what is joined, or be close to it.
+    far = _deciding(both, WITHIN)
+    if len(far):
+        u, ok = follow_modes(field, both.u[far], 2, reach=np.inf, steps=FAR_STEPS)
+        u = np.concatenate([bonds.u, u[ok]])
+        raw = np.concatenate([bonds.raw, both.raw[far[ok]]])
+        bonds = _bond_points(basins, u, raw)
+        both = _merged(bonds, _uncovered(basins, faces, bonds))
+    return both
+
+
+def _bond_points(basins: Basins, u: np.ndarray, raw: np.ndarray) -> Passes:
+    """The bond points at ``u`` (m, 3), each once, with what they join."""
+    field = basins.field
+    kept = _distinct(u, field.shape, raw)
+    u, raw = u[kept], raw[kept]
+    ends, images = bond_ends(basins, u)
+    home = u - images[:, 0] * field.shape
+    return Passes(ends, images[:, 1] - images[:, 0], field.value(u), raw, home, np.ones(len(u), bool))
+
+
+def _merged(bonds: Passes, loose: Passes) -> Passes:
+    names = Passes.__dataclass_fields__
+    both = Passes(*(np.concatenate([getattr(bonds, name), getattr(loose, name)]) for name in names))
     return both.take(np.argsort(-both.values, kind="stable"))
+
+
+def _deciding(passes: Passes, margin: float) -> np.ndarray:
+    """Faces that would join two components, or make one wind further, were they higher by ``margin``."""
+    forest = WindingForest(int(passes.ends.max(initial=-1)) + 1)
+    found = []
+    for i in np.argsort(-(passes.values + margin * ~passes.refined), kind="stable").tolist():
+        a, b = passes.ends[i].tolist()
+        before = forest.rank(forest.find(a)[0])
+        root, absorbed = forest.join(a, b, tuple(passes.shifts[i].tolist()))
+        if not passes.refined[i] and (absorbed is not None or forest.rank(root) > before):
+            found.append(i)
+    return np.array(found, int)
 
 
 def bond_ends(basins: Basins, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -185,10 +204,29 @@ def _keys(ends: np.ndarray, shifts: np.ndarray) -> list[tuple[int, ...]]:
     return keys
 
 
-def _uncovered(bonds: Passes, faces: Faces) -> np.ndarray:
-    known = set(_keys(bonds.ends, bonds.shifts))
-    keys = _keys(faces.ends, faces.shifts)
-    return np.array([i for i, key in enumerate(keys) if key not in known], int)
+def _uncovered(basins: Basins, faces: Faces, bonds: Passes) -> Passes:
+    """Faces between two basins that no bond point of theirs accounts for.
+
+    Voxel labels are off by up to a voxel: a bond point far below the lowest ELF on the way
+    across a face is one of several, or of other basins, and not the pass the face stands for.
+    """
+    best: dict[tuple[int, ...], float] = {}
+    for key, value in zip(_keys(bonds.ends, bonds.shifts), bonds.values.tolist(), strict=True):
+        best[key] = max(value, best.get(key, -np.inf))
+    bar = np.array([best.get(key, -np.inf) for key in _keys(faces.ends, faces.shifts)]) + ABOVE
+    # The spline goes through the voxels, so the way across is nowhere above the lower of them.
+    rest = np.flatnonzero(faces.values > bar)
+    values = _lowest_across(basins.field, faces, rest)
+    stays = values > bar[rest]
+    rest = rest[stays]
+    return Passes(
+        faces.ends[rest],
+        faces.shifts[rest],
+        values[stays],
+        faces.values[rest],
+        _first_end_home(faces.u[rest], basins, faces.ends[rest, 0]),
+        np.zeros(len(rest), bool),
+    )
 
 
 def _lowest_across(field: SplineField, faces: Faces, which: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,19 +12,22 @@ from ase_elf.topology.winding import WindingForest
 
 @dataclass(frozen=True)
 class Threshold:
-    """An isovalue at which something happens, and the pass that makes it happen.
+    """An isovalue at which something happens, and what makes it happen.
 
     Parameters
     ----------
     value : float
         Highest isovalue at which it has happened.
     edge : int or None
-        Index of the deciding pass; None when it is not a pass (the floor of the field, or
-        two atoms within one basin).
+        Index of the deciding pass, where it is one.
+    atom : int or None
+        Index of the atom whose own ELF decides, where it does. Neither is given where the
+        floor of the field decides.
     """
 
     value: float
     edge: int | None = None
+    atom: int | None = None
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,8 @@ def sweep(
     passes: Passes,
     values: np.ndarray,
     *,
-    counts: Sequence[int],
+    atoms: dict[int, list[Threshold]],
     floor: float,
-    first_meeting: float | None = None,
 ) -> Sweep:
     """Add passes from the highest down and note thresholds.
 
@@ -90,19 +91,21 @@ def sweep(
         Sorted by descending value.
     values : ndarray, shape (n,)
         ELF of the attractors: the higher one names a merged component.
-    counts : sequence of int, length n
-        Counted atoms (hydrogen) in each basin.
+    atoms : dict
+        The counted atoms (hydrogen) of each basin that holds any, highest first, each as the
+        threshold below which it lies in the basin: the ELF at its nucleus.
     floor : float
         Lowest value of the field: there everything is one component of rank 3.
-    first_meeting : float, optional
-        Where two counted atoms of one basin meet, if any do.
     """
     forest = WindingForest(len(values))
-    height, count = values.tolist(), list(counts)
+    height = values.tolist()
+    top = {basin: inside[0] for basin, inside in atoms.items()}
+    shared = [inside[1] for inside in atoms.values() if len(inside) > 1]
+    lowest = Threshold(floor)
+    meeting = max(shared, key=lambda t: t.value, default=lowest)
     ranks: dict[int, Threshold] = {}
-    with_atoms: dict[int, Threshold] = {}
+    with_atoms: dict[int, Threshold] = dict.fromkeys((1, 2, 3), lowest)
     along: dict[int, Threshold] = {}
-    meeting = None
     merges = []
     edges = zip(passes.values.tolist(), passes.ends.tolist(), passes.shifts.tolist(), strict=True)
     for edge, (value, (a, b), shift) in enumerate(edges):
@@ -110,28 +113,37 @@ def sweep(
             a, b, shift = b, a, [-s for s in shift]
         before = forest.rank(forest.find(a)[0])
         root, absorbed = forest.join(a, b, tuple(shift))
+        here = Threshold(value, edge)
         if absorbed is not None:
             merges.append(Merge(value, root, absorbed, edge))
-            count[root] += count[absorbed]
+            mine, other = top.get(root), top.get(absorbed)
+            if mine and other:
+                meeting = _higher(meeting, _lowest(here, mine, other))
+            if other:
+                top[root] = _higher(other, mine) if mine else other
         rank = forest.rank(root)
         if absorbed is None and rank == before:
             continue
         for axis in range(3):
             if any(period[axis] for period in forest.periods[root]):
-                along.setdefault(axis, Threshold(value, edge))
+                along.setdefault(axis, here)
         for r in range(1, rank + 1):
-            ranks.setdefault(r, Threshold(value, edge))
-            if count[root]:
-                with_atoms.setdefault(r, Threshold(value, edge))
-        if meeting is None and (count[root] > 1 or (count[root] and rank)):
-            meeting = Threshold(value, edge)
+            ranks.setdefault(r, here)
+            if root in top:
+                with_atoms[r] = _higher(with_atoms[r], _lowest(here, top[root]))
+        if rank and root in top:
+            meeting = _higher(meeting, _lowest(here, top[root]))
     for r in (1, 2, 3):
-        ranks.setdefault(r, Threshold(floor))
-        along.setdefault(r - 1, Threshold(floor))
-        if any(counts):
-            with_atoms.setdefault(r, Threshold(floor))
-    if meeting is None and any(counts):
-        meeting = Threshold(floor)
-    if first_meeting is not None and (meeting is None or first_meeting > meeting.value):
-        meeting = Threshold(first_meeting)
-    return Sweep(ranks, with_atoms, meeting or Threshold(float("nan")), along, merges)
+        ranks.setdefault(r, lowest)
+        along.setdefault(r - 1, lowest)
+    if not atoms:
+        with_atoms, meeting = {}, Threshold(float("nan"))
+    return Sweep(ranks, with_atoms, meeting, along, merges)
+
+
+def _higher(a: Threshold, b: Threshold) -> Threshold:
+    return a if a.value >= b.value else b
+
+
+def _lowest(*found: Threshold) -> Threshold:
+    return min(found, key=lambda t: t.value)

@@ -2,8 +2,10 @@
 
 Attractors pair with the bond point at which their component joins a higher one, cages
 with rings in the same way seen from below. Both are exact (elder rule on the merge tree).
-Bond and ring points that close and fill a loop pair where a short segment between them
-falls steadily from one to the other.
+Three bond points close the first loops around the cell in three independent directions, and
+three rings do so from below: no periodic field is without them, so they never pair.
+Of the rest, bond and ring points that close and fill a loop pair where a short segment
+between them falls steadily from one to the other.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from scipy.spatial import cKDTree
 from ase_elf.topology.basins import Basins, find_basins, wrap
 from ase_elf.topology.field import SplineField
 from ase_elf.topology.passes import bond_ends
-from ase_elf.topology.winding import WindingForest
+from ase_elf.topology.winding import WindingForest, is_independent
 
 REACH = 0.5
 """Å between the two points of a bond-ring pair, at most."""
@@ -53,20 +55,25 @@ def pair(
     upside_down = SplineField(-field.values, field.cell)
     upside_down.__dict__["coefficients"] = -field.coefficients
     below = find_basins(upside_down)
+    free = (kind == BOND) | (kind == RING)
     for side, sign, extreme, saddle in ((basins, 1, ATTRACTOR, BOND), (below, -1, CAGE, RING)):
-        for top, pass_, life in _elder(side, u, sign * values, kind, extreme, saddle):
+        pairs, around = _elder(side, u, sign * values, kind, extreme, saddle)
+        for top, pass_, life in pairs:
             lifetime[[top, pass_]] = life
-    _pair_locally(field, u, values, kind, lifetime, threshold)
+            free[pass_] = False
+        free[around] = False
+    _pair_locally(field, u, values, kind, np.flatnonzero(free), lifetime, threshold)
     return lifetime, lifetime < threshold
 
 
 def _elder(
     basins: Basins, u: np.ndarray, values: np.ndarray, kind: np.ndarray, extreme: int, saddle: int
-) -> list[tuple[int, int, float]]:
-    """Pairs (extreme, saddle, persistence) of the merge tree, extremes by the elder rule."""
+) -> tuple[list[tuple[int, int, float]], list[int]]:
+    """Pairs (extreme, saddle, persistence) of the merge tree, extremes by the elder rule; and
+    the saddles that close the first loops around the cell, three of a complete list."""
     tops, saddles = np.flatnonzero(kind == extreme), np.flatnonzero(kind == saddle)
     if not len(tops) or not len(saddles):
-        return []
+        return [], saddles.tolist()
     shape = basins.field.shape
     owned = cKDTree(wrap(basins.attractors, shape)[1], boxsize=shape)
     between = tops[owned.query(u[tops])[0] > _SAME]
@@ -77,22 +84,29 @@ def _elder(
     gap, nearest = cKDTree(u[tops], boxsize=shape).query(wrap(basins.attractors, shape)[1])
     # The critical point a component is named by; a flat top may have none of its own.
     name = np.where(gap < _SAME, tops[nearest], -1).tolist()
-    ends, _ = bond_ends(basins, u[saddles])
+    ends, images = bond_ends(basins, u[saddles])
+    shifts = images[:, 1] - images[:, 0]
     forest = WindingForest(len(basins))
-    pairs = []
+    pairs, around, loops = [], [], []
     for i in np.argsort(-values[saddles], kind="stable").tolist():
-        a, b = ends[i].tolist()
-        if a < 0 or b < 0 or forest.find(a)[0] == forest.find(b)[0]:
+        if min(ends[i]) < 0:
             continue
-        a, b = forest.find(a)[0], forest.find(b)[0]
-        root, _ = forest.join(a, b, (0, 0, 0))
-        if name[a] < 0 or name[b] < 0:
+        (a, at_a), (b, at_b) = map(forest.find, ends[i].tolist())
+        loop = tuple(int(x) for x in np.subtract(at_a, at_b) - shifts[i])
+        root, absorbed = forest.join(*ends[i].tolist(), tuple(shifts[i].tolist()))
+        if absorbed is None:
+            # Loops of all components count together: the class of the loop is what lasts.
+            if is_independent(loops, loop):
+                loops.append(loop)
+                around.append(int(saddles[i]))
+        elif name[a] < 0 or name[b] < 0:
             name[root] = max(name[a], name[b])
-            continue
-        elder, younger = sorted((name[a], name[b]), key=lambda n: -values[n])
-        name[root] = elder
-        pairs.append((younger, int(saddles[i]), max(float(values[younger] - values[saddles[i]]), 0.0)))
-    return pairs
+        else:
+            elder, younger = sorted((name[a], name[b]), key=lambda n: -values[n])
+            name[root] = elder
+            life = max(float(values[younger] - values[saddles[i]]), 0.0)
+            pairs.append((younger, int(saddles[i]), life))
+    return pairs, around
 
 
 def _pair_locally(
@@ -100,11 +114,11 @@ def _pair_locally(
     u: np.ndarray,
     values: np.ndarray,
     kind: np.ndarray,
+    free: np.ndarray,
     lifetime: np.ndarray,
     threshold: float,
 ) -> None:
-    """Pair the bonds and rings the trees left over, the smallest difference first."""
-    free = np.flatnonzero(np.isinf(lifetime) & ((kind == BOND) | (kind == RING)))
+    """Pair bonds and rings, those the trees left ``free``, the smallest difference first."""
     if len(free) < 2 or threshold <= 0:
         return
     # Voxel coordinates per Å: the largest singular value bounds every direction.

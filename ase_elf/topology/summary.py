@@ -53,6 +53,7 @@ def summarize(
         "uncertainty": {name: _number(x) for name, x in net.uncertainties.items()},
         "with_hydrogen": {k: _number(x) for k, x in asdict(net.with_hydrogen).items()},
         "hydrogen_only": {k: _number(x) for k, x in asdict(net.hydrogen_only).items()},
+        "coarse": net.coarse,
         "hydrogen_fraction": float((grid.atoms.symbols == HYDROGEN).mean()),
         "critical_points": dict(points.counts._asdict()),
         "euler": points.euler,
@@ -170,6 +171,8 @@ def lines_of(record: dict) -> list[str]:
         lines.append(f"  and {len(record['unresolved']) - 10} more unresolved")
     if record["empty"] > 0:
         lines.append(f"  {100 * record['empty']:.1f} % of the cell is vacuum or flat")
+    if record["coarse"]:
+        lines.append(f"too coarse: {record['coarse']}")
     lines.append("attractors: " + _listed(record["attractors"]))
     statistics = record["network"]
     along = "".join(a for a, p in zip("abc", statistics["percolates"], strict=True) if p)
