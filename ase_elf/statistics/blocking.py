@@ -351,8 +351,8 @@ def estimate(
             found, uncorrelated, window = _window(blocks)
             doubt = np.sqrt((4 * window + 2) / len(blocks))
             upper = found / uncorrelated / 2 * (1 + DOUBT * doubt)
-            good = len(blocks) * share >= np.maximum(limit * upper, FEWEST)
-            enough = good & (enough if scale > 1 else True)
+            good = len(blocks) * share >= limit * upper
+            enough = good & (enough if scale > 1 else len(blocks) * share >= FEWEST)
             variance = np.fmax(variance, found / full * (1 - doubt if scale > 1 else 1.0))
             blocks, scale, limit = _pairs(blocks), 2 * scale, ENOUGH_JOINED
             weights = None if weights is None else _pairs(weights)
