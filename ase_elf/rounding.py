@@ -14,7 +14,7 @@ def with_error(value: float, error: float, unit: str = "") -> str:
     Parameters
     ----------
     value, error : float
-        An error that is NaN, infinite or zero is none: the value is given alone, to three digits.
+        An error that is NaN, infinite or zero is none: the value is given alone, to four digits.
     unit : str
         Appended after a space.
 
@@ -27,7 +27,7 @@ def with_error(value: float, error: float, unit: str = "") -> str:
     if math.isnan(value):
         return "undefined"
     if not (math.isfinite(error) and error > 0):
-        return f"{value:.3g}{end}"
+        return f"{value:.4g}{end}"
     places = DIGITS - 1 - _exponent(error)
     if places < 0:  # whole tens, hundreds, ...: no digits that mean nothing
         value, error, places = round(value, places), round(error, places), 0

@@ -191,7 +191,7 @@ def test_a_ratio_from_few_frames_has_no_error():
 @pytest.mark.parametrize(("value", "error", "text"), [
     (0.56583, 0.00712, "0.5658 ± 0.0071"), (0.3, 0.0996, "0.30 ± 0.10"), (0.3, 0.0994, "0.300 ± 0.099"),
     (1234.5, 67.8, "1234 ± 68"), (12345, 678, "12340 ± 680"), (5, 12, "5 ± 12"), (-0.2, 0.013, "-0.200 ± 0.013"),
-    (0.5859, 0.0, "0.586"), (0.5859, np.nan, "0.586"), (np.nan, 0.1, "undefined"),
+    (0.5859, 0.0, "0.5859"), (0.5859, np.nan, "0.5859"), (np.nan, 0.1, "undefined"),
 ])  # fmt: skip
 def test_values_are_rounded_by_their_error(value, error, text):
     assert with_error(value, error) == text
