@@ -347,9 +347,10 @@ def test_overwrite_starts_over_and_deletes_only_what_a_run_wrote(trajectory, don
         source = Trajectory(trajectory)
         AnalysisRun(source, GaussianDomain(), out, chosen={"r_bin": 0.05}, batch=4).execute()
     assert "--" not in str(caught.value)
-    call("analyze", trajectory, "-o", out, "--isovalue", 0.7, "--batch", 4, "--stop", 3, "--overwrite")
+    call("analyze", trajectory, "-o", out, "--isovalue", 0.7, "--batch", 4, "--stop", 3, "--no-report",
+         "--overwrite")  # fmt: skip
     summary = json.loads((out / "summary.json").read_text())
     assert summary["isovalue"] == 0.7 and summary["frames"] == 3
     assert (out / "notes.txt").read_text() == "mine"
     assert "overwrite" not in (out / "config.yaml").read_text()
-    call("analyze", trajectory, "-o", out, "--isovalue", 0.7, "--batch", 4, "--stop", 3)  # goes on
+    call("analyze", trajectory, "-o", out, "--isovalue", 0.7, "--batch", 4, "--stop", 3, "--no-report")  # goes on
