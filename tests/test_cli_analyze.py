@@ -354,3 +354,12 @@ def test_overwrite_starts_over_and_deletes_only_what_a_run_wrote(trajectory, don
     assert (out / "notes.txt").read_text() == "mine"
     assert "overwrite" not in (out / "config.yaml").read_text()
     call("analyze", trajectory, "-o", out, "--isovalue", 0.7, "--batch", 4, "--stop", 3, "--no-report")  # goes on
+
+
+def test_nothing_ranked_is_said_and_no_ranking_is_promised(tmp_path):
+    (tmp_path / "many").mkdir()
+    for k in range(2):
+        (tmp_path / "many" / f"{k}.cif").write_text("no structure")
+    output = call("analyze", tmp_path / "many", "-o", tmp_path / "out", "--no-report", code=1)
+    assert "ranking in" not in output
+    assert "nothing could be ranked" in output and str(tmp_path / "out" / "screening.csv") in output
