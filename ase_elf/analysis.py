@@ -269,7 +269,7 @@ def _check(frame: Frame, domain: Domain, settings: AnalysisSettings) -> None:
 
 def _grid(atoms: Atoms, prediction: object, domain: Domain) -> ELFGrid:
     distance = prediction.distance
-    info = {"domain": domain.name, "out_of_domain": domain.outside(atoms, distance),
+    info = {"domain": domain.name, "weights": domain.digest(large=prediction.large), "out_of_domain": domain.outside(atoms, distance),
             "domain_distance": distance}  # fmt: skip
     return ELFGrid(prediction.values, atoms, info, prediction.sigma)
 
@@ -370,6 +370,7 @@ def analyze_frame(
         elf_histogram=np.histogram(grid.values, settings.n_elf, (0.0, 1.0))[0] / grid.values.size,
         orientation=orientation(axes, centers, atoms, settings),
         geometry=geometry_digest(atoms),
+        weights=grid.info.get("weights") or "",
     )
     return result, grid, network
 

@@ -92,6 +92,10 @@ class Domain:
         """Default grid spacing in Å where the caller asks for none."""
         return float(self.card["spacing"])
 
+    def digest(self, *, large: bool = False) -> str:
+        """SHA-256 of the weights, of those for large cells where ``large`` is true."""
+        return (self.card["large_cells"] if large else self.card)["weights"]["sha256"]
+
     def load(self, device: str | None = None, dtype: str = "float32") -> FieldModel:
         """The field model with this pack's weights (digest checked, cached per process)."""
         from ase_elf.model import load_model

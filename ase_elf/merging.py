@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -134,15 +134,13 @@ def _check(parts: Sequence[Part]) -> None:
 
 
 def _settings(identity: dict[str, Any]) -> AnalysisSettings:
-    return AnalysisSettings(
-        bonds={tuple(pair.split("-")): cut for pair, cut in identity["bonds"].items()},
-        isovalue=identity["isovalue"],
-        r_max=identity["r_max"],
-        spacing=identity["spacing"],
-        shape=tuple(identity["shape"]) or None,
-        elements=tuple(sorted(set(_symbols(identity)))),
-        rulers=identity["rulers"],
-    )
+    chosen = {f.name: identity[f.name] for f in fields(AnalysisSettings) if f.name in identity}
+    shape = chosen["shape"]
+    return AnalysisSettings(**chosen | {
+        "bonds": {tuple(pair.split("-")): cut for pair, cut in chosen["bonds"].items()},
+        "shape": None if shape is None else tuple(shape),
+        "elements": tuple(sorted(set(_symbols(identity)))),
+    })  # fmt: skip
 
 
 def _symbols(identity: dict[str, Any]) -> list[str]:

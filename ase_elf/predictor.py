@@ -119,7 +119,7 @@ class Predictor:
     def _grid(self, atoms: Atoms, domain: Domain, prediction: Any) -> ELFGrid:
         info = {
             "domain": domain.name,
-            "weights": (domain.card["large_cells"] if prediction.large else domain.card)["weights"]["sha256"],
+            "weights": domain.digest(large=prediction.large),
             "out_of_domain": self._reasons_outside(atoms, domain, prediction.distance),
             "domain_distance": prediction.distance,
         }

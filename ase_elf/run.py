@@ -7,6 +7,7 @@ killed and started again leaves the same bytes as one that was not.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 import zlib
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from ase_elf import __version__
@@ -75,6 +77,8 @@ class AnalysisRun:
         Written to ``config.yaml``, so that the run can be repeated from it.
     sources : mapping
         Where each option came from.
+    overwrite : bool
+        Start over where the directory holds a run; its results are deleted.
     """
 
     trajectory: Trajectory
@@ -88,6 +92,7 @@ class AnalysisRun:
     report: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
+    overwrite: bool = False
 
     def execute(self, progress: Callable[[int], None] | None = None) -> Path:
         """Analyse what is not yet analysed, and write all results.
@@ -120,7 +125,7 @@ class AnalysisRun:
         self.directory.mkdir(parents=True, exist_ok=True)
         batch = self.batch or max(1, min(8, 1024 // len(first.atoms)))
         identity = self._identity(first, settings, batch)
-        claim(self.directory, identity, self.options, self.sources)
+        claim(self.directory, identity, self.options, self.sources, overwrite=self.overwrite)
         with Journal(self.directory / JOURNAL) as journal:
             failure = self._analyze(journal, settings, batch, progress)
             self._conclude(journal, settings, first, failure)
@@ -134,26 +139,25 @@ class AnalysisRun:
         return first
 
     def _identity(self, first: Frame, settings: AnalysisSettings, batch: int) -> dict[str, Any]:
-        """What must be equal for two runs to be the same; plain YAML values."""
-        source = self.trajectory
+        """What must be equal for two runs to be the same; plain YAML values.
+
+        Every setting is in it, by the fields of the classes that hold them, so that none can be
+        forgotten.
+        """
+        source = {f.name: getattr(self.trajectory, f.name) for f in fields(self.trajectory)}
+        chosen = {f.name: getattr(settings, f.name) for f in fields(settings)}
+        del chosen["elements"]  # those of the formula
+        rulers = self.domain.ruler_cards if settings.rulers else {}
         return {
-            "trajectory": Path(source.path).name,
-            "topology": None if source.topology is None else Path(source.topology).name,
-            "start": source.start,
-            "stop": source.stop,
-            "step": source.step,
-            "timestep": source.timestep,
-            "elements": list(source.elements or ()),
+            "trajectory": Path(source.pop("path")).name,
+            **{name: _yaml(value) for name, value in source.items()},
+            "topology": None if source["topology"] is None else Path(source["topology"]).name,
             "formula": first.atoms.get_chemical_formula(mode="reduce"),
             "first_frame": f"{geometry_digest(first.atoms):08x}",
             "domain": self.domain.name,
-            "weights": self.domain.card["weights"]["sha256"],
-            "bonds": {"-".join(pair): cut for pair, cut in settings.bonds.items()},
-            "isovalue": settings.isovalue,
-            "r_max": settings.r_max,
-            "spacing": settings.spacing,
-            "shape": list(settings.shape or ()),
-            "rulers": settings.rulers,
+            "pack": pack_digest(self.domain),
+            "ruler_weights": sorted(card["sha256"] for card in rulers.values()),
+            **{name: _yaml(value) for name, value in chosen.items()},
             "max_lag": self.max_lag,
             "batch": batch,
             "quantities": quantities(),
@@ -295,28 +299,75 @@ def quantities() -> str:
     return f"{zlib.crc32(' '.join(names).encode()):08x}"
 
 
+def pack_digest(domain: Domain) -> str:
+    """Digest of the card of a pack: of all its weights, and of what else shapes its results."""
+    return f"{zlib.crc32(json.dumps(domain.card, sort_keys=True).encode()):08x}"
+
+
+def _yaml(value: Any) -> Any:
+    """A setting as plain YAML: pairs of elements as text, of a file its name."""
+    if isinstance(value, Mapping):
+        return {"-".join(key): _yaml(item) for key, item in value.items()}
+    if isinstance(value, Path):
+        return value.name
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return [_yaml(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+class OtherRun(OutputError):
+    """A directory holds a run with other settings.
+
+    Parameters
+    ----------
+    directory : Path
+    different : dict of str to tuple
+        Settings to their values there and now.
+    """
+
+    def __init__(self, directory: Path, different: Mapping[str, tuple[Any, Any]]) -> None:
+        self.directory, self.different = directory, different
+        super().__init__(self.told("overwrite=True", "another directory"))
+
+    def told(self, overwrite: str, elsewhere: str) -> str:
+        """The message, with the words for starting over and for going elsewhere."""
+        details = ", ".join(f"{k} {there} there, {now} now" for k, (there, now) in self.different.items())
+        return (
+            f"{self.directory} holds a run with other settings ({details}). Give {overwrite} to "
+            f"start over there, which deletes its results, or choose {elsewhere}."
+        )
+
+
 def claim(
     directory: Path,
     identity: Mapping[str, Any],
     options: Mapping[str, Any],
     sources: Mapping[str, str],
+    *,
+    overwrite: bool = False,
 ) -> None:
     """Take an empty directory for a run by writing its ``config.yaml``, or find it taken.
 
     Raises
     ------
+    OtherRun
+        The directory holds a run of another identity, and ``overwrite`` is false.
     OutputError
-        The directory holds something else, or a run of another identity.
+        The directory holds something else.
     """
     if (directory / CONFIG).exists():
         stored = read_provenance(directory)["identity"]
-        different = [key for key in identity if stored.get(key) != identity[key]]
+        if overwrite:
+            _clear(directory)
+            write_config(directory, options, identity, overwrite=True, sources=dict(sources))
+            return
+        different = {
+            key: (stored.get(key, "not stated"), identity.get(key, "not stated"))
+            for key in dict.fromkeys([*identity, *stored])
+            if stored.get(key) != identity.get(key)
+        }
         if different:
-            details = ", ".join(f"{k} {stored.get(k)} there, {identity[k]} now" for k in different)
-            raise OutputError(
-                f"{directory} belongs to another run ({details}). Choose another output "
-                "directory (-o), or delete that one to start over."
-            )
+            raise OtherRun(directory, different)
         return
     # A process killed in here leaves the unfinished file, which is written over.
     if any(path.name != CONFIG + PART for path in directory.iterdir()):
@@ -325,6 +376,21 @@ def claim(
             "directory (-o), or empty it."
         )
     write_config(directory, options, identity, sources=dict(sources))
+
+
+RESULTS = ("summary.json", "frames.csv", "bonds.csv", "screening.json", "screening.csv", "report.html")
+"""Files that a run writes beside its journal."""
+
+
+def _clear(directory: Path) -> None:
+    """Delete what a run left, and nothing else, unless another process is writing to it."""
+    with Journal(directory / JOURNAL) as journal:
+        journal.keep(0)
+        for name in (*RESULTS, LOG):
+            (directory / name).unlink(missing_ok=True)
+        for pattern in (f"{SNAPSHOTS}/*.npz", "plots/*.png", "plots/*.svg"):
+            for path in directory.glob(pattern):
+                path.unlink()
 
 
 def _analyze_group(
@@ -362,7 +428,12 @@ def versions() -> dict[str, str]:
 
 
 def write_config(
-    directory: Path, options: Mapping[str, Any], identity: Mapping[str, Any], **more: Any
+    directory: Path,
+    options: Mapping[str, Any],
+    identity: Mapping[str, Any],
+    *,
+    overwrite: bool = False,
+    **more: Any,
 ) -> None:
     """Write ``config.yaml``: options first, then where they and the numbers come from.
 
@@ -375,7 +446,7 @@ def write_config(
     provenance = {"identity": dict(identity), **more, "versions": versions()}
     content = {**options, PROVENANCE: provenance}
     with replacing(config) as part:
-        if config.exists():  # asked here, where no other process can write it
+        if config.exists() and not overwrite:  # asked here, where no other process can write it
             raise OutputError(
                 f"another run has just begun in {directory}; wait for it to end, or choose another "
                 "output directory (-o)."

@@ -19,7 +19,7 @@ from ase_elf.errors import ElfError, FormatError, OutputError
 from ase_elf.formats import writing_into
 from ase_elf.grid import ELFGrid, fast_shape
 from ase_elf.journal import Journal
-from ase_elf.run import JOURNAL, claim
+from ase_elf.run import JOURNAL, claim, pack_digest
 from ase_elf.workers import in_order, workers
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class Screened:
         Why it was not analysed.
     geometry : int
         CRC-32 of elements, cell and positions; 0 for what could not be read.
+    weights : str
+        SHA-256 of the weights that predicted it; empty where none did.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Screened:
     outside: tuple[str, ...] = ()
     error: str | None = None
     geometry: int = 0
+    weights: str = ""
 
     def to_json(self) -> str:
         values = {k: None if math.isnan(v) else v for k, v in self.values.items()}
@@ -152,7 +155,7 @@ class Screener:
                     found[k] = prediction
                     continue
                 reasons = pack.outside(structures[k], prediction.distance)
-                info = {"domain": name, "out_of_domain": reasons,
+                info = {"domain": name, "weights": pack.digest(large=prediction.large), "out_of_domain": reasons,
                         "domain_distance": prediction.distance}  # fmt: skip
                 found[k] = ELFGrid(prediction.values, structures[k], info, prediction.sigma)
         return [found[k] for k in range(len(structures))]
@@ -253,6 +256,7 @@ def _measured(candidate: Candidate, grid: ELFGrid | MemoryError, pack: Domain) -
         domain=pack.name,
         values={name: float(found[name]) for name in VALUES},
         outside=tuple(grid.info["out_of_domain"]),
+        weights=grid.info.get("weights") or "",
     )
 
 
@@ -274,6 +278,8 @@ class ScreeningRun:
         Also make ``report.html``.
     options, sources : mapping
         Written to ``config.yaml``, so that the run can be repeated from it.
+    overwrite : bool
+        Start over where the directory holds a run.
     """
 
     collection: Collection
@@ -284,6 +290,7 @@ class ScreeningRun:
     report: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
+    overwrite: bool = False
 
     def execute(self, progress: Callable[[int], None] | None = None) -> list[Screened]:
         """Screen what is not yet screened, write all results, and return the ranked rows.
@@ -310,7 +317,7 @@ class ScreeningRun:
 
         next(iter(self.collection))
         self.directory.mkdir(parents=True, exist_ok=True)
-        claim(self.directory, self._identity(), self.options, self.sources)
+        claim(self.directory, self._identity(), self.options, self.sources, overwrite=self.overwrite)
         with Journal(self.directory / JOURNAL, Screened) as journal:
             done = len(journal)
             journal.keep(done)
@@ -368,8 +375,8 @@ class ScreeningRun:
             "stop": source.stop,
             "step": source.step,
             "domain": how.domain,
-            "weights": {
-                name: pack.card["weights"]["sha256"]
+            "packs": {
+                name: pack_digest(pack)
                 for name, pack in domains.installed().items()
                 if how.domain in (None, name)
             },

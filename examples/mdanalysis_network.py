@@ -22,6 +22,7 @@ from ase.io import write
 from MDAnalysis.analysis.results import Results
 
 from ase_elf.mda import ELFTransformation, NetworkAnalysis
+from ase_elf.rounding import with_error
 from hydrogen_md import STEP, dynamics, fluid
 
 
@@ -54,7 +55,7 @@ def statistics(results: Results) -> list[tuple[str, object]]:
         ("molecular fraction by cutoff", average["elf_molecular_fraction_cutoff"]),
         ("... by mutual neighbors", average["elf_molecular_fraction_distance"]),
         ("... by ELF domains", average["elf_molecular_fraction_domain"]),
-        ("bond lifetime", life.refused or f"{life.lifetime_fs:.1f} ± {life.lifetime_error_fs:.1f} fs"),
+        ("bond lifetime", life.refused or with_error(life.lifetime_fs, life.lifetime_error_fs, "fs")),
         ("domains of two, three, more atoms", f"{average['elf_clusters_2'].mean:.1f}, "
          f"{average['elf_clusters_3'].mean:.1f}, {average['elf_clusters_larger'].mean:.1f}"),
         ("networking value φ", average["elf_phi"]),

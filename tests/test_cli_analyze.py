@@ -3,21 +3,26 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from ase.io import read, write
 from click.testing import CliRunner
 
+from ase_elf.analysis import settings_for
 from ase_elf.cli import main
 from ase_elf.errors import OutputError
-from ase_elf.run import quantities, read_provenance, write_config
-from ase_elf.testing import molecular_fluid
+from ase_elf.run import AnalysisRun, pack_digest, quantities, read_provenance, write_config
+from ase_elf.testing import GaussianDomain, molecular_fluid
+from ase_elf.trajectory import Trajectory
 from stand_in_cli import stand_in
 
 SCRIPT = Path(__file__).with_name("stand_in_cli.py")
@@ -247,3 +252,114 @@ def test_merged_parts_are_one_run(trajectory, done, tmp_path):
     config.write_text(config.read_text().replace(quantities(), "0badcafe"))
     output = call("merge", tmp_path / "a", "-o", tmp_path / "y", code=1)
     assert "other quantities of a frame" in output
+
+
+def changed(value):
+    """A setting unlike ``value``, of its kind."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, float):
+        return value * 1.01
+    if isinstance(value, dict):
+        return {key: changed(each) for key, each in value.items()}
+    if isinstance(value, tuple):
+        return tuple(changed(each) for each in value)
+    return value + "x"
+
+
+TYPICAL = {"shape": (12, 12, 12), "timestep": 1.0, "stop": 5, "topology": "a.gro", "elements": ("H",)}
+"""Values of settings whose default is None."""
+
+
+def test_every_setting_is_in_the_identity_of_a_run(trajectory, tmp_path):
+    def identity(source, settings, **more):
+        run = AnalysisRun(source, domain, tmp_path, **more)
+        first = next(run._frames(0))
+        return run._identity(first, settings, 4)
+
+    domain = GaussianDomain()
+    source = Trajectory(trajectory)
+    settings = settings_for(next(iter(source)).atoms, domain)
+    before = identity(source, settings)
+    assert yaml.safe_load(yaml.safe_dump(before)) == before
+    for f in fields(settings):
+        value = getattr(settings, f.name)
+        other = replace(settings, **{f.name: changed(TYPICAL[f.name] if value is None else value)})
+        assert f.name == "elements" or identity(source, other)[f.name] != before[f.name], f.name
+    for f in fields(source):
+        value = getattr(source, f.name)
+        if f.name == "path":
+            continue
+        if value is None and f.name not in TYPICAL:
+            continue  # others test what they add
+        other = replace(source, **{f.name: TYPICAL[f.name] if value is None else changed(value)})
+        run = AnalysisRun(source, domain, tmp_path)
+        first = next(run._frames(0))
+        assert replace(run, trajectory=other)._identity(first, settings, 4)[f.name] != before[f.name], f.name
+    assert identity(source, settings, max_lag=201)["max_lag"] != before["max_lag"]
+
+
+def test_the_identity_of_a_run_knows_all_weights_of_its_pack(tmp_path):
+    class WithLarge(GaussianDomain):
+        large = "1"
+
+        @property
+        def card(self):
+            return {**super().card, "large_cells": {"weights": {"file": "x", "sha256": self.large * 64}}}
+
+    one, two = WithLarge(), WithLarge()
+    object.__setattr__(two, "large", "2")
+    assert len({pack_digest(pack) for pack in (GaussianDomain(), one, two)}) == 3
+
+
+def test_a_run_of_large_cells_states_the_weights_for_large_cells(trajectory, tmp_path):
+    class Large(GaussianDomain):
+        @property
+        def card(self):
+            return {**super().card, "large_cells": {"weights": {"file": "x", "sha256": "5" * 64}}}
+
+        def load(self, device=None, dtype="float32"):
+            model = super().load(device, dtype)
+            predict = model.predict
+            model.predict = lambda *args, **how: [
+                replace(found, large=k % 2 == 0) for k, found in enumerate(predict(*args, **how))
+            ]
+            return model
+
+    out = tmp_path / "out"
+    AnalysisRun(Trajectory(trajectory, stop=4), Large(), out, batch=2).execute()
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["weights_sha256"] == {"5" * 64: 2, "0" * 64: 2}
+    assert "5" * 64 in (out / "report.html").read_text()
+    AnalysisRun(Trajectory(trajectory, stop=4), Large(), tmp_path / "one", batch=1, report=False).execute()
+    assert json.loads((tmp_path / "one" / "summary.json").read_text())["weights_sha256"] == "5" * 64
+
+
+def test_overwrite_starts_over_and_deletes_only_what_a_run_wrote(trajectory, done, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(done, out)
+    (out / "notes.txt").write_text("mine")
+    refused = call("analyze", trajectory, "-o", out, "--isovalue", 0.7, "--batch", 4, code=1)
+    assert "isovalue 0.8 there, 0.7 now" in refused and "--overwrite" in refused
+    with pytest.raises(OutputError, match=r"r_bin 0.02 there, 0.05 now.*overwrite=True") as caught:
+        source = Trajectory(trajectory)
+        AnalysisRun(source, GaussianDomain(), out, chosen={"r_bin": 0.05}, batch=4).execute()
+    assert "--" not in str(caught.value)
+    call("analyze", trajectory, "-o", out, "--isovalue", 0.7, "--batch", 4, "--stop", 3, "--no-report",
+         "--overwrite")  # fmt: skip
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["isovalue"] == 0.7 and summary["frames"] == 3
+    assert (out / "notes.txt").read_text() == "mine"
+    assert "overwrite" not in (out / "config.yaml").read_text()
+    call("analyze", trajectory, "-o", out, "--isovalue", 0.7, "--batch", 4, "--stop", 3, "--no-report")  # goes on
+
+
+def test_nothing_ranked_is_said_and_no_ranking_is_promised(tmp_path):
+    (tmp_path / "many").mkdir()
+    for k in range(2):
+        (tmp_path / "many" / f"{k}.cif").write_text("no structure")
+    output = call("analyze", tmp_path / "many", "-o", tmp_path / "out", "--no-report", code=1)
+    assert "ranking in" not in output
+    assert "nothing could be ranked" in output and str(tmp_path / "out" / "screening.csv") in output

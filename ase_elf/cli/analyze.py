@@ -9,7 +9,7 @@ import click
 from ase_elf.cli import options
 
 
-NOT_IN_CONFIG = ("output", "progress", "device", "workers", "report")
+NOT_IN_CONFIG = ("output", "overwrite", "progress", "device", "workers", "report")
 """Options that do not change a number: a run may be continued with others."""
 
 OF_TRAJECTORIES = ("topology", "timestep", "elements", "isovalue", "bond", "rulers", "r_max",
@@ -23,6 +23,7 @@ OF_TRAJECTORIES = ("topology", "timestep", "elements", "isovalue", "bond", "rule
     "-o", "--output", type=click.Path(file_okay=False, path_type=Path),
     help="Output directory. [default: the name of the trajectory with -elf]",
 )  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Start over where the output directory holds a run.")
 @options.together(*options.frames)
 @click.option("--isovalue", type=float, help="ELF at which domains are counted. [default: 0.8]")
 @click.option(
@@ -94,6 +95,7 @@ def _follow(ctx: click.Context, trajectory: Path, output: Path | None, given: di
         device=given["device"],
         workers=given["workers"],
         report=given["report"],
+        overwrite=given["overwrite"],
         options=options.resolved(ctx, *NOT_IN_CONFIG),
         sources=options.sources(ctx, *NOT_IN_CONFIG),
     )
@@ -124,6 +126,7 @@ def _screen(ctx: click.Context, path: Path, output: Path | None, given: dict) ->
         batch=given["batch"],
         workers=given["workers"],
         report=given["report"],
+        overwrite=given["overwrite"],
         options=options.resolved(ctx, *leave_out),
         sources=options.sources(ctx, *leave_out),
     )
@@ -131,9 +134,10 @@ def _screen(ctx: click.Context, path: Path, output: Path | None, given: dict) ->
     failed = sum(row.error is not None for row in ranked)
     if failed:
         click.echo(f"warning: {failed} of {len(ranked)} structures could not be analysed", err=True)
-    click.echo(f"ranking in {directory / ('report.html' if given['report'] else 'screening.csv')}")
     if failed == len(ranked):
+        click.echo(f"error: nothing could be ranked; the reasons are in {directory / 'screening.csv'}", err=True)
         raise SystemExit(1)
+    click.echo(f"ranking in {directory / ('report.html' if given['report'] else 'screening.csv')}")
 
 
 def _directory(path: Path, output: Path | None) -> Path:
@@ -146,6 +150,9 @@ def _execute(run, source, shown: bool | None, unit: str):
 
     from tqdm import tqdm
 
+    from ase_elf.errors import OutputError
+    from ase_elf.run import OtherRun
+
     show = sys.stderr.isatty() if shown is None else shown
     total = source.count() if show else None
     with tqdm(total=total, unit=unit, disable=not show, file=sys.stderr) as bar:
@@ -155,7 +162,10 @@ def _execute(run, source, shown: bool | None, unit: str):
                 bar.initial = done
             bar.update(done - bar.n)
 
-        return run.execute(advance)
+        try:
+            return run.execute(advance)
+        except OtherRun as other:
+            raise OutputError(other.told("--overwrite", "another output directory (-o)")) from other
 
 
 def _bonds(texts: tuple[str, ...]) -> dict[tuple[str, str], float]:

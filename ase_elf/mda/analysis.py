@@ -67,7 +67,8 @@ class NetworkAnalysis(AnalysisBase):
     results.series : dict of str to ndarray, shape (n_frames,), float64
         The scalars of every frame, by their names in ``ase_elf.analysis.SCALARS``.
     results.averages : dict of str to ScalarAverage
-        Mean, blocked error and correlation time of each of them.
+        Mean, standard error and correlation time of each of them; the latter two are NaN where the
+        run is too short to tell them (``too_short``) or nothing varies (``constant``).
     results.rdf : RDF
     results.resolved_rdf : ResolvedRDF
     results.clusters, results.degrees, results.elf : Distribution

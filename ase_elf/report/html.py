@@ -17,6 +17,7 @@ from ase_elf import __version__
 from ase_elf.report import network_view
 from ase_elf.report.results import DEFINITIONS
 from ase_elf.report.tables import bond_rows
+from ase_elf.rounding import with_error
 
 if TYPE_CHECKING:
     from ase_elf.domains import Domain
@@ -74,7 +75,7 @@ CITE = (
     ("Molecularity index φ*",
      "M. E. di Mauro et al., arXiv:2403.07584 (2024)", ""),
     ("Errors of correlated series",
-     "H. Flyvbjerg, H. G. Petersen, J. Chem. Phys. 91, 461 (1989)", "10.1063/1.457480"),
+     "U. Wolff, Comput. Phys. Commun. 156, 143 (2004)", "10.1016/S0010-4655(03)00467-3"),
     ("Structures and calculators (ASE)",
      "A. H. Larsen et al., J. Phys.: Condens. Matter 29, 273002 (2017)",
      "10.1088/1361-648X/aa680e"),
@@ -106,7 +107,7 @@ def write_report(
         figures="".join(_figure(plots, *figure) for figure in FIGURES),
         view=_view(results, snapshots),
         bonds=_bond_tables(results),
-        cite=cite([results.domain]),
+        cite=cite([results.domain], weights={results.domain.name: list(results.weights)}),
         version=escape(__version__),
         plotly=plotly_js() if snapshots else "",
         network=script_json(
@@ -170,7 +171,7 @@ def _averages(results: RunResults) -> str:
     rows = []
     for name, definition in DEFINITIONS.items():
         average = results.averages[name]
-        time = "" if average.too_short else f"{average.correlation_frames:.1f}"
+        time = f"{average.correlation_frames:.2g}" if np.isfinite(average.correlation_frames) else ""
         cells = [escape(definition), escape(str(average)), time, f"<code>{escape(name)}</code>"]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     head = "<tr><th>quantity</th><th>mean ± standard error</th>" \
@@ -182,27 +183,28 @@ def _lifetime(results: RunResults) -> str:
     lifetime = results.results["lifetime"]
     if lifetime.refused:
         return f"<p><b>Bond lifetime:</b> not given, {escape(lifetime.refused)}</p>"
-    short = " (too short: fewer than five lifetimes observed)" if lifetime.too_short else ""
+    short = " (too short for an error: too few lifetimes observed)" if lifetime.too_short else ""
     if not lifetime.breaks:
         return f"<p><b>Bond lifetime:</b> no bond broke{escape(short)}.</p>"
-    value = f"{lifetime.lifetime_fs:.3g} ± {lifetime.lifetime_error_fs:.1g} fs"
+    value = with_error(lifetime.lifetime_fs, lifetime.lifetime_error_fs, "fs")
     again = (
         f"C(t) falls to 1/e in {lifetime.recurrence_fs:.3g} fs"
         if np.isfinite(lifetime.recurrence_fs)
         else "C(t) does not fall to 1/e within the longest lag"
     )
     lasting = (
-        f"{lifetime.lasting_fraction:.3g} ± {lifetime.lasting_fraction_error:.1g} of the atoms are in "
+        f"{with_error(lifetime.lasting_fraction, lifetime.lasting_fraction_error)} of the atoms are in "
         f"pairs that last {lifetime.lasting_fs:.3g} fs, ten vibrations"
         if np.isfinite(lifetime.lasting_fraction)
         else f"which pairs last {lifetime.lasting_fs:.3g} fs, ten vibrations, lies beyond the longest lag"
     )
+    exchange = with_error(lifetime.exchange_rate, lifetime.exchange_rate_error)
     return (
         f"<p><b>Bond lifetime:</b> {escape(value)} to the first break, {lifetime.breaks} breaks "
         f"seen; {escape(again)}{escape(short)}.</p>"
         f"<p><b>Lasting molecules:</b> {escape(lasting)}.</p>"
-        f"<p><b>Exchange:</b> an atom changes its partner {lifetime.exchange_rate:.3g} ± "
-        f"{lifetime.exchange_rate_error:.1g} times per ps; {lifetime.exchanges} changes seen.</p>"
+        f"<p><b>Exchange:</b> an atom changes its partner {escape(exchange)} times per ps; "
+        f"{lifetime.exchanges} changes seen.</p>"
     )
 
 
@@ -249,16 +251,21 @@ def _bond_tables(results: RunResults) -> str:
     return "".join(parts)
 
 
-def cite(domains: Sequence[Domain], topics: Sequence[tuple[str, str, str]] = CITE) -> str:
-    """What to cite, with the weights of every pack that took part."""
+def cite(
+    domains: Sequence[Domain],
+    topics: Sequence[tuple[str, str, str]] = CITE,
+    *,
+    weights: Mapping[str, Sequence[str]],
+) -> str:
+    """What to cite, with the weights of every pack that took part, by the name of the pack."""
     items = [f"<li>ase_elf {escape(__version__)}, see CITATION.cff of the package</li>"]
     for what, reference, doi in topics:
         link = f' <a href="https://doi.org/{doi}">doi:{doi}</a>' if doi else ""
         items.append(f"<li>{escape(what)}: {escape(reference)}{link}</li>")
     for domain in domains:
-        digest = domain.card["weights"]["sha256"]
+        digests = ", ".join(f"<code>{escape(each)}</code>" for each in weights.get(domain.name, ()))
         items.append(
-            f"<li>Domain pack {escape(domain.name)}, weights SHA-256 <code>{escape(digest)}</code>; "
+            f"<li>Domain pack {escape(domain.name)}, weights SHA-256 {digests or 'none'}; "
             f"<code>ase-elf info {escape(domain.name)}</code> prints its model card</li>"
         )
     return f"<ul>{''.join(items)}</ul>"

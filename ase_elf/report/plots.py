@@ -87,7 +87,7 @@ def plot_series(
     x_label: str,
     y_label: str,
 ) -> Axes:
-    """Series with their means: thin the frames, thick the mean of blocks, band ± its error.
+    """Series with their means: thin the frames, thick means over parts, band the error of the mean.
 
     Parameters
     ----------
@@ -103,9 +103,8 @@ def plot_series(
             average = averages[label]
             few = len(time) < 50
             ax.plot(time, values, color=color, lw=1.2 if few else 0.6, alpha=0.45)
-            centers, means, errors = _blocks(time, values)
+            centers, means = _blocks(time, values)
             ax.plot(centers, means, color=color, label=f"{label}  {average}")
-            ax.fill_between(centers, means - errors, means + errors, color=color, alpha=0.18, lw=0)
             if not average.too_short and np.isfinite(average.error):
                 low, high = average.mean - average.error, average.mean + average.error
                 ax.axhspan(low, high, color=color, alpha=0.18, lw=0)
@@ -127,13 +126,12 @@ def plot_average(average: ScalarAverage, ax: Axes | None = None, *, color: str =
     return ax
 
 
-def _blocks(time: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Time, mean and standard error of some 25 blocks; to guide the eye."""
+def _blocks(time: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Time and mean of some 25 parts; to guide the eye."""
     parts = np.array_split(np.arange(len(time)), min(25, max(1, len(time) // 4)))
     centers = np.array([time[p].mean() for p in parts])
     means = np.array([values[p].mean() for p in parts])
-    errors = np.array([values[p].std() / np.sqrt(len(p)) for p in parts])
-    return centers, means, errors
+    return centers, means
 
 
 def plot_rdf(rdf: RDF, ax: Axes | None = None) -> Axes:
@@ -191,7 +189,7 @@ def plot_distribution(distribution: Distribution, ax: Axes | None = None) -> Axe
         centers = (edges[1:] + edges[:-1]) / 2
         integers = np.allclose(np.diff(edges), 1)
         ax.bar(centers, mean, width=np.diff(edges) * (0.8 if integers else 1), color=COLORS[0])
-        ax.errorbar(centers, mean, np.nan_to_num(error), fmt="none", ecolor="#2a3038", lw=1)
+        ax.errorbar(centers, mean, error, fmt="none", ecolor="#2a3038", lw=1)
         if integers:
             labels = [f"{c:.0f}" for c in centers[:-1]] + [f"≥{centers[-1]:.0f}"]
             ax.set_xticks(centers, labels)
@@ -230,7 +228,7 @@ def plot_binned(average: BinnedAverage, ax: Axes | None = None) -> Axes:
             ax.fill_between(
                 x, mean - spread, mean + spread, color=COLORS[0], alpha=0.15, lw=0, label="spread"
             )
-        ax.errorbar(x, mean, np.nan_to_num(average.error), fmt=".-", color=COLORS[0], ms=4, lw=1)
+        ax.errorbar(x, mean, average.error, fmt=".-", color=COLORS[0], ms=4, lw=1)
         ax.set(xlabel=average.x_label, ylabel=average.y_label)
     return ax
 

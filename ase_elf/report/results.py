@@ -50,6 +50,12 @@ class RunResults:
         Frames.
     shown : frozenset of int
         Ordinals of the frames with a snapshot, whose bond tables are kept.
+
+    Attributes
+    ----------
+    weights : dict of str to int
+        SHA-256 of the weights that predicted frames, and how many each; a pack may have others
+        for large cells.
     """
 
     statistics: RunStatistics
@@ -63,6 +69,7 @@ class RunResults:
     times: list[float] = field(default_factory=list)
     series: dict[str, list[float]] = field(default_factory=lambda: {n: [] for n in SCALARS})
     reasons: dict[str, int] = field(default_factory=dict)
+    weights: dict[str, int] = field(default_factory=dict)
     bonds: dict[int, FrameResult] = field(default_factory=dict)
     ends: list[FrameResult] = field(default_factory=list)
 
@@ -74,6 +81,7 @@ class RunResults:
         for reason in frame.outside:
             kind = reason.split(" = ")[0]
             self.reasons[kind] = self.reasons.get(kind, 0) + 1
+        self.weights[frame.weights] = self.weights.get(frame.weights, 0) + 1
         if ordinal % self._stride == 0:
             self.frames.append(frame.frame)
             self.times.append(frame.time_fs)
@@ -121,8 +129,8 @@ class RunResults:
         if short:
             names = ", ".join(short[:6]) + (f" and {len(short) - 6} more" if len(short) > 6 else "")
             out.append(
-                f"Too short for an error bar: {names}. The run spans fewer than five "
-                "correlation times of these, or blocks never became independent."
+                f"Too short for an error bar: {names}. The run may span too few correlation times of "
+                "these to tell how far their means are off; analyse more frames."
             )
         overshoot = sum(value > IMPOSSIBLE for value in self.series["elf_phi_star"])
         if overshoot:
@@ -174,7 +182,7 @@ class RunResults:
             "isovalue": self.settings.isovalue,
             "bonds": {"-".join(pair): cut for pair, cut in self.settings.bonds.items()},
             "domain": self.domain.name,
-            "weights_sha256": self.domain.card["weights"]["sha256"],
+            "weights_sha256": next(iter(self.weights)) if len(self.weights) == 1 else self.weights,
             "ase_elf": __version__,
             "frames_out_of_domain": self.statistics.n_outside,
             "warnings": self.warnings(),
@@ -228,13 +236,14 @@ SERIES = {
 
 
 def _average(average: ScalarAverage) -> dict[str, Any]:
-    """An average as JSON; no error where the run is too short for one."""
+    """An average as JSON; no error (null) where the run is too short for one, or nothing varies."""
     return {
         "mean": average.mean,
-        "error": None if average.too_short else average.error,
+        "error": average.error,
         "std": average.std,
-        "correlation_frames": None if average.too_short else average.correlation_frames,
+        "correlation_frames": average.correlation_frames,
         "too_short": average.too_short,
+        "constant": average.constant,
         "text": str(average),
     }
 

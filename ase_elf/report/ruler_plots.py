@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_elf.report.plots import COLORS, new_axis, style
+from ase_elf.rounding import with_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,8 +67,8 @@ def plot_example(example: Example) -> Figure:
         figure.colorbar(left, ax=axes[:, 0], label="ELF", shrink=0.7)
         figure.colorbar(right, ax=axes[:, 1], label="adds to the reading (mÅ)", shrink=0.7)
         figure.suptitle(
-            f"{row['label']}: length {row['length']:.3f} Å, read {row['ruler_length']:.3f} ± "
-            f"{row['uncertainty']:.3f} Å\nmode: {row['mode'] or 'not found'} "
+            f"{row['label']}: length {row['length']:.3f} Å, read "
+            f"{with_error(row['ruler_length'], row['uncertainty'], 'Å')}\nmode: {row['mode'] or 'not found'} "
             f"(confidence {row['mode_confidence']:.2f})",
             fontsize=10,
         )

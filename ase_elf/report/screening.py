@@ -28,6 +28,7 @@ from ase_elf.report.html import (
 )
 from ase_elf.report.snapshots import Snapshot
 from ase_elf.report.tables import number, write_json
+from ase_elf.rounding import with_error
 from ase_elf.screening import VALUES, Screened
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "rank", "name", "formula", "n_atoms", *VALUES, "elf_outside", "reasons_outside", "domain",
-    "error",
+    "weights", "error",
 )  # fmt: skip
 """Columns of ``screening.csv``. Lengths in Å, r_s in bohr; empty = undefined."""
 
@@ -98,6 +99,7 @@ def _records(ranked: Sequence[Screened]):
             "elf_outside": int(bool(row.outside)) if good else "",
             "reasons_outside": "; ".join(row.outside),
             "domain": row.domain,
+            "weights": row.weights,
             "error": row.error or "",
         }
 
@@ -142,6 +144,7 @@ def _page(ranked: Sequence[Screened], run: ScreeningRun, failure: Exception | No
     good = [row for row in ranked if row.error is None]
     view = _view(good[:BEST], run.screener, run.structures({row.name for row in good[:BEST]}))
     packs = {row.domain for row in good}
+    weights = {name: sorted({row.weights for row in good if row.domain == name}) for name in packs}
     page = Template(files("ase_elf.report").joinpath("screening.html").read_text(encoding="utf-8"))
     return page.substitute(
         title=escape(f"ELF networks of {len(good)} structures, ranked"),
@@ -155,7 +158,9 @@ def _page(ranked: Sequence[Screened], run: ScreeningRun, failure: Exception | No
         shown=f"The first {MOST_ROWS} are shown." if len(good) > MOST_ROWS else "",
         table=_table(good[:MOST_ROWS]),
         failed=_failed([row for row in ranked if row.error is not None]),
-        cite=cite([run.screener.pack_named(name) for name in sorted(packs)], CITE[:3] + CITE[4:]),
+        cite=cite(
+            [run.screener.pack_named(name) for name in sorted(packs)], CITE[:3] + CITE[4:], weights=weights
+        ),
         version=escape(__version__),
         plotly=plotly_js() if good else "",
         network=script_json(view),
@@ -296,4 +301,4 @@ def _plain(value: float) -> str:
 
 
 def _with_error(value: float, error: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3f}\u00a0±\u00a0{error:.3f}"
+    return "–" if math.isnan(value) else with_error(value, error).replace(" ", "\u00a0")

@@ -25,12 +25,14 @@ class BinnedAverage:
         Quantity and unit of the axes.
     edges : ndarray, shape (n + 1,)
     mean, error : ndarray, shape (n,)
-        NaN in empty bins; standard error of a ratio estimator, blocked over frames.
+        NaN in empty bins; standard error of a ratio of correlated frames, NaN where none can be
+        stated.
     spread : ndarray, shape (n,)
         Standard deviation within the bin; NaN where not recorded.
     per_frame : ndarray, shape (n,)
         Mean number of events in a frame.
     too_short : ndarray, shape (n,), bool
+        The run may be too short to tell the error, or too few frames have an event in the bin.
     """
 
     x_label: str
@@ -59,7 +61,7 @@ class MidpointELF(RatioAccumulator):
     Definition: all pairs in the bond table (pairs of bonding elements within their longest
     bond length), ELF sampled half way along the straight line. The ELF on the line is what
     a bond keeps when it is stretched; the spread shows how much the surroundings matter.
-    Error: ratio estimator, blocked over frames.
+    Error: ratio estimator, of correlated frames.
 
     References
     ----------
@@ -83,7 +85,7 @@ class MidpointELF(RatioAccumulator):
     def result(self) -> BinnedAverage:
         estimate = self.ratios.result()
         mean, square = estimate.mean.reshape(2, -1)
-        number = self.ratios.blocks.result().mean.reshape(3, 2, -1)[1, 0]
+        number = self.ratios.blocks.mean.reshape(3, 2, -1)[1, 0]
         return BinnedAverage(
             x_label="bond length / Å",
             y_label=self.label,
@@ -103,7 +105,7 @@ class BondPointELF(MidpointELF):
     of the two atoms, or at their attractor where they share one, as in a short bond
     (:func:`ase_elf.clusters.bond_points`). Pairs whose basins do not touch are left out.
     Unlike the midpoint this follows the density where the bond is bent. Error: ratio
-    estimator, blocked over frames.
+    estimator, of correlated frames.
 
     References
     ----------
@@ -120,7 +122,7 @@ class OrientationalOrder(RatioAccumulator):
     Definition: g₂(r) = <P₂(u₁·u₂)> over pairs of molecules (mutual nearest neighbors within
     the bond length) whose midpoints are r apart, u the bond axes, P₂(x) = (3x² − 1)/2:
     1 parallel, −1/2 perpendicular, 0 no order. Long-range (nematic) order is the scalar
-    ``elf_nematic_order`` of the time series. Error: ratio estimator, blocked over frames.
+    ``elf_nematic_order`` of the time series. Error: ratio estimator, of correlated frames.
 
     References
     ----------
@@ -138,7 +140,7 @@ class OrientationalOrder(RatioAccumulator):
 
     def result(self) -> BinnedAverage:
         estimate = self.ratios.result()
-        number = self.ratios.blocks.result().mean.reshape(3, -1)[1]
+        number = self.ratios.blocks.mean.reshape(3, -1)[1]
         return BinnedAverage(
             x_label="distance of molecule centers / Å",
             y_label="⟨P₂(cos angle of axes)⟩",

@@ -1,16 +1,25 @@
-"""Blocking: means and honest errors of correlated series, mergeable in O(log n) memory.
+"""Means and errors of correlated series, mergeable, in memory that does not grow with their length.
 
-Neighboring frames of a simulation are correlated, so the plain standard error is too
-small. Flyvbjerg and Petersen [1]_ average the series in blocks of 1, 2, 4, ... frames and
-watch the standard error of the block means grow until blocks are independent. The block
-size is chosen by the criterion of Lee et al. [2]_: the smallest B with B³ > 2 n g², where
-g = (SE_B / SE_1)² is the statistical inefficiency.
-
-Blocks are aligned to the absolute number of the frame, not to where a part starts, so
+A series is kept as at most :data:`MOST` sums over blocks of 2**k frames, short ones frame by
+frame. Blocks are aligned to the absolute number of the frame, not to where a part starts, so
 parts computed anywhere and merged hold exactly the blocks of one pass.
 
-.. [1] H. Flyvbjerg, H. G. Petersen, J. Chem. Phys. 91, 461 (1989), doi:10.1063/1.457480
-.. [2] R. M. Lee et al., Phys. Rev. E 83, 066706 (2011), doi:10.1103/PhysRevE.83.066706
+The variance of the mean is the sum of the autocovariance of the blocks, up to a window that
+follows the correlation time it finds [1]_, corrected for the mean having been taken from the
+same blocks and with the error of the correlation time [2]_. It is done again with the blocks
+joined in twos, in fours and so on, where slow motion is no longer hidden under fast noise [3]_;
+a larger error found there counts as far as it is certain. No error is smaller than the plain
+standard error.
+
+Whether the error can be believed is asked of the *upper* end of the correlation time: series
+whose correlation time comes out too small by chance are those that would pass a test of the
+time itself, with errors too small for the same reason. ``benchmarks/error_bars.py`` measures
+how often an error is stated, and how often it covers.
+
+.. [1] A. Sokal, in: Functional Integration, Plenum 1997, p. 131,
+   doi:10.1007/978-1-4899-0319-8_6
+.. [2] U. Wolff, Comput. Phys. Commun. 156, 143 (2004), doi:10.1016/S0010-4655(03)00467-3
+.. [3] H. Flyvbjerg, H. G. Petersen, J. Chem. Phys. 91, 461 (1989), doi:10.1063/1.457480
 """
 
 from __future__ import annotations
@@ -21,8 +30,22 @@ import numpy as np
 
 from ase_elf.errors import InputError
 
-ENOUGH = 5.0
-"""Correlation times a series must span before its error is believed."""
+MOST, FEWEST = 128, 12
+"""Blocks kept of a series, and the fewest from which an error is found."""
+
+WINDOW = 2.0
+"""Correlation times over which the autocovariance is added up. Sokal's 5 to 10 are for long
+series: in short ones a wider window adds more noise than it leaves out of the tail."""
+
+DOUBT = 1.5
+"""Standard errors of the correlation time at which its upper end is taken."""
+
+ENOUGH, ENOUGH_JOINED = 11.0, 3.0
+"""Times the upper end of the correlation time must fit into the series, judged from the finest
+blocks, and from joined ones, which know it less well."""
+
+SAME = 1e-12
+"""Relative differences below which values count as equal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,14 +54,17 @@ class Estimate:
 
     Parameters
     ----------
-    mean, error : ndarray, float64
-        Mean and one standard error of the mean; where ``too_short`` the error is only a
-        lower bound. NaN where a frame held NaN.
+    mean : ndarray, float64
+        NaN where a frame held NaN.
+    error : ndarray, float64
+        One standard error of the mean, at least the plain one; NaN where none can be stated:
+        ``too_short`` or ``constant``.
     correlation_time : ndarray, float64
-        Integrated correlation time, 1/2 + sum of the autocorrelation, in frames.
+        Integrated correlation time, 1/2 + sum of the autocorrelation, in frames; NaN as the error.
     too_short : ndarray, bool
-        The series spans fewer than five correlation times, or no block size is large
-        enough to call blocks independent.
+        The series may span too few correlation times to tell its error.
+    constant : ndarray, bool
+        The same value in every frame, two or more: no error can be measured.
     n : int
         Number of frames.
     """
@@ -47,32 +73,37 @@ class Estimate:
     error: np.ndarray
     correlation_time: np.ndarray
     too_short: np.ndarray
+    constant: np.ndarray
     n: int
 
 
-class Blocking:
-    """Streaming blocking analysis of a vector-valued series.
+class Blocks:
+    """Sums of a vector over aligned blocks of frames, :data:`MOST` at most.
 
     Parameters
     ----------
     size : int
-        Number of components, each analysed for itself.
+        Number of components.
+
+    Attributes
+    ----------
+    first, last : int or None
+        Ordinals of the first and last frame.
+    level : int
+        Blocks hold 2**level frames.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.first: int | None = None
         self.last: int | None = None
-        self._n: list[int] = []
-        self._mean: list[np.ndarray] = []
-        self._m2: list[np.ndarray] = []
-        # Blocks whose sibling has not come: level -> {index: value}, two per level at most.
-        self._waiting: list[dict[int, np.ndarray]] = []
+        self.level = 0
+        self._sums = np.zeros((0, size))  # rows are blocks, the first is that of ``first``
 
     @property
     def n(self) -> int:
         """Number of frames seen."""
-        return self._n[0] if self._n else 0
+        return 0 if self.first is None else self.last - self.first + 1
 
     def update(self, ordinal: int, values: np.ndarray) -> None:
         """Add the frame number ``ordinal``, which must follow the last one.
@@ -87,11 +118,14 @@ class Blocking:
                 f"frame number {ordinal} follows {self.last}: the series must be complete "
                 "and in order; merge parts in the order of their frames."
             )
-        self.first = ordinal if self.first is None else self.first
-        self.last = ordinal
-        self._insert(0, ordinal, np.array(values, dtype=np.float64).reshape(self.size))
+        self._reach(ordinal if self.first is None else self.first, ordinal)
+        self.add(ordinal, values)
 
-    def merge(self, other: Blocking) -> None:
+    def add(self, ordinal: int, values: np.ndarray) -> None:
+        """Add to a frame that was seen."""
+        self._sums[(ordinal >> self.level) - (self.first >> self.level)] += values
+
+    def merge(self, other: Blocks) -> None:
         """Append ``other``, whose first frame must follow the last one here."""
         if other.last is None:
             return
@@ -100,124 +134,110 @@ class Blocking:
                 f"part {other.first}-{other.last} does not follow part "
                 f"{self.first}-{self.last}; merge neighboring parts in order."
             )
-        self.first = other.first if self.first is None else self.first
-        self.last = other.last
-        self._grow(len(other._n))
-        for level, count in enumerate(other._n):
-            self._add(level, count, other._mean[level], other._m2[level])
-        for level, waiting in enumerate(other._waiting):
-            for index, value in waiting.items():
-                self._pair(level, index, value)
+        self._reach(other.first if self.first is None else self.first, other.last)
+        theirs = _joined(other._sums, other.first >> other.level, self.level - other.level)
+        start = (other.first >> self.level) - (self.first >> self.level)
+        self._sums[start : start + len(theirs)] += theirs
 
-    def _grow(self, levels: int) -> None:
-        while len(self._n) < levels:
-            self._n.append(0)
-            self._mean.append(np.zeros(self.size))
-            self._m2.append(np.zeros(self.size))
-            self._waiting.append({})
+    def _reach(self, first: int, last: int) -> None:
+        """Rows for all frames from ``first`` to ``last``, in the shortest blocks that are few enough."""
+        level = 0
+        while (last >> level) - (first >> level) >= MOST:
+            level += 1
+        if self.first is not None:
+            self._sums = _joined(self._sums, self.first >> self.level, level - self.level)
+        self.first, self.last, self.level = first, last, level
+        missing = (last >> level) - (first >> level) + 1 - len(self._sums)
+        if missing:
+            self._sums = np.concatenate([self._sums, np.zeros((missing, self.size))])
 
-    def _insert(self, level: int, index: int, value: np.ndarray) -> None:
-        self._grow(level + 1)
-        self._add(level, 1, value, 0.0)
-        self._pair(level, index, value)
+    def complete(self) -> np.ndarray:
+        """ndarray, shape (n_blocks, size): means over those blocks of which every frame was seen."""
+        if self.first is None:
+            return self._sums
+        length = 1 << self.level
+        start = self.first % length != 0
+        stop = len(self._sums) - ((self.last + 1) % length != 0)
+        return self._sums[start:stop] / length
 
-    def _add(self, level: int, n: int, mean: np.ndarray, m2: np.ndarray | float) -> None:
-        """Chan's update of count, mean and sum of squared deviations."""
-        total = self._n[level] + n
-        if n == 0:
-            return
-        delta = mean - self._mean[level]
-        self._mean[level] = self._mean[level] + delta * (n / total)
-        self._m2[level] = self._m2[level] + m2 + delta**2 * (self._n[level] * n / total)
-        self._n[level] = total
-
-    def _pair(self, level: int, index: int, value: np.ndarray) -> None:
-        sibling = self._waiting[level].pop(index ^ 1, None)
-        if sibling is None:
-            self._waiting[level][index] = value
-        else:
-            self._insert(level + 1, index // 2, (sibling + value) / 2)
-
-    def standard_errors(self) -> tuple[np.ndarray, np.ndarray]:
-        """Squared standard error of the mean at every block size with two blocks or more.
-
-        Returns
-        -------
-        n_blocks : ndarray, shape (levels,), int
-        squared : ndarray, shape (levels, size)
-        """
-        usable = [level for level, n in enumerate(self._n) if n >= 2]
-        n = np.array([self._n[level] for level in usable], dtype=int)
-        m2 = np.array([self._m2[level] for level in usable]).reshape(len(usable), self.size)
-        return n, m2 / ((n - 1) * n)[:, None] if len(n) else m2
-
-    def level(self) -> tuple[np.ndarray, np.ndarray]:
-        """The block size 2**level each component needs, and whether it was reached.
-
-        Returns
-        -------
-        level : ndarray, shape (size,), int
-        reached : ndarray, shape (size,), bool
-        """
-        n, squared = self.standard_errors()
-        if not len(n):
-            return np.zeros(self.size, dtype=int), np.zeros(self.size, dtype=bool)
-        inefficiency = _ratio(squared, squared[0], otherwise=1.0)
-        block = 2.0 ** np.arange(len(n))[:, None]
-        good = block**3 > 2 * self.n * inefficiency**2
-        return np.where(good.any(0), good.argmax(0), squared.argmax(0)), good.any(0)
-
-    def result(self) -> Estimate:
-        """Mean, error and correlation time of every component."""
-        nan = np.full(self.size, np.nan)
-        _, squared = self.standard_errors()
-        if not len(squared):
-            mean = self._mean[0].copy() if self._n else nan
-            return Estimate(mean, nan, nan.copy(), np.ones(self.size, dtype=bool), self.n)
-        level, reached = self.level()
-        chosen = np.take_along_axis(squared, level[None], 0)[0]
-        time = _ratio(chosen, squared[0], otherwise=1.0) / 2
-        too_short = ~reached | (self.n < ENOUGH * time)
-        return Estimate(self._mean[0].copy(), np.sqrt(chosen), time, too_short, self.n)
+    @property
+    def total(self) -> np.ndarray:
+        """ndarray, shape (size,): sums over all frames."""
+        return self._sums.sum(0)
 
     def state(self) -> dict[str, np.ndarray]:
         """Plain arrays from which :meth:`from_state` restores the object."""
-        waiting = [
-            (level, index, value)
-            for level, blocks in enumerate(self._waiting)
-            for index, value in sorted(blocks.items())
-        ]
         return {
             "size": np.array(self.size),
             "span": np.array([] if self.first is None else [self.first, self.last], dtype=int),
-            "n": np.array(self._n, dtype=int),
-            "mean": np.array(self._mean).reshape(-1, self.size),
-            "m2": np.array(self._m2).reshape(-1, self.size),
-            "waiting_at": np.array([w[:2] for w in waiting], dtype=int).reshape(-1, 2),
-            "waiting": np.array([w[2] for w in waiting]).reshape(-1, self.size),
+            "sums": self._sums,
         }
 
     @classmethod
-    def from_state(cls, state: dict[str, np.ndarray]) -> Blocking:
+    def from_state(cls, state: dict[str, np.ndarray]) -> Blocks:
         new = cls(int(state["size"]))
         if len(state["span"]):
-            new.first, new.last = (int(x) for x in state["span"])
-        new._grow(len(state["n"]))
-        for level, n in enumerate(state["n"]):
-            new._n[level] = int(n)
-            new._mean[level] = np.array(state["mean"][level])
-            new._m2[level] = np.array(state["m2"][level])
-        for (level, index), value in zip(state["waiting_at"], state["waiting"], strict=True):
-            new._waiting[int(level)][int(index)] = np.array(value)
+            new._reach(*(int(x) for x in state["span"]))
+        new._sums = np.array(state["sums"])
+        return new
+
+
+class Blocking(Blocks):
+    """Blocks that know the variance of single frames too: mean and error of every component."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._mean = np.zeros(size)
+        self._m2 = np.zeros(size)  # sum of squared deviations from the mean
+
+    def update(self, ordinal: int, values: np.ndarray) -> None:
+        values = np.array(values, dtype=np.float64).reshape(self.size)
+        super().update(ordinal, values)
+        delta = values - self._mean
+        self._mean = self._mean + delta / self.n
+        self._m2 = self._m2 + delta * (values - self._mean)
+
+    def merge(self, other: Blocking) -> None:
+        before = self.n
+        super().merge(other)
+        if other.n:  # Chan's update of mean and sum of squared deviations
+            delta = other._mean - self._mean
+            self._mean = self._mean + delta * (other.n / self.n)
+            self._m2 = self._m2 + other._m2 + delta**2 * (before * other.n / self.n)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """ndarray, shape (size,): NaN before the first frame."""
+        return self._mean.copy() if self.n else np.full(self.size, np.nan)
+
+    @property
+    def variance(self) -> np.ndarray:
+        """ndarray, shape (size,): of single frames; NaN for fewer than two."""
+        return self._m2 / (self.n - 1) if self.n > 1 else np.full(self.size, np.nan)
+
+    def result(self) -> Estimate:
+        """Mean, error and correlation time of every component."""
+        mean, variance = self.mean, self.variance
+        constant = variance <= (SAME * np.abs(mean)) ** 2
+        plain = variance / max(self.n, 1)
+        found = estimate(self.complete(), self.n / 2**self.level, plain)
+        return found.about(mean, plain, constant, self.n)
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {**super().state(), "mean": self._mean, "m2": self._m2}
+
+    @classmethod
+    def from_state(cls, state: dict[str, np.ndarray]) -> Blocking:
+        new = super().from_state(state)
+        new._mean, new._m2 = np.array(state["mean"]), np.array(state["m2"])
         return new
 
 
 class RatioBlocking:
     """Blocking of ratios sum(a)/sum(b): averages over however many events a frame holds.
 
-    The error is that of the linearised ratio estimator, Var(a - R b)/<b>², with the
-    covariance taken from the blocked variances of a, b and a + b (W. G. Cochran,
-    Sampling Techniques, 3rd ed., Wiley 1977, chapter 6).
+    The error is that of the linearised ratio estimator, the mean of (a - R b)/<b> (W. G.
+    Cochran, Sampling Techniques, 3rd ed., Wiley 1977, chapter 6).
 
     Parameters
     ----------
@@ -235,26 +255,155 @@ class RatioBlocking:
 
     def result(self) -> Estimate:
         """Ratios and errors; NaN where there was no event at all."""
-        estimate = self.blocks.result()
-        a, b, _ = estimate.mean.reshape(3, self.size)
-        ratio = _ratio(a, b, otherwise=np.nan)
-        _, squared = self.blocks.standard_errors()
-        if not len(squared):
-            nan = np.full(self.size, np.nan)
-            return Estimate(ratio, nan, nan, np.ones(self.size, dtype=bool), estimate.n)
-        level = self.blocks.level()[0].reshape(3, self.size).max(0)
-        var_a, var_b, var_sum = (
-            np.take_along_axis(part, level[None], 0)[0]
-            for part in squared.reshape(len(squared), 3, self.size).swapaxes(0, 1)
-        )
+        blocks = self.blocks
+        a, b, _ = blocks.mean.reshape(3, self.size)
+        ratio = quotient(a, b)
+        var_a, var_b, var_sum = blocks.variance.reshape(3, self.size)
         variance = var_a + ratio**2 * var_b - ratio * (var_sum - var_a - var_b)
-        error = _ratio(np.sqrt(np.maximum(variance, 0)), b, otherwise=np.nan)
-        short = estimate.too_short.reshape(3, self.size)[:2].any(0)
-        time = estimate.correlation_time.reshape(3, self.size)[:2].max(0)
-        return Estimate(ratio, error, time, short, estimate.n)
+        plain = np.maximum(variance, 0) / max(blocks.n, 1) / b**2 if blocks.n else variance
+        events, weights = blocks.complete().reshape(-1, 3, self.size)[:, :2].swapaxes(0, 1)
+        return ratio_estimate(ratio, events, weights, b, blocks, plain)
 
 
-def _ratio(a: np.ndarray, b: np.ndarray, *, otherwise: float) -> np.ndarray:
+def ratio_estimate(
+    ratio: np.ndarray,
+    a: np.ndarray,
+    b: np.ndarray,
+    per_frame: np.ndarray,
+    blocks: Blocks,
+    plain: np.ndarray | float = 0.0,
+) -> Estimate:
+    """Estimate of ratios sum(a)/sum(b) from the complete blocks of both.
+
+    Parameters
+    ----------
+    ratio : ndarray, shape (size,)
+    a, b : ndarray, shape (n_blocks, size)
+        Means per frame in each block.
+    per_frame : ndarray, shape (size,)
+        Mean of b over all frames.
+    blocks : Blocks
+        Where they come from.
+    plain : ndarray, shape (size,)
+        Variance of the mean of uncorrelated frames, below which no result lies.
+    """
+    residual = a - ratio * b
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = estimate(residual / per_frame, blocks.n / 2**blocks.level, plain, weights=b)
+    scale = np.abs(a).max(0, initial=0.0)
+    constant = (np.abs(residual).max(0, initial=0.0) <= SAME * scale) & (blocks.n > 1)
+    return found.about(ratio, plain, constant & np.isfinite(ratio), blocks.n)
+
+
+@dataclass(frozen=True, eq=False)
+class Variance:
+    """Variance of a mean, found from blocks; arrays of shape (size,).
+
+    Parameters
+    ----------
+    variance : ndarray
+    enough : ndarray, bool
+        The blocks span enough of the upper end of the correlation time.
+    """
+
+    variance: np.ndarray
+    enough: np.ndarray
+
+    def about(
+        self, mean: np.ndarray, plain: np.ndarray | float, constant: np.ndarray, n: int
+    ) -> Estimate:
+        """The estimate of a series of ``n`` frames; ``plain`` as for :func:`estimate`."""
+        stated = self.enough & np.isfinite(mean) & ~constant
+        error = np.where(stated, np.sqrt(self.variance), np.nan)
+        time = np.where(stated, quotient(self.variance, plain) / 2, np.nan)
+        return Estimate(mean, error, time, ~stated & ~constant, constant, n)
+
+
+def estimate(
+    blocks: np.ndarray,
+    span: float,
+    plain: np.ndarray | float = 0.0,
+    *,
+    weights: np.ndarray | None = None,
+) -> Variance:
+    """Variance of the mean of a series, from its blocks.
+
+    Parameters
+    ----------
+    blocks : ndarray, shape (n_blocks, size)
+        Means over complete blocks that follow each other.
+    span : float
+        Length of the whole series in blocks, which may be longer.
+    plain : ndarray, shape (size,), or float
+        Variance of the mean of uncorrelated frames, below which no result lies.
+    weights : ndarray, shape (n_blocks, size), optional
+        Of each block in the mean. Blocks without weight say nothing; where weights differ, the
+        number of blocks is the effective one, sum(w)²/sum(w²) (L. Kish, Survey Sampling, Wiley 1965).
+    """
+    size = blocks.shape[1]
+    variance = np.array(np.broadcast_to(np.asarray(plain, dtype=float), size))
+    enough = np.zeros(size, dtype=bool)
+    full = span / max(len(blocks), 1)
+    scale, limit = 1, ENOUGH
+    with np.errstate(invalid="ignore", divide="ignore"):
+        while len(blocks) >= FEWEST:
+            share = 1.0 if weights is None else _effective(weights) / len(blocks)
+            found, uncorrelated, window = _window(blocks)
+            doubt = np.sqrt((4 * window + 2) / len(blocks))
+            upper = found / uncorrelated / 2 * (1 + DOUBT * doubt)
+            good = len(blocks) * share >= limit * upper
+            enough = good & (enough if scale > 1 else len(blocks) * share >= FEWEST)
+            variance = np.fmax(variance, found / full * (1 - doubt if scale > 1 else 1.0))
+            blocks, scale, limit = _pairs(blocks), 2 * scale, ENOUGH_JOINED
+            weights = None if weights is None else _pairs(weights)
+            full = span / scale / max(len(blocks), 1)
+    return Variance(variance, enough)
+
+
+def _window(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Variance of the mean, the same without correlation, and the window in blocks.
+
+    The window is infinite where the correlation does not die out within half of the series.
+    """
+    n = len(blocks)
+    deviation = blocks - blocks.mean(0)
+    alone = (deviation**2).mean(0)
+    total = np.array(alone)
+    chosen, window = np.full(total.shape, np.nan), np.full(total.shape, np.inf)
+    for lag in range(1, n // 2 + 1):
+        total = total + 2 * (deviation[lag:] * deviation[:-lag]).sum(0) / n
+        corrected = total * (1 + (2 * lag + 1) / n)
+        # Fluctuations below those of independent blocks are not believed.
+        ends = np.isnan(chosen) & (lag >= WINDOW * np.maximum(corrected / alone / 2, 0.5))
+        chosen[ends], window[ends] = corrected[ends], lag
+        if not (np.isnan(chosen) & (alone > 0)).any():
+            break
+    uncorrelated = alone / (n - 1)
+    return np.fmax(chosen / n, uncorrelated), uncorrelated, window
+
+
+def _pairs(blocks: np.ndarray) -> np.ndarray:
+    """Means over two blocks each; a last one without a partner is left out."""
+    half = len(blocks) // 2
+    return blocks[: 2 * half].reshape(half, 2, -1).mean(1)
+
+
+def _joined(sums: np.ndarray, first: int, levels: int) -> np.ndarray:
+    """Sums over blocks 2**levels times as long, aligned to the number of the first block."""
+    if not levels:
+        return sums
+    index = (np.arange(first, first + len(sums)) >> levels) - (first >> levels)
+    joined = np.zeros((index[-1] + 1, sums.shape[1]))
+    np.add.at(joined, index, sums)
+    return joined
+
+
+def _effective(weights: np.ndarray) -> np.ndarray:
+    """Kish's effective number of blocks."""
+    return quotient(weights.sum(0) ** 2, (weights**2).sum(0), otherwise=0.0)
+
+
+def quotient(a: np.ndarray, b: np.ndarray, *, otherwise: float = np.nan) -> np.ndarray:
     """a/b, and ``otherwise`` where b is zero."""
     a, b = np.broadcast_arrays(np.asarray(a, dtype=float), np.asarray(b, dtype=float))
     return np.divide(a, b, out=np.full(a.shape, otherwise), where=b != 0)

@@ -26,9 +26,10 @@ class Distribution:
     edges : ndarray, shape (n + 1,)
         Bin edges; for integers the bins are single values and the last one is open-ended.
     mean, error : ndarray, shape (n,)
-        Mean content of a bin in a frame, and its standard error (blocked over frames).
+        Mean content of a bin in a frame, and its standard error (of correlated frames); NaN where
+        none can be stated, as in a bin that is the same in every frame.
     too_short : ndarray, shape (n,), bool
-        Where the error is only a lower bound.
+        Where the run may be too short to tell the error.
     """
 
     what: str
@@ -81,7 +82,7 @@ class ClusterSizes(_Histogram):
 
     Definition: an ELF domain is a connected component of the region ELF >= isovalue; an
     atom belongs to it when its nucleus lies in it. Size 2 is a molecule of two atoms, size
-    3 a trimer; the last bin holds all larger ones. Error: blocking.
+    3 a trimer; the last bin holds all larger ones. Error: that of correlated frames.
 
     References
     ----------
@@ -101,7 +102,7 @@ class DegreeDistribution(_Histogram):
     Definition: the degree of an atom is the number of its links in the network graph at
     the isovalue of the run, that is of saddle points of the ELF at or above it which
     connect its attractor to another one, plus the other atoms in its own basin. Isolated
-    atom 0, molecule 1, chain 2. Error: blocking.
+    atom 0, molecule 1, chain 2. Error: that of correlated frames.
 
     References
     ----------
@@ -120,7 +121,7 @@ class ELFHistogram(_Histogram):
     """Share of the cell volume per bin of ELF between 0 and 1.
 
     Definition: grid points of a frame whose ELF lies in the bin, over all grid points; 0.5 is
-    the ELF of a uniform electron gas. Error: blocking.
+    the ELF of a uniform electron gas. Error: that of correlated frames.
 
     References
     ----------

@@ -58,6 +58,8 @@ class FrameResult:
         axes), and their number.
     geometry : int
         CRC-32 of cell and positions, to recognise the frame when a run is resumed.
+    weights : str
+        SHA-256 of the weights that predicted the ELF; empty where none did.
     """
 
     frame: int
@@ -75,6 +77,7 @@ class FrameResult:
     elf_histogram: np.ndarray
     orientation: np.ndarray
     geometry: int
+    weights: str = ""
 
     @property
     def n_atoms(self) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ase_elf.errors import InputError
 from ase_elf.statistics.accumulator import Accumulator
-from ase_elf.statistics.blocking import Blocking
+from ase_elf.statistics.blocking import SAME, Blocks, Estimate, estimate, ratio_estimate
 from ase_elf.statistics.exchange import PartnerChanges
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ STIFFEST = 35.9
 LASTING = 10.0
 """Vibrations a pair must survive to count as a lasting molecule."""
 
-GROUPS = 16
-"""Disjoint groups of pairs for the jackknife."""
+RELAXATIONS = 5.0
+"""Relaxation times of the bonds that a run must span for the error of their lifetime."""
 
 
 def vibration_period(mass_a: float, mass_b: float) -> float:
@@ -73,12 +73,17 @@ class Lifetime:
     lasting_fraction, lasting_fraction_error : float
         The share of atoms in pairs that stay bonded so long; NaN beyond the longest lag.
     exchange_rate, exchange_rate_error : float
-        Changes of partner per atom and ps (:class:`PartnerChanges`), and sqrt(2/n) of it for
-        n changes, since a change of partner seldom comes alone.
+        Changes of partner per atom and ps (:class:`PartnerChanges`).
     exchanges : int
         Number of changes seen.
     too_short : bool
-        Fewer than five lifetimes (the relaxation time 1/e of C, where known) of observation.
+        Fewer than five lifetimes (the relaxation time 1/e of C, where known) of observation, or
+        breaks correlated over too much of the run: ``lifetime_error_fs`` is NaN.
+
+    Notes
+    -----
+    Every error is that of correlated frames (:mod:`ase_elf.statistics.blocking`) and NaN where
+    the run is too short to tell it, or nothing varied.
     """
 
     refused: str
@@ -116,11 +121,14 @@ class BondLifetime(Accumulator):
     longest bond length. Intermittent C(t) = <h(0)h(t)>/<h>, continuous
     S(t) = <h(0)h(dt)...h(t)>/<h>, over all origins. The lifetime is the maximum-likelihood
     estimate for exponential survival with bonds alive at the end censored: bonded time at
-    risk divided by breaks, relative error 1/sqrt(breaks). Errors of C and S: jackknife over
-    16 disjoint groups of pairs.
+    risk divided by breaks. The share of bonded atoms times S(t) is the share of atoms in
+    molecules that last.
 
-    The share of bonded atoms is averaged over frames, its error found by blocking; times S(t)
-    it is the share of atoms in molecules that last, the errors added in quadrature.
+    Error: all events are counted in the frame in which they end, and the error of their ratios
+    is that of correlated frames, which covers pairs that break together, such as all of them
+    in a hot moment, as well as one that breaks twice. Bonded share and S(t) go into one series
+    before its error is taken, because they rise and fall together. The relative error of the
+    lifetime is at least 1/sqrt(breaks).
 
     Frames must resolve the vibration: a pair that leaves the bond length for half a period
     would count as broken or, seen too seldom, as never broken. Where there are fewer than
@@ -151,16 +159,12 @@ class BondLifetime(Accumulator):
         self.n = 0
         self.atoms = 0  # of elements that bond
         self.elements = frozenset(masses)
-        self.bonded = Blocking(1)
+        # Of every frame: for each lag origins, pairs bonded again, pairs bonded still; then
+        # pairs at risk, breaks, share of atoms bonded, changes of partner.
+        self.events = Blocks(3 * (max_lag + 1) + 4)
         self.partners = PartnerChanges()
-        self.breaks = 0
-        self.exposure = 0
         self.times = np.full(4, np.nan)  # first, last, shortest and longest spacing
         self.span: tuple[int, int] | None = None
-        # Origins, and pairs bonded again or still, by group of pairs and lag.
-        self._origins = np.zeros((GROUPS, max_lag + 1), dtype=np.int64)
-        self._again = np.zeros_like(self._origins)
-        self._still = np.zeros_like(self._origins)
         # Bonded pairs of the first and of the last max_lag frames, as keys.
         self._head: list[np.ndarray] = []
         self._tail: list[np.ndarray] = []
@@ -178,10 +182,14 @@ class BondLifetime(Accumulator):
         self._clock(np.array([frame.time_fs, frame.time_fs, np.nan, np.nan]))
         keys = _keys(frame)
         self.atoms = sum(n for name, n in frame.composition.items() if name in self.elements)
-        self.bonded.update(ordinal, np.array([2 * len(keys) / max(self.atoms, 1)]))
-        self.partners.update(frame.molecules(), frame.n_atoms)
-        self._correlate(keys)
-        self._age(keys)
+        changes = self.partners.update(frame.molecules(), frame.n_atoms)
+        at_risk, breaks, still = self._age(keys)
+        bonded = 2 * len(keys) / max(self.atoms, 1)
+        correlated = self._correlate(keys, self._tail, 1)
+        correlated[:, 0] += len(keys)
+        self.events.update(
+            ordinal, np.concatenate([*correlated, still, [at_risk, breaks, bonded, changes]])
+        )
         self._remember([keys])
         self.n += 1
 
@@ -194,15 +202,9 @@ class BondLifetime(Accumulator):
                 "parts in the order of their frames."
             )
         self._clock(other.times)
+        self.events.merge(other.events)
         self._cross(other)
         self.atoms = other.atoms
-        self.bonded.merge(other.bonded)
-        self.partners.merge(other.partners)
-        self._origins += other._origins
-        self._again += other._again
-        self._still += other._still
-        self.breaks += other.breaks
-        self.exposure += other.exposure
         self._ages = self._merged_ages(other)
         self._remember(other._tail, head=other._head)
         self.span = (self.span[0] if self.span else other.span[0], other.span[1])
@@ -220,35 +222,43 @@ class BondLifetime(Accumulator):
         low, high = np.nanmin(spacings), np.nanmax(spacings)
         self.times = np.array([self.times[0], times[1], low, high])
 
-    def _correlate(self, keys: np.ndarray) -> None:
-        """Count origins and recurrences that end in the frame ``keys``."""
-        lags = np.arange(len(self._tail), 0, -1)
-        pasts = [*self._tail, keys]
-        lags = np.append(lags, 0)
-        lengths = [len(past) for past in pasts]
-        past, lag = np.concatenate(pasts), np.repeat(lags, lengths)
-        _count(self._origins, past, lag)
-        again = np.isin(past, keys)
-        _count(self._again, past[again], lag[again])
+    def _correlate(self, keys: np.ndarray, pasts: list[np.ndarray], lag: int) -> np.ndarray:
+        """Origins and recurrences that end in a frame, by lag.
 
-    def _age(self, keys: np.ndarray) -> None:
-        """Follow survival into the frame ``keys``."""
+        Parameters
+        ----------
+        keys : ndarray
+            Pairs of that frame.
+        pasts : list of ndarray
+            Pairs of frames before it, of which the last one lies ``lag`` frames back.
+
+        Returns
+        -------
+        ndarray, shape (2, max_lag + 1)
+        """
+        n = min(len(pasts), max(0, self.max_lag - lag + 1))
+        pasts = pasts[len(pasts) - n :]
+        lags = np.repeat(np.arange(n, 0, -1) + lag - 1, [len(past) for past in pasts])
+        past = np.concatenate([*pasts, np.zeros(0, dtype=np.int64)])
+        bins = self.max_lag + 1
+        again = lags[np.isin(past, keys)]
+        return np.stack([np.bincount(lags, minlength=bins), np.bincount(again, minlength=bins)])
+
+    def _age(self, keys: np.ndarray) -> tuple[int, int, np.ndarray]:
+        """Follow survival into the frame ``keys``: pairs at risk, breaks, survivors by lag."""
         last = self._tail[-1] if self._tail else np.zeros(0, dtype=np.int64)
         alive = np.isin(last, keys)
-        self.exposure += len(last)
-        self.breaks += int((~alive).sum())
         ages = np.ones(len(keys), dtype=np.int64)
         ages[np.searchsorted(keys, last[alive])] += self._ages[alive]
         self._ages = ages
-        self._survive(keys, np.zeros(len(keys), dtype=np.int64), ages)
+        return len(last), int((~alive).sum()), self._survivors(0, ages)
 
-    def _survive(self, keys: np.ndarray, first: np.ndarray, count: np.ndarray) -> None:
-        """Add survivals of ``keys`` over the lags first, ..., first + count - 1."""
-        group = keys % GROUPS
-        edges = np.zeros((GROUPS, self.max_lag + 2), dtype=np.int64)
-        np.add.at(edges, (group, np.minimum(first, self.max_lag + 1)), 1)
-        np.add.at(edges, (group, np.minimum(first + count, self.max_lag + 1)), -1)
-        self._still += np.cumsum(edges, axis=1)[:, :-1]
+    def _survivors(self, first: int, count: np.ndarray) -> np.ndarray:
+        """ndarray, shape (max_lag + 1,): pairs that survived the lags first, ..., first + count - 1."""
+        edges = np.zeros(self.max_lag + 2)
+        edges[min(first, self.max_lag + 1)] += len(count)
+        np.subtract.at(edges, np.minimum(first + count, self.max_lag + 1), 1)
+        return np.cumsum(edges)[:-1]
 
     def _remember(self, tail: list[np.ndarray], head: list[np.ndarray] | None = None) -> None:
         if len(self._head) < self.max_lag:
@@ -257,22 +267,34 @@ class BondLifetime(Accumulator):
 
     def _cross(self, other: Self) -> None:
         """Correlations between the last frames here and the first ones of ``other``."""
+        first = other.span[0]
+        for frame in self.partners.merge(other.partners):
+            self._add(first + int(frame), changes=1)
         if not self._tail:
             return
         last, ages = self._tail[-1], self._ages
-        self.exposure += len(last)
-        self.breaks += int((~np.isin(last, other._head[0])).sum())
+        self._add(first, at_risk=len(last), breaks=int((~np.isin(last, other._head[0])).sum()))
         for later, keys in enumerate(other._head):
-            n = min(len(self._tail), self.max_lag - later)
-            pasts = self._tail[len(self._tail) - n :]
-            lag = np.repeat(np.arange(n, 0, -1) + later, [len(past) for past in pasts])
-            past = np.concatenate([*pasts, np.zeros(0, dtype=np.int64)])
-            _count(self._origins, past, lag)
-            again = np.isin(past, keys)
-            _count(self._again, past[again], lag[again])
+            correlated = self._correlate(keys, self._tail, later + 1)
             alive = np.isin(last, keys)
             last, ages = last[alive], ages[alive]
-            self._survive(last, np.full(len(last), later + 1), ages)
+            self._add(first + later, correlated, self._survivors(later + 1, ages))
+
+    def _add(
+        self,
+        ordinal: int,
+        correlated: np.ndarray | None = None,
+        still: np.ndarray | None = None,
+        *,
+        at_risk: int = 0,
+        breaks: int = 0,
+        changes: int = 0,
+    ) -> None:
+        """Add events to a frame that was seen."""
+        lags = self.max_lag + 1
+        correlated = np.zeros((2, lags)) if correlated is None else correlated
+        still = np.zeros(lags) if still is None else still
+        self.events.add(ordinal, np.concatenate([*correlated, still, [at_risk, breaks, 0, changes]]))
 
     def _merged_ages(self, other: Self) -> np.ndarray:
         """Ages at the end of ``other``, counting what its bonds lived before it began."""
@@ -305,7 +327,8 @@ class BondLifetime(Accumulator):
                 f"period {self.period:.1f} fs); store a frame every "
                 f"{self.period / SAMPLES_PER_PERIOD:.1f} fs or more often."
             )
-        if self.breaks > 0.5 * self.exposure:
+        at_risk, breaks = self.events.total[-4:-2]
+        if breaks > 0.5 * at_risk:
             return (
                 f"more than half of all bonds are gone after one frame ({high:.3g} fs): the "
                 "frames do not follow each other, or bonds do not last as long as a frame."
@@ -315,81 +338,122 @@ class BondLifetime(Accumulator):
     def result(self) -> Lifetime:
         refused = self.refusal()
         spacing = float(self.times[3]) if np.isfinite(self.times[3]) else np.nan
+        total, blocks = self.events.total, self.events.complete()
+        bins = self.max_lag + 1
         # Nothing of what depends on time is given where it was refused.
-        lags = (self._origins.sum(0) > 0) & (not refused)
-        lag_fs = np.arange(self.max_lag + 1)[lags] * spacing
-        again, again_error = _jackknife(self._again[:, lags], self._origins[:, lags])
-        still, still_error = _jackknife(self._still[:, lags], self._origins[:, lags])
-        bonded = self.bonded.result()
-        fraction = bonded.mean * still
-        fraction_error = np.hypot(bonded.error * still, bonded.mean * still_error)
-        lifetime = np.nan if refused else self.exposure * spacing / max(self.breaks, 1)
-        recurrence = _crossing(lag_fs, again, 1 / np.e)
+        lags = (total[:bins] > 0) & (not refused)
+        origins, again, still = (part[lags] for part in np.split(total[: 3 * bins], 3))
+        blocked = [part[:, lags] for part in np.split(blocks[:, : 3 * bins], 3, axis=1)]
+        lag_fs = np.arange(bins)[lags] * spacing
+        intermittent = self._share(again, origins, blocked[1], blocked[0])
+        continuous = self._share(still, origins, blocked[2], blocked[0])
+        fraction, fraction_error = self._lasting(continuous.mean, origins, blocked, blocks[:, -2])
+        lifetime, lifetime_error, breaks = self._lifetime(refused, spacing)
+        recurrence = _crossing(lag_fs, intermittent.mean, 1 / np.e)
+        too_short = bool(refused or self._too_short(recurrence, lifetime, lag_fs))
         lasting = LASTING * self.period
-        observed = self.atoms * (self.n - 1) * spacing / 1000
-        exchanged = self.partners.count / observed if not refused and observed else np.nan
+        rate, rate_error = self._exchange(refused, spacing)
         return Lifetime(
             refused=refused,
             spacing_fs=spacing,
             lag_fs=lag_fs,
-            intermittent=again,
-            intermittent_error=again_error,
-            continuous=still,
-            continuous_error=still_error,
+            intermittent=intermittent.mean,
+            intermittent_error=intermittent.error,
+            continuous=continuous.mean,
+            continuous_error=continuous.error,
             lifetime_fs=lifetime,
-            lifetime_error_fs=lifetime / np.sqrt(self.breaks) if self.breaks else np.nan,
+            lifetime_error_fs=np.nan if too_short else lifetime_error,
             recurrence_fs=recurrence,
-            breaks=self.breaks,
+            breaks=breaks,
             molecular_fraction=fraction,
             molecular_fraction_error=fraction_error,
             lasting_fs=lasting,
             lasting_fraction=_at(lag_fs, fraction, lasting),
             lasting_fraction_error=_at(lag_fs, fraction_error, lasting),
-            exchange_rate=exchanged,
-            exchange_rate_error=exchanged * np.sqrt(2 / max(self.partners.count, 1)),
+            exchange_rate=rate,
+            exchange_rate_error=rate_error,
             exchanges=self.partners.count,
-            too_short=bool(refused or self._too_short(recurrence, lifetime, lag_fs)),
+            too_short=too_short or bool(breaks and np.isnan(lifetime_error)),
         )
+
+    def _share(self, hits: np.ndarray, origins: np.ndarray, *blocks: np.ndarray) -> Estimate:
+        """Share of the origins that are hits, by lag; exact at lag 0, where it is 1."""
+        found = ratio_estimate(hits / origins, *blocks, origins / max(self.n, 1), self.events)
+        found.error[:1] = 0.0
+        return found
+
+    def _lasting(
+        self, still: np.ndarray, origins: np.ndarray, blocks: list[np.ndarray], bonded: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Share of atoms in pairs that stay bonded, by lag, and its error.
+
+        ``blocks`` are those of origins, recurrences and survivors, ``bonded`` of the share of
+        atoms that are bonded.
+        """
+        mean = self.events.total[-2] / max(self.n, 1)
+        per_frame = origins / max(self.n, 1)
+        pairs = (blocks[2] - still * blocks[0]) / per_frame
+        series = still * (bonded - mean)[:, None] + mean * pairs
+        found = estimate(series, self.n / 2**self.events.level, weights=blocks[0])
+        varies = np.abs(series).max(0, initial=0.0) > SAME
+        return mean * still, np.where(found.enough & varies, np.sqrt(found.variance), np.nan)
+
+    def _lifetime(self, refused: str, spacing: float) -> tuple[float, float, int]:
+        """Bonded time per break, its error, and the number of breaks."""
+        at_risk, breaks = self.events.total[-4:-2]
+        if refused or not at_risk:
+            return np.nan, np.nan, int(breaks)
+        lifetime = float(at_risk * spacing / max(breaks, 1))
+        blocks = self.events.complete()
+        rate = ratio_estimate(
+            np.array([breaks / at_risk]), blocks[:, -3:-2], blocks[:, -4:-3],
+            np.array([at_risk / self.n]), self.events,
+        )  # fmt: skip
+        relative = float(rate.error[0]) * at_risk / max(breaks, 1)
+        return lifetime, lifetime * max(relative, 1 / np.sqrt(max(breaks, 1))), int(breaks)
+
+    def _exchange(self, refused: str, spacing: float) -> tuple[float, float]:
+        """Changes of partner per atom and ps, and its error."""
+        count, atoms = self.partners.count, self.atoms * (self.n - 1)
+        if refused or not atoms:
+            return np.nan, np.nan
+        rate = count / (atoms * spacing / 1000)
+        found = estimate(self.events.complete()[:, -1:], self.n / 2**self.events.level)
+        if not count or not found.enough[0]:
+            return rate, np.nan
+        relative = float(np.sqrt(found.variance[0])) * self.n / count
+        return rate, rate * max(relative, np.sqrt(2 / count))
 
     def _too_short(self, recurrence: float, lifetime: float, lag_fs: np.ndarray) -> bool:
         slowest = recurrence
         if not np.isfinite(recurrence):
             slowest = max(lifetime, lag_fs.max(initial=0.0))
-        return self.n * float(self.times[3]) < 5 * slowest
+        return self.n * float(self.times[3]) < RELAXATIONS * slowest
 
     def state(self) -> dict[str, np.ndarray]:
+        partners = self.partners
         return {
-            "scalars": np.array(
-                [self.n, self.atoms, self.breaks, self.exposure, *(self.span or (0, -1))]
-            ),
-            "exchanges": np.array(self.partners.count),
-            "partners": np.array([self.partners.first, self.partners.last]),
-            **{f"bonded_{name}": array for name, array in self.bonded.state().items()},
+            "scalars": np.array([self.n, self.atoms, *(self.span or (0, -1))]),
+            "exchanges": np.array([partners.count, partners.n]),
+            "partners": np.array([partners.first, partners.last, partners.since]),
+            **{f"events_{name}": array for name, array in self.events.state().items()},
             "times": self.times,
-            "origins": self._origins,
-            "again": self._again,
-            "still": self._still,
             "ages": self._ages,
             **_pack("head", self._head),
             **_pack("tail", self._tail),
         }
 
     def load(self, state: dict[str, np.ndarray]) -> None:
-        self.n, self.atoms, self.breaks, self.exposure, first, last = (
-            int(x) for x in state["scalars"]
-        )
+        self.n, self.atoms, first, last = (int(x) for x in state["scalars"])
         self.span = (first, last) if self.n else None
         self.partners = PartnerChanges()
-        self.partners.count = int(state["exchanges"])
-        self.partners.first, self.partners.last = np.array(state["partners"])
-        prefix = "bonded_"
-        self.bonded = Blocking.from_state(
+        self.partners.count, self.partners.n = (int(x) for x in state["exchanges"])
+        self.partners.first, self.partners.last, self.partners.since = np.array(state["partners"])
+        prefix = "events_"
+        self.events = Blocks.from_state(
             {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
         )
         self.times = np.array(state["times"])
-        self._origins, self._again, self._still = (
-            np.array(state[name]) for name in ("origins", "again", "still")
-        )
         self._ages = np.array(state["ages"])
         self._head, self._tail = _unpack("head", state), _unpack("tail", state)
 
@@ -398,23 +462,6 @@ def _keys(frame: FrameResult) -> np.ndarray:
     """One sorted integer per bonded pair, the same in every frame of a run."""
     pairs = frame.molecules()
     return np.unique(pairs[:, 0] * frame.n_atoms + pairs[:, 1])
-
-
-def _count(table: np.ndarray, keys: np.ndarray, lag: np.ndarray) -> None:
-    flat = np.bincount(keys % GROUPS * table.shape[1] + lag, minlength=table.size)
-    table += flat.reshape(table.shape)
-
-
-def _jackknife(hits: np.ndarray, origins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ratio of sums over groups, and its delete-one-group error (B. Efron, 1982)."""
-    total, base = hits.sum(0), origins.sum(0)
-    used = origins.any(axis=1)
-    n = int(used.sum())
-    if n < 2:
-        return total / base, np.full(len(base), np.nan)
-    left = np.maximum(base - origins[used], 1)
-    without = (total - hits[used]) / left
-    return total / base, np.sqrt((n - 1) / n * ((without - without.mean(0)) ** 2).sum(0))
 
 
 def _crossing(x: np.ndarray, y: np.ndarray, level: float) -> float:

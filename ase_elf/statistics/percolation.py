@@ -28,14 +28,15 @@ class PercolationCurve:
     isovalues : ndarray, shape (n,), dimensionless
     probability, probability_error : ndarray, shape (3, n)
         Share of frames whose network at that isovalue is periodic in at least one, two,
-        and three directions; standard error (blocked). The third is the share of frames
+        and three directions; standard error (of correlated frames), NaN where none can be stated,
+        as at isovalues where every frame spans. The third is the share of frames
         with φ at the isovalue or above, so its slope is the distribution P(φ).
     wrapping, wrapping_error : ndarray, shape (3, n)
         Share of frames whose network closes on itself along a, along b, along c.
     largest, largest_error : ndarray, shape (n,)
         Mean share of the atoms in the largest ELF domain.
     too_short : bool
-        The error of the largest domain is a lower bound at more than half the isovalues.
+        The largest domain has no error at more than half the isovalues.
     """
 
     isovalues: np.ndarray
@@ -61,7 +62,7 @@ class Percolation(BlockedAccumulator):
     isovalue whose isosurface is periodic in d independent directions, and wraps along an axis
     when one component connects with its own image along it. The jump sharpens
     with system size: in a finite cell the curve is a distribution of thresholds. Error:
-    blocking.
+    that of correlated frames.
 
     References
     ----------

@@ -28,11 +28,12 @@ class RDF:
         Bin centers.
     edges : ndarray, shape (n_r + 1,), Å
     g, error : ndarray, shape (n_pairs, n_r)
-        Radial distribution function and its standard error (blocked over frames).
+        Radial distribution function and its standard error (of correlated frames); NaN where none
+        can be stated, as in bins that are always empty.
     coordination : ndarray, shape (n_pairs, n_r)
         Atoms of the second element within the outer edge of the bin, around one of the first.
     coordination_error : ndarray, shape (n_pairs, n_r)
-        Its standard error (blocked over frames).
+        Its standard error.
     first_minimum : tuple of float or None
         Å, after the first peak of g smoothed with a standard deviation of 0.06 Å, which is
         how far it can be trusted; None where g has no minimum in range.
@@ -63,7 +64,7 @@ class RadialDistribution(BlockedAccumulator):
     Definition: g(r) = n(r) / (ρ 4π/3 (r₂³ − r₁³)), with n(r) the mean number of atoms of the
     second element between r₁ and r₂ around one of the first and ρ = N/V of the second, in
     that frame. Periodic images count, an atom's own too, so that g(r) does not depend on
-    the choice of cell. Error: blocking over frames.
+    the choice of cell. Error: that of correlated frames.
 
     References
     ----------

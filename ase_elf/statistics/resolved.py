@@ -28,8 +28,8 @@ class ResolvedRDF:
     edges : ndarray, shape (n_r + 1,), Å
     elf_edges : ndarray, shape (n_classes + 1,), dimensionless
     g, error : ndarray, shape (n_pairs, n_classes, n_r)
-        Share of g(r) whose ELF half way lies in the class, and its standard error (blocked
-        over frames). Its sum over classes is g(r).
+        Share of g(r) whose ELF half way lies in the class, and its standard error (of
+        correlated frames), NaN where none can be stated. The sum over classes is g(r).
     too_short : bool
         More than half of the occupied bins have no reliable error.
     """
@@ -60,7 +60,7 @@ class ResolvedDistribution(BlockedAccumulator):
     between r₁ and r₂ around one atom for which the ELF at the midpoint of the straight line
     lies in class k, and ρ as in :class:`RadialDistribution`; the sum over k is g(r). A peak of
     g(r) may be atoms that share electrons, or atoms that only lie side by side: the class tells
-    them apart. Error: blocking over frames.
+    them apart. Error: that of correlated frames.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Time series of per-frame scalars: mean, block-averaged error, correlation time."""
+"""Time series of per-frame scalars: mean, error, correlation time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ase_elf.rounding import with_error
 from ase_elf.statistics.accumulator import BlockedAccumulator
 
 if TYPE_CHECKING:
@@ -23,16 +24,17 @@ class ScalarAverage:
     Parameters
     ----------
     mean, error : float
-        Mean and one standard error of the mean (Flyvbjerg-Petersen blocks).
+        Mean and one standard error of the mean; NaN where none can be stated.
     std : float
         Standard deviation of single frames: the width of the distribution.
     correlation_frames : float
-        Integrated correlation time in frames.
+        Integrated correlation time in frames; NaN as the error.
     n : int
         Number of frames.
     too_short : bool
-        Fewer than five correlation times, or blocks never became independent: the error
-        is a lower bound only.
+        The run may span too few correlation times to tell the error.
+    constant : bool
+        The same value in every frame, so that no error could be measured.
     """
 
     mean: float
@@ -41,6 +43,7 @@ class ScalarAverage:
     correlation_frames: float
     n: int
     too_short: bool
+    constant: bool = False
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Mean as a line and its standard error as a band, to be drawn over a series."""
@@ -53,19 +56,21 @@ class ScalarAverage:
             return "undefined in some frames"
         if self.too_short:
             return f"{self.mean:.4g} (too short for an error)"
-        return f"{self.mean:.4g} ± {self.error:.2g}"
+        if self.constant:
+            return f"{self.mean:.4g} (the same in every frame)"
+        return with_error(self.mean, self.error)
 
 
 class TimeSeries(BlockedAccumulator):
     """Averages of named scalars of :class:`FrameResult`.
 
-    Definition: arithmetic mean over frames, error by blocking. The networking value of a
+    Definition: arithmetic mean over frames, error that of correlated frames. The networking value of a
     fluid is a percolation threshold and depends on the number of atoms; compare runs of
     equal size only.
 
     References
     ----------
-    H. Flyvbjerg, H. G. Petersen, J. Chem. Phys. 91, 461 (1989), doi:10.1063/1.457480.
+    U. Wolff, Comput. Phys. Commun. 156, 143 (2004), doi:10.1016/S0010-4655(03)00467-3.
     """
 
     def __init__(self, names: Sequence[str], *, step: int = 1) -> None:
@@ -78,8 +83,7 @@ class TimeSeries(BlockedAccumulator):
     def result(self) -> dict[str, ScalarAverage]:
         """One :class:`ScalarAverage` per name."""
         estimate = self.blocks.result()
-        n, squared = self.blocks.standard_errors()
-        std = np.sqrt(squared[0] * n[0]) if len(n) else np.full(len(self.names), np.nan)
+        std = np.sqrt(self.blocks.variance)
         return {
             name: ScalarAverage(
                 mean=float(estimate.mean[k]),
@@ -88,6 +92,7 @@ class TimeSeries(BlockedAccumulator):
                 correlation_frames=float(estimate.correlation_time[k]),
                 n=estimate.n,
                 too_short=bool(estimate.too_short[k]),
+                constant=bool(estimate.constant[k]),
             )
             for k, name in enumerate(self.names)
         }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ase_elf.rounding import with_error
 from ase_elf.topology.critical import PERSISTENCE, CriticalPoints, critical_points_of
 from ase_elf.topology.labels import label_attractors, label_domains
 from ase_elf.topology.network import network_statistics
@@ -145,14 +146,14 @@ def lines_of(record: dict) -> list[str]:
         f"{record['formula']}, {shape} voxels",
         "networking value (highest ELF of a component periodic in so many directions)",
         *(
-            f"  phi{r} {record[f'phi{r}']:.4f} ± {error[f'phi{r}']:.4f}{note}"
+            f"  phi{r} {with_error(record[f'phi{r}'], error[f'phi{r}'])}{note}"
             for r, note in ((1, ""), (2, ""), (3, "   = phi"))
         ),
     ]
     if record["phi_star"] is not None:
         only = record["hydrogen_only"]["phi3"]
         lines += [
-            f"  phi* {record['phi_star']:.4f} ± {error['phi_star']:.4f}   two hydrogens connect",
+            f"  phi* {with_error(record['phi_star'], error['phi_star'])}   two hydrogens connect",
             f"  phi  {record['with_hydrogen']['phi3']:.4f} of a network with hydrogen, "
             f"{only:.4f} of hydrogen alone",
         ]
