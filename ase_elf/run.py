@@ -144,6 +144,7 @@ class AnalysisRun:
             "step": source.step,
             "timestep": source.timestep,
             "elements": list(source.elements or ()),
+            "cell": list(source.cell or ()),
             "formula": first.atoms.get_chemical_formula(mode="reduce"),
             "first_frame": f"{geometry_digest(first.atoms):08x}",
             "domain": self.domain.name,

@@ -28,7 +28,10 @@ from ase_elf.errors import ElfWarning, FormatError
 from ase_elf.formats.unpacking import Room
 from ase_elf.mda.bridge import stated_time, topology_of
 from ase_elf.orientation import arrays_of, check_vectors
-from ase_elf.trajectory import check_columns, check_count, count_of, is_cut_short
+from ase_elf.structures.endings import is_cut_short
+from ase_elf.structures.readers import xyz
+from ase_elf.structures.species import Species
+from ase_elf.structures.splitting import count_of
 
 _TIMES = ("time", "time_fs", "dt", "time_offset")
 
