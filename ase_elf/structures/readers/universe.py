@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_elf.errors import ElfWarning, FormatError, InputError, remedy
+from ase_elf.orientation import open_directions
+from ase_elf.structures.readers import lammps
 from ase_elf.structures.species import ISOTOPES, Species, element_of, remedy_elements
 
 if TYPE_CHECKING:
@@ -141,21 +143,9 @@ def check_directions(universe: MDAnalysis.Universe) -> None:
 
     MDAnalysis keeps lengths and angles of a box alone, and all of them periodic.
     """
-    from ase_elf.structures.readers.lammps import open_directions
-
     trajectory = universe.trajectory
     if getattr(trajectory, "format", None) != "LAMMPSDUMP" or not isinstance(trajectory.filename, str | Path):
         return
-    flags = open_directions(str(trajectory.filename))
+    flags = lammps.open_directions(str(trajectory.filename))
     if any(flags):
-        raise InputError(open_message(flags))
-
-
-def open_message(flags: list[bool]) -> str:
-    """What to say of a box that is open in the directions that are true."""
-    which = ", ".join(name for name, is_open in zip("abc", flags, strict=True) if is_open)
-    return (
-        f"the box is not periodic along {which}, and MDAnalysis would take it for periodic in all directions; "
-        "write the trajectory with a periodic box that has vacuum along the open ones "
-        "(in ASE atoms.center(vacuum=..., axis=...) and atoms.pbc = True)."
-    )
+        raise InputError(open_directions(flags))
