@@ -33,7 +33,7 @@ def format_of(path: Path, *, topology: bool = False) -> str:
     FormatError
         If the file is empty, damaged at its beginning, or of no known format.
     """
-    from ase.io.formats import UnknownFileTypeError, filetype, ioformats
+    from ase.io.formats import UnknownFileTypeError, ioformats
 
     if topology or path.suffix.lower() in SUFFIXES:
         return UNIVERSE
@@ -44,7 +44,7 @@ def format_of(path: Path, *, topology: bool = False) -> str:
     if path.is_file() and (found := _by_content(path)):
         return found
     try:
-        name = filetype(str(path))
+        name = _by_name_or_content(path)
         if name in ioformats:  # an unknown suffix comes back as its own format
             return name
         raise UnknownFileTypeError(name)
@@ -57,19 +57,35 @@ def format_of(path: Path, *, topology: bool = False) -> str:
         raise FormatError(f"cannot read {str(path)!r}: {reason(error)}") from error
 
 
+def _by_name_or_content(path: Path) -> str:
+    from ase.io.formats import filetype, ioformats
+
+    try:
+        return filetype(str(path))
+    except UNPACKING:  # an archive that was cut, whose first frames may be whole
+        name = filetype(str(path), read=False)
+        if name not in ioformats:
+            raise
+        return name
+
+
 def _by_content(path: Path) -> str | None:
     """Formats whose files have any name, or whose first lines vary more than ASE expects."""
     from ase.io.formats import open_with_compression
 
+    lines: list[str] = []
     try:
         with open_with_compression(str(path), "r") as stream:
-            lines = [line[:200] for line in islice(iter(lambda: stream.readline(4096), ""), 9)]
+            for line in islice(iter(lambda: stream.readline(4096), ""), 30):
+                lines.append(line[:200])
     except (*UNPACKING, UnicodeDecodeError):
-        return None  # binary, or damaged: said when it is read
+        pass  # binary, or damaged: said when it is read
     if lines and lines[0].startswith("ITEM:"):
         return "lammps-dump-text"
-    if any(is_configuration(line) for line in lines[5:]):
+    if any(is_configuration(line) for line in lines[5:9]):
         return "vasp-xdatcar"
+    if any(line.split()[1:] == ["atoms"] for line in lines) and any("xlo xhi" in line for line in lines):
+        return "lammps-data"
     return None
 
 

@@ -8,6 +8,9 @@ _FRACTION = re.compile(r"[-+]?(\d*)\.(\S*)")
 _EXPONENT = re.compile(r"[eEdD](?:[-+]?\d?)?$")
 """An exponent of less than the two digits that every program writes."""
 
+_FEW = 3
+"""Rows below which a column does not show its format."""
+
 
 def is_cut_short(rows: list[str]) -> bool:
     """Whether the last of the rows of a table ends within a number or word.
@@ -26,7 +29,9 @@ def is_cut_short(rows: list[str]) -> bool:
     if not last or any(len(row) > len(last) for row in others):
         return True
     token = last[-1]
-    column = [row[-1] for row in others if row] or [word for word in last[:-1] if "." in word]
+    column = [row[-1] for row in others if row]
+    if len(column) < _FEW:  # too few to tell how many digits are written: all numbers are looked at
+        column += [word for row in [*others, last[:-1]] for word in row if "." in word]
     if _FRACTION.match(token):
         return _lacks_digits(token, column)
     if any("." in word for word in column):

@@ -50,7 +50,8 @@ def element_of(label: str) -> str | None:
     from ase.data import atomic_numbers
 
     name = label.strip().split("/")[0]
-    found = _LABEL.fullmatch(name)
+    # Some readers of ASE change the case of labels: 2H comes as 2h.
+    found = _LABEL.fullmatch(re.sub(r"^(\d*-?)([a-z])(?![A-Za-z])", lambda m: m[1] + m[2].upper(), name))
     for symbol in (name, name.capitalize(), found and found[1]):
         symbol = ISOTOPES.get(symbol, symbol)
         if symbol and symbol != "X" and symbol in atomic_numbers:

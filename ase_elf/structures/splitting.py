@@ -49,6 +49,11 @@ def split_xyz(stream: Iterator[str]) -> Iterator[str]:
         lines = list(islice(stream, n_atoms + 1))
         if len(lines) < n_atoms + 1 or is_cut_short(lines[1:]):
             raise ends_within(index, n_atoms)
+        if any("=" in row or row.strip().isdigit() for row in lines[1:]):
+            raise Damage(
+                f"frame {index} holds fewer than its {n_atoms} atoms: another frame begins within it, as where "
+                "a run was killed and continued."
+            )
         yield first + "".join(lines)
         index += 1
 
@@ -116,6 +121,8 @@ def _xdatcar_header(stream: Iterator[str], index: int) -> tuple[list[str], str]:
     for line in stream:
         if is_configuration(line):
             return header, line
+        if len(header) > 5 and not line.strip():
+            continue
         header.append(line)
         if len(header) > 7:
             break

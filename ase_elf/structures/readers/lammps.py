@@ -75,7 +75,12 @@ def _sections(text: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in text.splitlines():
-        if line.startswith("ITEM:"):
+        if "ITEM:" in line:
+            if not line.startswith("ITEM:") or "ITEM:" in line[5:] or line[5:].strip() in found:
+                raise FormatError(
+                    f"{line.strip()!r:.60} stands in a frame that is not complete: a run was killed there, and "
+                    "the dump was continued."
+                )
             found[line[5:].strip()] = lines = []
         elif line.strip() and not line.lstrip().startswith("#"):
             lines.append(line)

@@ -41,11 +41,13 @@ def open_universe(path: str | Path, topology: str | Path | None) -> MDAnalysis.U
             warnings.simplefilter("ignore")  # guesses about masses and the like
             return MDAnalysis.Universe(*files)
     except Exception as error:
-        hint = f" Give the atoms in a topology file ({remedy('topology=', '--topology')})."
-        raise FormatError(
-            f"MDAnalysis cannot read {' with '.join(files)}: "
-            f"{str(error).strip().rstrip('.') or type(error).__name__}.{'' if topology else hint}"
-        ) from error
+        option = remedy("topology=", "--topology")
+        hint = f"Give the atoms in a topology file ({option})."
+        if topology:
+            hint = f"Of {option} it needs a file with names and elements of all atoms, such as PDB."
+        # Further lines advise those who call MDAnalysis themselves.
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise FormatError(f"MDAnalysis cannot read {' with '.join(files)}: {said}. {hint}") from error
 
 
 def read(
@@ -129,13 +131,30 @@ def _how_to_name(species: Species | None) -> str:
 
 
 def states_time(trajectory: MDAnalysis.coordinates.base.ReaderBase) -> bool:
-    """Whether times come from the file; MDAnalysis invents 1 ps per frame where not."""
+    """Whether times come from the file; MDAnalysis invents 1 ps per frame where not.
+
+    A ``dt`` that the universe was made with counts as stated. A DCD file that LAMMPS wrote
+    states its times in units that depend on the run, which MDAnalysis takes for those of
+    CHARMM: such times do not count.
+    """
+    if getattr(trajectory, "_kwargs", {}).get("dt") is not None:
+        return True
+    if _is_dcd_of_lammps(trajectory):
+        return False
     if "time" in trajectory.ts.data:
         return True
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         _ = trajectory.ts.dt
     return not any("dt" in str(warning.message) for warning in caught)
+
+
+def _is_dcd_of_lammps(trajectory: MDAnalysis.coordinates.base.ReaderBase) -> bool:
+    name = getattr(trajectory, "filename", None)
+    if getattr(trajectory, "format", None) != "DCD" or not isinstance(name, str | Path):
+        return False
+    with open(name, "rb") as stream:
+        return b"LAMMPS" in stream.read(1000)
 
 
 def check_directions(universe: MDAnalysis.Universe) -> None:

@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 import numpy as np
 
 from ase_elf.errors import FormatError, InputError
+from ase_elf.structures.endings import is_cut_short
 from ase_elf.structures.species import Species, remedy_elements
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ def parse_poscar(text: str, species: Species) -> tuple[Atoms, float, float]:
     rows = [line for line in lines[first : first + len(symbols)] if line.strip()]
     if len(rows) < len(symbols):
         raise FormatError(f"has {len(rows)} of {len(symbols)} declared atoms: the file was cut.")
+    at_end = first + len(symbols) >= len(lines) and not text.endswith(("\n", "\r"))
+    if at_end and is_cut_short([f"{row}\n" for row in rows[:-1]] + rows[-1:]):
+        raise FormatError(f"the file ends within the last number of {rows[-1].strip()!r:.80}.")
     positions = np.array([_coordinates(row) for row in rows])
     return _atoms(symbols, positions, cell, scale, lines[first - 1]), math.nan, math.nan
 
