@@ -55,7 +55,7 @@ def test_molecules_without_a_box_stay_without():
     assert to_universe(slab(False, cell=None)).dimensions is None
 
 
-@pytest.mark.filterwarnings("ignore:Guessed all Masses")
+@pytest.mark.filterwarnings("ignore:Guessed all Masses", "ignore:Reader has no dt")
 def test_dumps_that_say_so_are_refused_by_analyses(tmp_path):
     def universe(z):
         (tmp_path / "run.lammpsdump").write_text(DUMP.format(z=z))
@@ -70,7 +70,7 @@ def test_dumps_that_say_so_are_refused_by_analyses(tmp_path):
     assert to_atoms(universe("pp")).pbc.all()
 
 
-@pytest.mark.filterwarnings("ignore:Guessed all Masses")
+@pytest.mark.filterwarnings("ignore:Guessed all Masses", "ignore:Reader has no dt")
 def test_types_without_elements_name_the_remedy_of_a_universe(tmp_path):
     (tmp_path / "run.lammpsdump").write_text(DUMP.format(z="pp"))
     universe = mda.Universe(str(tmp_path / "run.lammpsdump"), format="LAMMPSDUMP", topology_format="LAMMPSDUMP")

@@ -114,7 +114,9 @@ def _check(columns: list[str], rows: list[str], n_atoms: int, *, ended: bool) ->
         raise FormatError(f"the file ends within the last number of {rows[-1]!r:.80}.")
     for number, row in enumerate(rows, 1):
         if len(row.split()) < len(columns):
-            raise FormatError(f"row {number} of the atoms has {len(row.split())} of {len(columns)} columns: {row!r:.80}.")
+            raise FormatError(
+                f"row {number} of the atoms has {len(row.split())} of {len(columns)} columns: {row!r:.80}."
+            )
 
 
 def _symbols(columns: list[str], rows: list[list[str]], species: Species) -> list[str]:
