@@ -5,6 +5,7 @@ Command line beats environment beats configuration file beats default.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
@@ -163,7 +164,8 @@ def split_cell(text: str | None) -> tuple[float, ...] | None:
     if not text:
         return None
     try:
-        return tuple(float(word) for word in str(text).replace(",", " ").split())
+        # A YAML file may hold a list.
+        return tuple(float(word) for word in re.sub(r"[\[\](),]", " ", str(text)).split())
     except ValueError:
         raise click.BadParameter(
             f"{text!r} is not A,B,C or A,B,C,ALPHA,BETA,GAMMA or nine numbers.", param_hint="--cell"
