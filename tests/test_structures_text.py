@@ -54,7 +54,8 @@ def xdatcar(names=" H ", *, variable=True, row="  {:.8f}  {:.8f}  {:.8f}"):
 
 def vasprun(*, label="H "):
     atoms = "".join(f"<rc><c>{label}</c><c> 1</c></rc>" for _ in range(N_ATOMS))
-    text = f'<?xml version="1.0" encoding="ISO-8859-1"?>\n<modeling>\n<atominfo><array name="atoms"><set>{atoms}</set></array></atominfo>\n'
+    text = '<?xml version="1.0" encoding="ISO-8859-1"?>\n<modeling>\n'
+    text += f'<atominfo><array name="atoms"><set>{atoms}</set></array></atominfo>\n'
     for k in range(N_FRAMES):
         rows = "\n".join(f"<v> {x:.8f} {y:.8f} {z:.8f} </v>" for x, y, z in positions(k) / 4)
         text += (
@@ -293,9 +294,11 @@ def test_positions_of_a_dump_are_those_of_its_columns(tmp_path):
         rows = [f"{n + 1} note H {' '.join(f'{v:.9f}' for v in row)}" for n, row in enumerate(values)]
         text = dump(steps=[0])
         head = text[: text.index("ITEM: ATOMS")]
-        (tmp_path / "dump.1").write_text(f"{head}ITEM: ATOMS id label element {columns}\n" + "\n".join(rows[::-1]) + "\n")
+        table = [f"ITEM: ATOMS id label element {columns}", *rows[::-1], ""]
+        (tmp_path / "dump.1").write_text(head + "\n".join(table))
         (frame,) = Trajectory(tmp_path / "dump.1")
-        np.testing.assert_allclose(frame.atoms.get_all_distances(mic=True), whole.get_all_distances(mic=True), atol=1e-6)
+        found, wanted = (atoms.get_all_distances(mic=True) for atoms in (frame.atoms, whole))
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
 def test_extended_xyz_by_ase_is_read_as_ase_reads_it(tmp_path):

@@ -169,8 +169,13 @@ def test_comments_of_ipi_that_cannot_be_meant(tmp_path, cell, units, message):
 
 @pytest.mark.parametrize(
     ("cell", "lengths"),
-    [((3, 4, 5), (3, 4, 5)), ((3, 4, 5, 90, 90, 60), (3, 4, 5)), (np.diag([3, 4, 5]), (3, 4, 5)), ((3, 0, 0, 0, 4, 0, 0, 0, 5), (3, 4, 5))],
-)  # fmt: skip
+    [
+        ((3, 4, 5), (3, 4, 5)),
+        ((3, 4, 5, 90, 90, 60), (3, 4, 5)),
+        (np.diag([3, 4, 5]), (3, 4, 5)),
+        ((3, 0, 0, 0, 4, 0, 0, 0, 5), (3, 4, 5)),
+    ],
+)
 def test_a_given_cell_is_that_of_all_frames(tmp_path, cell, lengths):
     for frame in Trajectory(cp2k(tmp_path / "a.xyz"), cell=cell):
         np.testing.assert_allclose(frame.atoms.cell.lengths(), lengths)
