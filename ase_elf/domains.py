@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ase_elf.errors import DomainError, FormatError, InputError
+from ase_elf.errors import DomainError, FormatError, InputError, remedy
 from ase_elf.lattice import heights, upright
 from ase_elf.neighbor_list import neighbor_list
 from ase_elf.plugins import discover
@@ -340,12 +340,18 @@ def check_structure(atoms: Atoms, *, isolated: bool = False) -> None:
     if not isolated and abs(np.linalg.det(atoms.cell[:])) < 1e-6:
         raise InputError(
             f"the structure has no three-dimensional cell (cell = {atoms.cell[:].tolist()} Å); "
-            "set atoms.cell, for a molecule a box with vacuum, and atoms.pbc = True."
+            + remedy(
+                "set atoms.cell, for a molecule a box with vacuum, and atoms.pbc = True.",
+                "give one with --cell, for a molecule a box with vacuum, or write it into the file.",
+            )
         )
     if not isolated and not atoms.pbc.all():
         raise InputError(
             f"the cell is not periodic in all directions (pbc = {atoms.pbc.tolist()}); "
-            "set atoms.pbc = True, with vacuum in the cell where there is none."
+            + remedy(
+                "set atoms.pbc = True, with vacuum in the cell where there is none.",
+                "give a cell with vacuum along the open ones with --cell, or write it into the file.",
+            )
         )
     if not isolated:
         _check_proportions(heights(upright(atoms.cell.array)[0]))

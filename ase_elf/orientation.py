@@ -6,6 +6,7 @@ orientation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -98,9 +99,11 @@ def arrays_of(atoms: Atoms, *, forces: np.ndarray | None = None) -> Arrays:
     Raises
     ------
     InputError
-        Momenta or forces are not three numbers per atom.
+        Momenta or forces are not three numbers per atom, or a box is not periodic in all of
+        its directions, which these formats cannot say.
     """
     check_vectors(atoms)
+    check_directions(atoms)
     cell, turn = oriented(atoms.cell.array) if atoms.cell.rank == 3 else (None, np.eye(3))
     forces = _known_forces(atoms) if forces is None else forces
     velocities = atoms.get_velocities() if atoms.has("momenta") else None
@@ -109,6 +112,23 @@ def arrays_of(atoms: Atoms, *, forces: np.ndarray | None = None) -> Arrays:
         cell=cell,
         velocities=None if velocities is None else (velocities * VELOCITY @ turn).astype("f4"),
         forces=None if forces is None else (forces * FORCE @ turn).astype("f4"),
+    )
+
+
+def check_directions(atoms: Atoms) -> None:
+    """:class:`InputError` for a box with open directions, or periodic directions without a box."""
+    if atoms.pbc.all() or not (atoms.pbc.any() or atoms.cell.rank == 3):
+        return
+    raise InputError(open_directions(~atoms.pbc))
+
+
+def open_directions(flags: Sequence[bool]) -> str:
+    """What to say of a box that is open in the directions that are true."""
+    which = " and ".join(name for name, is_open in zip("abc", flags, strict=True) if is_open) or "a vector of no length"
+    return (
+        f"the box is not periodic along {which}, but would be taken for periodic in all directions: MDAnalysis and "
+        "most trajectory formats cannot say otherwise. Put vacuum into the cell there "
+        "(ASE: atoms.center(vacuum=5, axis=2)), and make it periodic (atoms.pbc = True)."
     )
 
 

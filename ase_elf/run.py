@@ -29,7 +29,7 @@ from ase_elf.analysis import (
     settings_for,
 )
 from ase_elf.domains import Domain
-from ase_elf.errors import ElfError, FormatError, OutputError
+from ase_elf.errors import ElfError, FormatError, InputError, OutputError
 from ase_elf.formats import PART, replacing, writing_into
 from ase_elf.journal import Journal
 from ase_elf.pairs import BOND_COLUMNS
@@ -135,7 +135,10 @@ class AnalysisRun:
 
     def _first(self) -> Frame:
         first = next(self._frames(0))
-        self.domain.check(first.atoms)
+        try:
+            self.domain.check(first.atoms)
+        except InputError as error:
+            raise InputError(f"{str(self.trajectory.path)!r}, frame {first.index}: {error}") from error
         return first
 
     def _identity(self, first: Frame, settings: AnalysisSettings, batch: int) -> dict[str, Any]:

@@ -269,7 +269,7 @@ def changed(value):
     return value + "x"
 
 
-TYPICAL = {"shape": (12, 12, 12), "timestep": 1.0, "stop": 5, "topology": "a.gro", "elements": ("H",)}
+TYPICAL = {"shape": (12, 12, 12), "timestep": 1.0, "stop": 5, "topology": "a.gro", "elements": ("H",), "cell": (5.0, 5.0, 5.0)}
 """Values of settings whose default is None."""
 
 

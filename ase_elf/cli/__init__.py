@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from importlib.util import find_spec
 
 import click
@@ -58,13 +59,13 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run, and turn what went wrong into a message and an exit code."""
-        from ase_elf.errors import ElfError, ElfWarning
+        from ase_elf.errors import ElfError, ElfWarning, at_command_line
 
         try:
-            with warnings.catch_warnings():
+            with at_command_line(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("always", ElfWarning)
-                warnings.showwarning = _show_warning
+                warnings.showwarning = _shown_once()
                 return super().invoke(ctx)
         except ElfError as error:
             _stop(str(error), 1)
@@ -90,9 +91,16 @@ def _stop(message: str, code: int) -> None:
     sys.exit(code)
 
 
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    """A warning as a line for the user; only our own come here."""
-    click.echo(f"warning: {message}", err=True)
+def _shown_once() -> Callable[..., None]:
+    """Shows a warning as a line for the user, once: a file may be read more than once."""
+    shown: set[str] = set()
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        if str(message) not in shown:
+            shown.add(str(message))
+            click.echo(f"warning: {message}", err=True)
+
+    return show
 
 
 @click.group(

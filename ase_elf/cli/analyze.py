@@ -12,8 +12,8 @@ from ase_elf.cli import options
 NOT_IN_CONFIG = ("output", "overwrite", "progress", "device", "workers", "report")
 """Options that do not change a number: a run may be continued with others."""
 
-OF_TRAJECTORIES = ("topology", "timestep", "elements", "isovalue", "bond", "rulers", "r_max",
-                   "max_lag")  # fmt: skip
+OF_TRAJECTORIES = ("topology", "timestep", "elements", "cell", "isovalue", "bond", "rulers",
+                   "r_max", "max_lag")  # fmt: skip
 """Options that mean nothing for structures that do not follow each other."""
 
 
@@ -60,7 +60,9 @@ def command(ctx: click.Context, trajectory: Path, output: Path | None, **given) 
 
     screen = given.pop("screen")
     if screen is None:
-        screen = given["topology"] is None and is_collection(trajectory)
+        # What names the atoms or the cell is of trajectories, and some are unreadable without.
+        named = any(given[name] is not None for name in ("topology", "elements", "cell"))
+        screen = not named and is_collection(trajectory)
     if screen:
         _screen(ctx, trajectory, output, given)
     else:

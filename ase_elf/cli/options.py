@@ -5,6 +5,7 @@ Command line beats environment beats configuration file beats default.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
@@ -114,10 +115,18 @@ frames = (
     click.option(
         "--timestep",
         type=float,
-        help="fs between stored frames. [default: the times the file states]",
+        help="fs between the first two stored frames; steps counted in the file set the others. "
+        "[default: the times the file states]",
     ),
     click.option(
-        "--elements", help="Elements of atom types 1, 2, ... where a file knows only types, as A,B."
+        "--elements",
+        help="Elements of atom types 1, 2, ... where a file knows only types, as A,B; or of "
+        "single labels, as Hw=H,3=Au.",
+    ),
+    click.option(
+        "--cell",
+        help="Cell where a file states none: A,B,C or A,B,C,ALPHA,BETA,GAMMA in Å and degrees, "
+        "or the nine numbers of three vectors.",
     ),
 )
 """Options that choose frames of a trajectory."""
@@ -146,7 +155,21 @@ def open_trajectory(path: Path, given: dict[str, Any]):
         topology=given["topology"],
         timestep=given["timestep"],
         elements=split_elements(given["elements"]),
+        cell=split_cell(given["cell"]),
     )
+
+
+def split_cell(text: str | None) -> tuple[float, ...] | None:
+    """``"3,3,4"`` as numbers; spaces separate as well as commas."""
+    if not text:
+        return None
+    try:
+        # A YAML file may hold a list.
+        return tuple(float(word) for word in re.sub(r"[\[\](),]", " ", str(text)).split())
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is not A,B,C or A,B,C,ALPHA,BETA,GAMMA or nine numbers.", param_hint="--cell"
+        ) from None
 
 
 def split_elements(text: str | None) -> tuple[str, ...] | None:

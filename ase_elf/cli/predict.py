@@ -32,6 +32,7 @@ def command(ctx: click.Context, structures: Path, output: Path, **given) -> None
     from tqdm import tqdm
 
     source = options.open_trajectory(structures, given)
+    given["structures"] = structures
     show = sys.stderr.isatty() if given["progress"] is None else given["progress"]
     first = None
     written: list[Path] = []
@@ -59,14 +60,17 @@ def _write(frame, path: Path, given: dict) -> Path:
 
     from ase_elf import ELFGrid, write_elf
     from ase_elf.domains import domain_for, get_domain
-    from ase_elf.errors import ElfWarning
+    from ase_elf.errors import ElfWarning, InputError
     from ase_elf.formats import writing_into
     from ase_elf.grid import fast_shape
 
     atoms = frame.atoms
     symbols = atoms.get_chemical_symbols()
     domain = get_domain(given["domain"]) if given["domain"] else domain_for(symbols)
-    domain.check(atoms)
+    try:
+        domain.check(atoms)
+    except InputError as error:
+        raise InputError(f"frame {frame.index} of {given['structures']}: {error}") from error
     shape = given["shape"] or fast_shape(atoms.cell[:], given["spacing"] or domain.spacing)
     found = domain.load(device=given["device"]).predict([atoms], [shape])[0]
     for reason in domain.outside(atoms, found.distance):

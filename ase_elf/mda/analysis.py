@@ -19,10 +19,9 @@ from threadpoolctl import threadpool_limits
 
 from ase_elf.analysis import SCALARS, settings_for
 from ase_elf.errors import InputError
-from ase_elf.mda.bridge import frame_of
+from ase_elf.mda.bridge import described, frame_of
 from ase_elf.recorder import Recorder, pack_for, positive
 from ase_elf.statistics import RunStatistics
-from ase_elf.trajectory import states_time, symbols_of
 
 if TYPE_CHECKING:
     import MDAnalysis as mda
@@ -129,8 +128,7 @@ class NetworkAnalysis(AnalysisBase):
     ) -> None:
         trajectory = _trajectory_of_all(universe)
         super().__init__(trajectory, verbose=verbose)
-        self._symbols = symbols_of(universe.universe)
-        self._known_time = states_time(trajectory)
+        self._symbols, self._known_time = described(universe.universe)
         atoms = frame_of(trajectory.ts, self._symbols, known_time=False).atoms
         self._pack = pack_for(atoms, domain)
         self._settings = settings_for(

@@ -18,8 +18,10 @@ from MDAnalysis.core import topologyattrs as attrs
 from MDAnalysis.core.topology import Topology
 
 from ase_elf.errors import InputError
-from ase_elf.orientation import VELOCITY, arrays_of
-from ase_elf.trajectory import Frame, states_time, symbols_of
+from ase_elf.orientation import VELOCITY, Arrays, arrays_of
+from ase_elf.structures.readers.universe import check_directions, states_time, symbols_of
+from ase_elf.structures.readers.xyz import stated_time
+from ase_elf.structures.trajectory import Frame
 
 if TYPE_CHECKING:
     from MDAnalysis.coordinates.timestep import Timestep
@@ -47,8 +49,8 @@ def to_universe(images: Atoms | Sequence[Atoms], *, dt: float | None = None) -> 
     Raises
     ------
     InputError
-        If there is no frame, elements differ between frames, or the times are uneven, which
-        MDAnalysis' memory reader cannot hold.
+        If there is no frame, elements differ between frames, a box is not periodic in all of
+        its directions, or the times are uneven, which MDAnalysis' memory reader cannot hold.
 
     Examples
     --------
@@ -69,7 +71,7 @@ def to_universe(images: Atoms | Sequence[Atoms], *, dt: float | None = None) -> 
                 f"frame {k} ({atoms.symbols}) holds other atoms than frame 0 "
                 f"({images[0].symbols}); a Universe has one list of atoms."
             )
-    frames = [arrays_of(atoms) for atoms in images]
+    frames = [_arrays(k, atoms) for k, atoms in enumerate(images)]
     dt = _spacing(images) if dt is None else dt
     universe = mda.Universe(topology_of(images[0]))
     universe.load_new(
@@ -79,7 +81,7 @@ def to_universe(images: Atoms | Sequence[Atoms], *, dt: float | None = None) -> 
         dimensions=_stack([f.dimensions for f in frames], np.zeros(6, np.float32)),
         velocities=_stack([f.velocities for f in frames], np.zeros_like(frames[0].positions)),
         forces=_stack([f.forces for f in frames], np.zeros_like(frames[0].positions)),
-        **({} if dt is None else {"dt": dt, "time_offset": 1e-3 * (stated_time(images[0]) or 0.0)}),
+        **({} if dt is None else {"dt": dt, "time_offset": 1e-3 * np.nan_to_num(stated_time(images[0]))}),
     )
     return universe
 
@@ -104,12 +106,25 @@ def to_atoms(group: AtomGroup | mda.Universe) -> Atoms:
     """
     universe = group.universe
     index = group.atoms.ix
-    known = states_time(universe.trajectory)
-    frame = frame_of(universe.trajectory.ts, symbols_of(universe), known_time=known)
+    symbols, known = described(universe)
+    frame = frame_of(universe.trajectory.ts, symbols, known_time=known)
     atoms = frame.atoms[index]
     if known:
         atoms.info["time_fs"] = frame.time_fs
     return atoms
+
+
+def described(universe: mda.Universe) -> tuple[list[str], bool]:
+    """Chemical symbols of all atoms, and whether the trajectory states times.
+
+    Raises
+    ------
+    InputError
+        If the elements are neither stated nor to be guessed, or a LAMMPS dump says that its
+        box is not periodic in all directions.
+    """
+    check_directions(universe)
+    return symbols_of(universe), states_time(universe.trajectory)
 
 
 def frame_of(ts: Timestep, symbols: Sequence[str], *, known_time: bool) -> Frame:
@@ -157,13 +172,11 @@ def topology_of(atoms: Atoms) -> Topology:
     return Topology(len(atoms), 1, 1, attrs=stated)
 
 
-def stated_time(atoms: Atoms) -> float | None:
-    """``info["time_fs"]`` or ``info["time"]`` in fs, None where there is neither."""
-    for name in ("time_fs", "time"):
-        value = atoms.info.get(name)
-        if isinstance(value, int | float | np.number) and np.isfinite(value):
-            return float(value)
-    return None
+def _arrays(k: int, atoms: Atoms) -> Arrays:
+    try:
+        return arrays_of(atoms)
+    except InputError as error:
+        raise InputError(f"frame {k}: {error}") from error
 
 
 def _stack(parts: list[np.ndarray | None], missing: np.ndarray) -> np.ndarray | None:
@@ -175,7 +188,7 @@ def _stack(parts: list[np.ndarray | None], missing: np.ndarray) -> np.ndarray | 
 def _spacing(images: list[Atoms]) -> float | None:
     """ps between frames, None where they state no times."""
     times = [stated_time(atoms) for atoms in images]
-    if len(times) < 2 or None in times:
+    if len(times) < 2 or not np.isfinite(times).all():
         return None
     steps = np.diff(times)
     if steps.min() <= 0 or np.ptp(steps) > 1e-6 * steps.max():

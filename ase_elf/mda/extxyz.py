@@ -11,13 +11,11 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import StringIO
 from itertools import islice
 from typing import IO, Any
 
 import numpy as np
 from ase import Atoms
-from ase.io import read
 from MDAnalysis.coordinates.base import ReaderBase
 from MDAnalysis.coordinates.timestep import Timestep
 from MDAnalysis.core.topology import Topology
@@ -26,9 +24,12 @@ from MDAnalysis.topology.base import TopologyReaderBase
 
 from ase_elf.errors import ElfWarning, FormatError
 from ase_elf.formats.unpacking import Room
-from ase_elf.mda.bridge import stated_time, topology_of
-from ase_elf.orientation import arrays_of, check_vectors
-from ase_elf.trajectory import check_columns, check_count, count_of, is_cut_short
+from ase_elf.mda.bridge import topology_of
+from ase_elf.orientation import arrays_of, check_directions, check_vectors
+from ase_elf.structures.endings import is_cut_short
+from ase_elf.structures.readers import xyz
+from ase_elf.structures.species import Species
+from ase_elf.structures.splitting import count_of
 
 _TIMES = ("time", "time_fs", "dt", "time_offset")
 
@@ -93,8 +94,8 @@ class EXTXYZReader(ReaderBase):
 
     def _get_dt(self) -> float:
         """ps between the first two frames; MDAnalysis takes AttributeError for unknown."""
-        times = [stated_time(self._parse(k)) for k in range(min(2, self.n_frames))]
-        if len(times) < 2 or None in times:
+        times = [xyz.stated_time(self._parse(k)) for k in range(min(2, self.n_frames))]
+        if len(times) < 2 or not np.isfinite(times).all():
             raise AttributeError("the frames state no times")
         return 1e-3 * (times[1] - times[0])
 
@@ -120,7 +121,7 @@ class EXTXYZReader(ReaderBase):
         if not np.array_equal(atoms.numbers, self._numbers):
             raise FormatError(
                 f"frame {frame} of {self.filename!r} ({atoms.symbols}) lists other atoms than "
-                "frame 0; a Universe has one list of atoms. `ase-elf analyze` reads such files."
+                "frame 0; a Universe has one list of atoms. ase_elf.trajectory.Trajectory reads such files."
             )
         arrays = arrays_of(atoms)
         ts.frame = frame
@@ -142,8 +143,8 @@ class EXTXYZReader(ReaderBase):
         if atoms.calc is not None:
             scalars |= atoms.calc.results
         scalars = {n: v for n, v in scalars.items() if np.isscalar(v)}
-        time = stated_time(atoms)
-        if time is not None:
+        time = xyz.stated_time(atoms)
+        if np.isfinite(time):
             scalars["time"] = 1e-3 * time
         self.ts.data.update(scalars)
         self._names = tuple(scalars)
@@ -183,11 +184,11 @@ def _opened(filename: str) -> Iterator[IO[bytes]]:
 
 def _parsed(text: bytes, filename: str, frame: int) -> Atoms:
     try:
-        lines = text.decode()
-        check_columns(lines.split("\n", 3)[1:])
-        atoms = read(StringIO(lines), format="extxyz", index=0)
-        check_count(lines, atoms)
+        atoms, time, _ = xyz.parse(text.decode(), Species())
+        if np.isfinite(time):
+            atoms.info["time_fs"] = time
         check_vectors(atoms)
+        check_directions(atoms)
         return atoms
     except Exception as error:  # the parser raises anything
         raise FormatError(f"{filename!r} cannot be read at frame {frame}: {error}") from error
@@ -203,8 +204,8 @@ def _scan(filename: str) -> tuple[int, list[tuple[int, int]]]:
             if number != n_atoms:
                 raise FormatError(
                     f"frame {len(offsets)} of {filename!r} has {number} atoms, frame 0 has "
-                    f"{n_atoms}; a Universe has one list of atoms. `ase-elf analyze` reads such "
-                    "files."
+                    f"{n_atoms}; a Universe has one list of atoms. ase_elf.trajectory.Trajectory reads "
+                    "such files."
                 )
             offsets.append(place)
     return n_atoms, offsets
@@ -242,7 +243,9 @@ def _is_cut(lines: list[bytes], n_atoms: int) -> bool:
     if len(lines) < n_atoms + 1:
         return True
     # Decoding every frame only to look at its last line would double the time of the scan.
-    return not lines[-1].endswith(b"\n") and is_cut_short([line.decode(errors="replace") for line in lines])
+    if lines[-1].endswith(b"\n"):
+        return False
+    return is_cut_short([line.decode(errors="replace") for line in lines[1:]])
 
 
 def _report_cut(filename: str, index: int) -> None:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from ase_elf.domains import Domain
 from ase_elf.errors import InputError
-from ase_elf.mda.bridge import frame_of
+from ase_elf.mda.bridge import described, frame_of
 from ase_elf.recorder import Recorder, positive
-from ase_elf.trajectory import states_time, symbols_of
 
 if TYPE_CHECKING:
     import MDAnalysis as mda
@@ -60,8 +59,7 @@ def follow(
     stop = None if stop is None else positive(stop, "stop")
     trajectory = universe.trajectory
     try:
-        symbols = symbols_of(universe)
-        known = states_time(trajectory)
+        symbols, known = described(universe)
         recorder = None
         for count, ts in enumerate(trajectory if step == 1 else trajectory[::step], start=1):
             frame = frame_of(ts, symbols, known_time=known)

@@ -11,10 +11,9 @@ from MDAnalysis.transformations.base import TransformationBase
 
 from ase_elf.calculator import ELFCalculator
 from ase_elf.errors import InputError
-from ase_elf.mda.bridge import frame_of
+from ase_elf.mda.bridge import described, frame_of
 from ase_elf.recorder import pack_for, positive
 from ase_elf.scalars import SCALARS, accepted_names, structure_scalars
-from ase_elf.trajectory import symbols_of
 
 if TYPE_CHECKING:
     import MDAnalysis as mda
@@ -97,7 +96,7 @@ class ELFTransformation(TransformationBase):
         self.shape, self.spacing = shape, spacing
         self.device = device
         self.keep = positive(keep, "keep")
-        self._symbols = symbols_of(universe)
+        self._symbols, _ = described(universe)
         ts = universe.trajectory.ts
         self._pack = pack_for(frame_of(ts, self._symbols, known_time=False).atoms, domain)
         self._calculator: ELFCalculator | None = None

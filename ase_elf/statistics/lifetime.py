@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from ase_elf.errors import InputError
+from ase_elf.errors import InputError, remedy
 from ase_elf.statistics.accumulator import Accumulator
 from ase_elf.statistics.blocking import SAME, Blocks, Estimate, estimate, ratio_estimate
 from ase_elf.statistics.exchange import PartnerChanges
@@ -311,10 +311,13 @@ class BondLifetime(Accumulator):
         if self.n < 2:
             return "a lifetime needs at least two frames."
         low, high = self.times[2:]
-        if not np.isfinite([low, high]).all() or low <= 0:
+        if not np.isfinite([low, high]).all():
+            how = remedy("timestep= of Trajectory (fs) or dt= of a Universe (ps)", "--timestep (fs)")
+            return f"the times of the frames are unknown; give the spacing of stored frames with {how}."
+        if low <= 0:
             return (
-                "the times of the frames are unknown; give the spacing with "
-                "--timestep (fs between stored frames)."
+                "frames are not later than those before them, as where a run was restarted; "
+                "analyse a part in which times increase."
             )
         if high - low > 0.01 * high:
             return (

@@ -1,0 +1,1 @@
+"""Structures as they come in: trajectories, the readers of their formats, names of elements."""
