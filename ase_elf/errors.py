@@ -5,6 +5,9 @@ A message names the offending value, what is accepted, and the next step.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class ElfError(Exception):
     """Base of every error that ase_elf raises on purpose."""
@@ -37,3 +40,22 @@ class ElfWarning(UserWarning):
 def named(error: BaseException) -> str:
     """What to say of an error in a warning: one that is not ours says little without its name."""
     return str(error) if isinstance(error, ElfError) else f"{type(error).__name__}: {error}"
+
+
+_at_command_line = False
+
+
+@contextmanager
+def at_command_line() -> Iterator[None]:
+    """Messages made inside speak to a user of the command, not of Python."""
+    global _at_command_line
+    before, _at_command_line = _at_command_line, True
+    try:
+        yield
+    finally:
+        _at_command_line = before
+
+
+def remedy(python: str, command_line: str) -> str:
+    """The advice that the reader of a message can follow: in Python, or at the command line."""
+    return command_line if _at_command_line else python

@@ -58,10 +58,10 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run, and turn what went wrong into a message and an exit code."""
-        from ase_elf.errors import ElfError, ElfWarning
+        from ase_elf.errors import ElfError, ElfWarning, at_command_line
 
         try:
-            with warnings.catch_warnings():
+            with at_command_line(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("always", ElfWarning)
                 warnings.showwarning = _show_warning
