@@ -8,12 +8,13 @@ import: ASE loads the entry points of this package at ``import ase.io``.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ase_elf.errors import FormatError, InputError, OutputError, remedy
+from ase_elf.errors import ElfWarning, FormatError, InputError, OutputError, remedy
 from ase_elf.formats.detection import FORMATS, detect, holds_elf, kind_by_name, known
 from ase_elf.formats.opening import open_text, unpacked
 
@@ -119,11 +120,12 @@ def read_elf(
         from ase_elf.formats import store
 
         return store.read_frame(path) if kind == "hdf5" else store.read_store(path, frame)
-    atoms, values, info = _read(path, kind, options)
-    try:
-        return ELFGrid(values, atoms, {"source": str(path), "format": kind, **info})
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    with _naming(path):
+        atoms, values, info = _read(path, kind, options)
+        try:
+            return ELFGrid(values, atoms, {"source": str(path), "format": kind, **info})
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
 
 
 def iread_elf(
@@ -291,6 +293,20 @@ def _locked(part: Path, path: Path) -> Iterator[None]:
             if mine:
                 yield
                 return
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Warnings from within name the file."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        finally:
+            said = [(w.category, w.message) for w in caught]
+    for category, message in said:
+        text = f"{path}: {message}" if issubclass(category, ElfWarning) else str(message)
+        warnings.warn(text, category, stacklevel=4)
 
 
 def _read(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
@@ -28,20 +29,55 @@ _PERIODIC = ("pwscf", "castep", "ase_elf", "siesta", "abinit", "vasp")
 """Words in the comments of programs whose cube files span a cell."""
 
 
+@dataclass
+class _Cube:
+    """What stands in a cube file."""
+
+    comments: str
+    voxel: np.ndarray
+    """Å"""
+    origin: np.ndarray
+    """Å"""
+    numbers: np.ndarray
+    positions: np.ndarray
+    """Å, from where ``origin`` counts."""
+    charges: np.ndarray
+    values: np.ndarray
+
+
 def read_cube(
     fd: Iterable[str], *, repeated_end_plane: bool | None = None, grid: int | str | None = None
 ) -> tuple[Atoms, np.ndarray, dict[str, Any]]:
     """Atoms, values (nx, ny, nz) float32 and notes for ``info``; see :func:`read_elf`."""
     from ase_elf.formats.structure import sound_atoms
 
+    cube = _read(fd, grid)
+    values, origin = cube.values, cube.origin
+    if _drop_end_plane(values, cube.comments, repeated_end_plane):
+        values = np.ascontiguousarray(values[:-1, :-1, :-1])
+    cell = cube.voxel * np.array(values.shape)[:, None]
+    atoms = sound_atoms(cube.numbers, cube.positions - origin, cell)
+    refuse_density(values, cell, cube.charges, cube.comments)
+    known = any(word in cube.comments.lower() for word in _PERIODIC)
+    atoms = seen_through_window(values, atoms, spans_cell=known)
+    return atoms, values, {"origin": origin.tolist()} if origin.any() else {}
+
+
+def read_field(fd: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Voxel (3, 3) in Å and values (nx, ny, nz) of a field that need not be an ELF."""
+    cube = _read(fd, None)
+    return cube.voxel, cube.values
+
+
+def _read(fd: Iterable[str], grid: int | str | None) -> _Cube:
     lines = fd if isinstance(fd, Lines) else Lines(fd)
     comments = next(lines, "") + next(lines, "")
-    declared, *origin_and_count = _words(lines)
-    n_atoms = int(declared)
+    declared, *rest = _words(lines)
     counts, voxel = _read_axes(lines)
-    numbers, rows, charges = _read_atoms(lines, abs(n_atoms))
-    fields = int(origin_and_count[3]) if len(origin_and_count) > 3 else 1
-    names = _read_names(lines) if n_atoms < 0 else [str(k + 1) for k in range(fields)]
+    numbers, positions, charges = _read_atoms(lines, abs(int(declared)))
+    names = [str(k + 1) for k in range(int(rest[3]) if len(rest) > 3 else 1)]
+    if int(declared) < 0:
+        names = _read_names(lines)
     field = _chosen(names, grid)
     shape = tuple(map(abs, counts))
     values = read_numbers(lines, (*shape, len(names)) if len(names) > 1 else shape)
@@ -50,17 +86,9 @@ def read_cube(
             f"goes on after the {values.size} values that its {'x'.join(map(str, shape))} grid has."
         )
     values = np.ascontiguousarray(values.reshape(*shape, len(names))[..., field])
-    voxel, origin, positions = in_angstrom(
-        counts, voxel, np.array([number(word) for word in origin_and_count[:3]]), rows
-    )
-    if _drop_end_plane(values, comments, repeated_end_plane):
-        values = np.ascontiguousarray(values[:-1, :-1, :-1])
-    cell = voxel * np.array(values.shape)[:, None]
-    atoms = sound_atoms(numbers, positions - origin, cell)
-    refuse_density(values, cell, charges, comments)
-    known = any(word in comments.lower() for word in _PERIODIC)
-    atoms = seen_through_window(values, atoms, spans_cell=known)
-    return atoms, values, {"origin": origin.tolist()} if origin.any() else {}
+    origin = np.array([number(word) for word in rest[:3]])
+    lengths = in_angstrom(counts, voxel, origin, positions)
+    return _Cube(comments, *lengths[:2], numbers, lengths[2], charges, values)
 
 
 def write_cube(fd: TextIO, grid: ELFGrid) -> None:

@@ -26,14 +26,19 @@ SPINS = ("up", "down")
 
 
 def read_blocks(
-    fd: Iterable[str], elements: Sequence[str] | None = None, *, most: int = len(SPINS)
+    fd: Iterable[str],
+    elements: Sequence[str] | None = None,
+    *,
+    nameless: bool = False,
+    most: int = len(SPINS),
 ) -> tuple[Atoms, list[np.ndarray]]:
     """Atoms and one (nx, ny, nz) float32 array per block, of which a file may have ``most``.
 
-    ``elements`` are those of the species, where the file names none.
+    ``elements`` are those of the species, where the file names none; with ``nameless`` they need
+    not be known, and atoms without one are of number 0.
     """
     lines = fd if isinstance(fd, Lines) else Lines(fd)
-    atoms = read_poscar(lines, elements)
+    atoms = read_poscar(lines, elements, nameless=nameless)
     sizes = next((line for line in lines if line.strip()), "").split()
     if not sizes:
         raise FormatError("ends after its atoms: it holds a structure and no grid, or is truncated.")

@@ -53,6 +53,13 @@ def bare_name(path: str | Path) -> str:
     return path.stem if path.suffix.lower() in PACKED else path.name
 
 
+def packed_or_not(path: str | Path) -> Path | None:
+    """The file, or one of the same name with a suffix of packing, if there is any."""
+    path = Path(path)
+    names = (path, *(path.with_name(path.name + suffix) for suffix in PACKED))
+    return next((name for name in names if name.is_file()), None)
+
+
 @contextmanager
 def open_binary(path: str | Path) -> Iterator[BinaryIO]:
     """The unpacked bytes of a file; :class:`FormatError` where a packed one is damaged."""

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 
-def read_poscar(lines: Iterator[str], elements: Sequence[str] | None = None) -> Atoms:
+def read_poscar(
+    lines: Iterator[str], elements: Sequence[str] | None = None, *, nameless: bool = False
+) -> Atoms:
     """The structure; no line after its atoms is taken.
 
     Parameters
@@ -24,6 +26,8 @@ def read_poscar(lines: Iterator[str], elements: Sequence[str] | None = None) -> 
     lines : iterator of str
     elements : sequence of str, optional
         One per species, used where the file names none.
+    nameless : bool
+        Whether elements that nothing says are ``X`` instead of an error.
 
     Returns
     -------
@@ -51,7 +55,9 @@ def read_poscar(lines: Iterator[str], elements: Sequence[str] | None = None) -> 
         raise FormatError("has no line of elements or numbers of atoms where one should be.")
     if stated[0].isdigit():
         counts = _counts(stated)
-        symbols = species_without_names(title, len(counts), elements)
+        symbols = ["X"] * len(counts)
+        if not nameless:
+            symbols = species_without_names(title, len(counts), elements)
     else:
         counts = _counts(next(lines, "").split("!")[0].split())
         symbols = [element_of(label) for label in stated]

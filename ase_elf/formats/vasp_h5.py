@@ -53,6 +53,16 @@ def has_elf(path: Path) -> bool:
         return bool(_elf_names(file))
 
 
+def has_dos(path: Path) -> bool:
+    """Whether there is a density of states projected on atoms in the file."""
+    import h5py
+
+    if not is_of_vasp(path):
+        return False
+    with h5py.File(path, "r") as file:
+        return "results/electron_dos/dospar" in file
+
+
 def n_steps(path: Path) -> int:
     """Number of structures that a run went through."""
     import h5py
