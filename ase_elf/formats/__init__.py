@@ -119,7 +119,7 @@ def read_elf(
     if kind in ("hdf5", "store"):
         from ase_elf.formats import store
 
-        return store.read_frame(path) if kind == "hdf5" else store.read_store(path, frame)
+        return _read_frame(path) if kind == "hdf5" else store.read_store(path, frame)
     with _naming(path):
         atoms, values, info = _read(path, kind, options)
         try:
@@ -295,6 +295,20 @@ def _locked(part: Path, path: Path) -> Iterator[None]:
                 return
 
 
+def _read_frame(path: Path) -> ELFGrid:
+    """One frame of a store, which may be packed."""
+    from ase_elf.formats.store import read_frame
+
+    with unpacked(path) as plain:
+        try:
+            grid = read_frame(plain)
+        except FormatError as error:
+            raise FormatError(str(error).replace(str(plain), str(path))) from error
+    if grid.info["source"] == str(plain):
+        grid.info["source"] = str(path)
+    return grid
+
+
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
     """Warnings from within name the file."""
@@ -321,7 +335,10 @@ def _read(
             from ase_elf.formats.vasp_h5 import read_grid
 
             with unpacked(path) as plain:
-                return read_grid(plain, spin=options["spin"], grid=options["grid"])
+                try:
+                    return read_grid(plain, spin=options["spin"], grid=options["grid"])
+                except OSError as error:  # of HDF5
+                    raise FormatError(f"the file is truncated or damaged ({error}).") from error
         with open_text(path) as fd:
             if kind == "xsf":
                 from ase_elf.formats.xsf import read_xsf

@@ -88,7 +88,7 @@ def holds_elf(path: str | os.PathLike) -> bool:
             with open_text(path) as fd:
                 return any("DATAGRID_3D" in line.upper() for line in fd)
         return kind != "elfcar" or _has_grid(path)
-    except (ElfError, OSError):
+    except (ElfError, OSError, RuntimeError, LookupError, ValueError):
         return False
 
 
@@ -124,11 +124,12 @@ def kind_by_name(path: Path) -> str | None:
 
 
 def _kind_of_hdf5(path: Path) -> str:
-    """Whose HDF5 file it is; of the binary store where it cannot be opened at all."""
+    """Whose HDF5 file it is; where it cannot be opened at all its name says it."""
     from ase_elf.formats.vasp_h5 import is_of_vasp
 
     with unpacked(path) as plain:
-        return "vasp-h5" if is_of_vasp(plain) else "hdf5"
+        named = bare_name(path).startswith(("vaspout", "vaspwave"))
+        return "vasp-h5" if named or is_of_vasp(plain) else "hdf5"
 
 
 def _looks_like_xsf(lines: list[str]) -> bool:

@@ -38,10 +38,13 @@ def is_of_vasp(path: Path) -> bool:
     """Whether an HDF5 file is one of VASP's."""
     import h5py
 
+    from ase_elf.formats.store import check_head
+
     try:
+        check_head(path)
         with h5py.File(path, "r") as file:
             return "layout" not in file.attrs and any(name in file for name in _GROUPS)
-    except (OSError, RuntimeError):
+    except (FormatError, OSError, RuntimeError):
         return False
 
 
