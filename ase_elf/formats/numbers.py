@@ -30,20 +30,23 @@ class Lines:
     """
 
     def __init__(self, lines: Iterable[str], comment: str | None = None) -> None:
-        self._lines, self._comment = iter(lines), comment
+        numbered = enumerate(lines, 1)
+        self.numbered = numbered if comment is None else _without(numbered, comment)
+        """Iterator of (number, line); who takes from it directly keeps ``number`` up to date."""
         self.number = 0
 
     def __iter__(self) -> Lines:
         return self
 
     def __next__(self) -> str:
-        while True:
-            line = next(self._lines)
-            self.number += 1
-            if self._comment is None:
-                return line
-            if kept := line.split(self._comment)[0].strip():
-                return kept + "\n" * line.endswith("\n")
+        self.number, line = next(self.numbered)
+        return line
+
+
+def _without(numbered: Iterable[tuple[int, str]], comment: str) -> Iterator[tuple[int, str]]:
+    for place, line in numbered:
+        if kept := line.split(comment)[0].strip():
+            yield place, kept + "\n" * line.endswith("\n")
 
 
 def number(word: str) -> float:
@@ -78,15 +81,14 @@ def read_shape(words: list[str]) -> tuple[int, int, int]:
     return shape
 
 
-def read_numbers(lines: Iterator[str], shape: tuple[int, ...]) -> np.ndarray:
+def read_numbers(lines: Lines, shape: tuple[int, ...]) -> np.ndarray:
     """ndarray, shape (prod(shape),), float32: the next numbers, to the end of a line.
 
     Memory grows with what is there, not with what ``shape`` asks for.
 
     Parameters
     ----------
-    lines : iterator of str
-        A :class:`Lines`, where messages are to name the line.
+    lines : Lines
     shape : tuple of int
 
     Raises
@@ -99,14 +101,14 @@ def read_numbers(lines: Iterator[str], shape: tuple[int, ...]) -> np.ndarray:
     found = 0
     size = f"{'x'.join(map(str, shape))} grid"
     while found < wanted:
-        taken, places = _take(lines, wanted - found)
-        if not taken:
+        taken, places, words = _take(lines, wanted - found)
+        if not words:
             raise FormatError(
                 f"ends after {found} of {wanted} values ({size}): "
                 "the file is truncated, or its grid sizes are wrong."
             )
-        parts.append(_parse(taken, places, found, wanted))
-        found += len(parts[-1])
+        parts.append(_parse(taken, places, words, found, wanted))
+        found += words
     if found > wanted:
         raise FormatError(f"has {found} values where {wanted} were declared ({size}).")
     if _is_cut(taken):
@@ -127,23 +129,25 @@ def write_numbers(fd: TextIO, values: np.ndarray, per_line: int) -> None:
         fd.write(pattern % tuple(part.tolist()))
 
 
-def _take(lines: Iterator[str], wanted: int) -> tuple[list[str], list[int]]:
-    """Lines that hold the next values, at most ``_BLOCK``, and their numbers in the file."""
+def _take(lines: Lines, wanted: int) -> tuple[list[str], list[int], int]:
+    """Lines that hold the next values, at most ``_BLOCK``, their numbers, and how many words they have."""
     taken: list[str] = []
     places: list[int] = []
     words = 0
-    for line in lines:
+    for place, line in lines.numbered:
         taken.append(line)
-        places.append(getattr(lines, "number", 0))
+        places.append(place)
         words += len(line.split())
         if words >= wanted or len(taken) == _BLOCK:
             break
-    return (taken, places) if words else ([], [])
+    lines.number = places[-1] if places else lines.number
+    return taken, places, words
 
 
-def _parse(taken: list[str], places: list[int], before: int, wanted: int) -> np.ndarray:
+def _parse(
+    taken: list[str], places: list[int], n_words: int, before: int, wanted: int
+) -> np.ndarray:
     text = " ".join(taken)
-    n_words = len(text.split())
     numbers = _floats(text)
     if len(numbers) != n_words:
         numbers = _floats(_with_letters(text))
@@ -169,7 +173,7 @@ def _complain(taken: list[str], places: list[int], before: int, wanted: int) -> 
         for word in line.split():
             before += 1
             if not _is_usable(word):
-                where = f"value {before} of {wanted}" + (f", line {place}" if place else "")
+                where = f"value {before} of {wanted}, line {place}"
                 kind = " (asterisks are what Fortran writes of a number too wide for its field)"
                 raise FormatError(
                     f"{word[:40]!r} stands where a number should, {where}"

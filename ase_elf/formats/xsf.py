@@ -83,6 +83,8 @@ def _names_of_grids(fd: Iterable[str]) -> tuple[list[str], int]:
     """Names of all three-dimensional grids, and the number of structures (ANIMSTEPS)."""
     names, steps = [], 1
     for line in fd:
+        if not line.lstrip()[:1].isalpha():  # numbers, nearly always
+            continue
         if "DATAGRID_3D" in line.upper():
             word = line.split()[0]
             if (found := next((g for g in _GRID if word.upper().startswith(g)), None)) is not None:
