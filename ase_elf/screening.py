@@ -1,9 +1,10 @@
-"""Screening: many unrelated structures, ranked by what their ELF connects."""
+"""Screening: many unrelated structures, ranked by what their ELF, read or predicted, connects."""
 
 from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,22 +16,27 @@ from ase_elf import __version__, domains
 from ase_elf.analysis import geometry_digest
 from ase_elf.batching import predict_in_memory
 from ase_elf.candidates import Candidate, Collection
-from ase_elf.errors import ElfError, FormatError, OutputError
+from ase_elf.errors import ElfError, ElfWarning, FormatError, OutputError
 from ase_elf.formats import writing_into
 from ase_elf.grid import ELFGrid, fast_shape
 from ase_elf.journal import Journal
 from ase_elf.run import JOURNAL, claim, pack_digest
+from ase_elf.topology.beside import tc_beside
 from ase_elf.workers import in_order, workers
 
 if TYPE_CHECKING:
     from ase import Atoms
 
     from ase_elf.domains import Domain
+    from ase_elf.topology import Networking
 
 MOST_TOGETHER = 32
 """Structures predicted together, if they hold fewer than ``MOST_ATOMS`` atoms."""
 
 MOST_ATOMS = 1024
+
+GRID_PER_ATOM = 4096
+"""Points of a grid from a file that count as an atom, so that few large ones are held at once."""
 
 VALUES = (
     "elf_phi",
@@ -47,6 +53,10 @@ VALUES = (
 """Numbers of a screened structure, in the order of their columns; see docs/statistics.md."""
 
 
+FROM_FILE = "file"
+"""What :attr:`Screened.elf` says of an ELF that was read."""
+
+
 @dataclass(frozen=True)
 class Screened:
     """What a screening says about one structure.
@@ -58,9 +68,10 @@ class Screened:
     formula : str
     n_atoms : int
     domain : str
-        Domain pack that predicted it.
+        Domain pack that predicted it; empty where the ELF is from a file.
     values : dict of str to float
-        ``VALUES``; empty where it was not analysed.
+        ``VALUES``, and ``TC_VALUES`` where a density of states lies beside the file; empty where
+        it was not analysed.
     outside : tuple of str
         Why it lies outside the trained range; empty when it is inside.
     error : str or None
@@ -69,6 +80,10 @@ class Screened:
         CRC-32 of elements, cell and positions; 0 for what could not be read.
     weights : str
         SHA-256 of the weights that predicted it; empty where none did.
+    elf : str
+        Where the ELF is from: ``file``, or ``predicted by`` a pack and the digest of its weights.
+    notes : tuple of str
+        What reading the file warned of, and what is to be known of its critical temperature.
     """
 
     name: str
@@ -80,6 +95,13 @@ class Screened:
     error: str | None = None
     geometry: int = 0
     weights: str = ""
+    elf: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def from_file(self) -> bool:
+        """Whether the ELF was read, not predicted."""
+        return self.elf == FROM_FILE
 
     def to_json(self) -> str:
         values = {k: None if math.isnan(v) else v for k, v in self.values.items()}
@@ -92,7 +114,8 @@ class Screened:
             raw = json.loads(text)
             values = raw["values"].items()
             raw["values"] = {k: math.nan if v is None else float(v) for k, v in values}
-            return cls(**raw | {"outside": tuple(raw["outside"])})
+            texts = {name: tuple(raw.get(name, ())) for name in ("outside", "notes")}
+            return cls(**raw | texts)
         except (
             ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
         ) as error:  # fmt: skip
@@ -186,7 +209,10 @@ class Screener:
         good: list[tuple[int, Atoms, Domain]] = []
         for k, candidate in enumerate(group):
             if candidate.atoms is None:
-                rows[k] = Screened(candidate.name, error=candidate.error)
+                rows[k] = Screened(candidate.name, error=candidate.error, notes=candidate.notes)
+                continue
+            if candidate.grid is not None:
+                rows[k] = _measured(candidate, candidate.grid, None)
                 continue
             try:
                 good.append((k, candidate.atoms, self.pack_for(candidate.atoms)))
@@ -209,6 +235,7 @@ def grouped(candidates: Iterable[Candidate], batch: int) -> Iterator[list[Candid
     atoms = 0
     for candidate in candidates:
         n = 0 if candidate.atoms is None else len(candidate.atoms)
+        n += 0 if candidate.grid is None else candidate.grid.values.size // GRID_PER_ATOM
         if group and (len(group) == batch or atoms + n > MOST_ATOMS):
             yield group
             group, atoms = [], 0
@@ -225,39 +252,67 @@ def _row(candidate: Candidate, **more: Any) -> Screened:
         formula=atoms.get_chemical_formula(),
         n_atoms=len(atoms),
         geometry=geometry_digest(atoms),
-        **more,
+        **{"notes": candidate.notes, **more},
     )
 
 
-def _measured(candidate: Candidate, grid: ELFGrid | MemoryError, pack: Domain) -> Screened:
+def source_of(pack: Domain | None, weights: str) -> str:
+    """Where an ELF is from: a file, or the weights (SHA-256) of a domain pack."""
+    if pack is None:
+        return FROM_FILE
+    return f"predicted by {pack.name} {weights[:12]}"
+
+
+def _measured(candidate: Candidate, grid: ELFGrid | MemoryError, pack: Domain | None) -> Screened:
+    """The row of one structure; without a pack the ELF is that of its file."""
     from ase_elf.topology import networking
 
+    weights = "" if pack is None or isinstance(grid, MemoryError) else grid.info.get("weights") or ""
+    known = {"domain": pack.name if pack else "", "elf": source_of(pack, weights)}
     if isinstance(grid, MemoryError):
-        return _row(candidate, error=str(grid), domain=pack.name)
+        return _row(candidate, error=str(grid), **known)
+    notes = list(candidate.notes)
     try:
-        network = networking(grid)
-        found = {
-            "elf_phi": network.phi,
-            "elf_phi_uncertainty": network.uncertainty,
-            "elf_phi_star": network.phi_star,
-            "elf_phi_star_uncertainty": network.uncertainties.get("phi_star", math.nan),
-            "elf_phi1": network.phi1,
-            "elf_phi2": network.phi2,
-            "elf_mean": grid.values.mean(dtype=float),
-            "elf_sigma": math.nan
-            if grid.sigma is None
-            else np.sqrt(np.mean(np.square(grid.sigma, dtype=float))),
-            **domains.describe(grid.atoms),
-        }
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ElfWarning)
+            found = _values(networking(grid), grid)
     except ElfError as error:
-        return _row(candidate, error=str(error), domain=pack.name)
+        return _row(candidate, error=str(error), **known)
+    notes += [str(w.message) for w in caught if issubclass(w.category, ElfWarning)]
+    values = {name: float(found[name]) for name in VALUES}
+    if pack is None and candidate.path is not None:
+        tc, more = tc_beside(candidate.path, grid.atoms, found["elf_phi"], found["elf_phi_star"])
+        values, notes = values | tc, notes + list(more)
     return _row(
         candidate,
-        domain=pack.name,
-        values={name: float(found[name]) for name in VALUES},
-        outside=tuple(grid.info["out_of_domain"]),
-        weights=grid.info.get("weights") or "",
+        values=values,
+        outside=tuple(grid.info.get("out_of_domain") or ()) if pack else (),
+        weights=weights,
+        notes=tuple(notes),
+        **known,
     )
+
+
+def _values(network: Networking, grid: ELFGrid) -> dict[str, float]:
+    sigma = grid.sigma
+    return {
+        "elf_phi": network.phi,
+        "elf_phi_uncertainty": network.uncertainty,
+        "elf_phi_star": network.phi_star,
+        "elf_phi_star_uncertainty": network.uncertainties.get("phi_star", math.nan),
+        "elf_phi1": network.phi1,
+        "elf_phi2": network.phi2,
+        "elf_mean": grid.values.mean(dtype=float),
+        "elf_sigma": math.nan if sigma is None else np.sqrt(np.mean(np.square(sigma, dtype=float))),
+        **_geometry(grid.atoms),
+    }
+
+
+def _geometry(atoms: Atoms) -> dict[str, float]:
+    """What describes the structure; NaN for a grid without atoms."""
+    if not len(atoms):
+        return {"r_s_bohr": math.nan, "shortest_distance": math.nan}
+    return domains.describe(atoms)
 
 
 @dataclass(frozen=True, eq=False)
@@ -347,9 +402,9 @@ class ScreeningRun:
         with workers(self.workers, self.screener.device) as team:
             yield from in_order(team, _rows, ((self.screener, group) for group in groups))
 
-    def structures(self, names: set[str]) -> dict[str, Atoms]:
-        """Structures of the collection by name, read again."""
-        return {c.name: c.atoms for c in self.collection if c.name in names}
+    def candidates(self, names: set[str]) -> dict[str, Candidate]:
+        """Members of the collection by name, read again."""
+        return {c.name: c for c in self.collection if c.name in names}
 
     def _after(self, journal: Journal, done: int) -> Iterator[Candidate]:
         """Candidates that have no row yet; those that have must be the same still."""
@@ -374,6 +429,9 @@ class ScreeningRun:
             "start": source.start,
             "stop": source.stop,
             "step": source.step,
+            "predict": source.predict,
+            "reading": {k: str(v) for k, v in source.reading.items() if v is not None},
+            "only_elf": source.only_elf,
             "domain": how.domain,
             "packs": {
                 name: pack_digest(pack)

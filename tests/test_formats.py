@@ -209,7 +209,8 @@ def test_cubes_in_angstrom_or_with_a_labelled_field_are_understood(tmp_path):
     body = "   2   0.5 0 0\n   2   0 1.0 0\n  -2   0 0 1.5\n"
     text = "c\nc\n  -1 0 0 0\n" + body + " 1 0.0 0.1 0.2 0.3\n 1 7\n" + "0.5 " * 8
     (tmp_path / "a.cube").write_text(text)
-    grid = read_elf(tmp_path / "a.cube")
+    with pytest.warns(ElfWarning, match="negative .2 2 -2.: .*atoms in bohr"):
+        grid = read_elf(tmp_path / "a.cube")
     from ase.units import Bohr
 
     np.testing.assert_allclose(np.diag(grid.cell), [Bohr, 2 * Bohr, 3.0])
@@ -319,7 +320,7 @@ def test_unsound_atoms_are_refused(tmp_path, grid, name, sound, unsound):
 
 
 @pytest.mark.parametrize("name", TEXT_NAMES)
-@pytest.mark.parametrize("junk", ["*****", "0.12-100", "1_000", "abc", "\x00"])
+@pytest.mark.parametrize("junk", ["*****", "0.12-10", "1_000", "abc", "\x00"])
 def test_something_that_is_no_number_is_named(tmp_path, grid, name, junk):
     path = tmp_path / name
     write_elf(path, grid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import click
@@ -12,9 +13,14 @@ from ase_elf.cli import options
 NOT_IN_CONFIG = ("output", "overwrite", "progress", "device", "workers", "report")
 """Options that do not change a number: a run may be continued with others."""
 
-OF_TRAJECTORIES = ("topology", "timestep", "elements", "cell", "isovalue", "bond", "rulers",
-                   "r_max", "max_lag")  # fmt: skip
+OF_TRAJECTORIES = ("topology", "timestep", "cell", "isovalue", "bond", "rulers", "r_max", "max_lag")
 """Options that mean nothing for structures that do not follow each other."""
+
+OF_READING = ("spin", "grid", "end_plane")
+"""Options that mean nothing where no ELF is read."""
+
+OF_PREDICTION = ("domain", "spacing", "shape")
+"""Options that mean nothing where nothing is predicted."""
 
 
 @click.command(name="analyze", context_settings=options.CONTEXT)
@@ -35,6 +41,8 @@ OF_TRAJECTORIES = ("topology", "timestep", "elements", "cell", "isovalue", "bond
 @click.option("--max-lag", type=click.IntRange(min=1), default=200,
               help="Longest lag of bond correlation functions, in frames.")  # fmt: skip
 @options.together(options.domain, options.device, options.spacing, options.shape)
+@options.together(*options.grids)
+@click.option("--predict", is_flag=True, help="Predict the ELF even where a file holds one.")
 @click.option("--batch", type=click.IntRange(min=1), help="Frames predicted together.")
 @options.workers
 @click.option("--report/--no-report", default=True, help="Also plots and report.html.")
@@ -52,17 +60,20 @@ def command(ctx: click.Context, trajectory: Path, output: Path | None, **given) 
     Writes summary.json, frames.csv, bonds.csv, plots, report.html and config.yaml.
 
     A folder of structure files, an ASE database or a file of mixed structures is ranked by the
-    networking value instead: screening.csv, screening.json, report.html and config.yaml.
+    networking value instead: screening.csv, screening.json, report.html and config.yaml. Of ELF
+    files (ELFCAR, cube, XSF, vaspout.h5, store), in a folder or alone, their own ELF is analysed.
 
     Can be killed at any moment: the same command goes on where it was.
     """
-    from ase_elf.candidates import is_collection
+    from ase_elf.candidates import is_collection, is_elf_file
 
     screen = given.pop("screen")
     if screen is None:
-        # What names the atoms or the cell is of trajectories, and some are unreadable without.
+        # What names the atoms or the cell is of trajectories, and some are unreadable without; an
+        # ELF stays one however its atoms are named.
         named = any(given[name] is not None for name in ("topology", "elements", "cell"))
-        screen = not named and is_collection(trajectory)
+        own_elf = trajectory.is_file() and not given["predict"] and is_elf_file(trajectory)
+        screen = (own_elf or not named) and is_collection(trajectory, predict=given["predict"])
     if screen:
         _screen(ctx, trajectory, output, given)
     else:
@@ -72,8 +83,12 @@ def command(ctx: click.Context, trajectory: Path, output: Path | None, **given) 
 def _follow(ctx: click.Context, trajectory: Path, output: Path | None, given: dict) -> None:
     """One substance in time."""
     from ase_elf.domains import domain_for, get_domain
+    from ase_elf.formats import holds_elf
     from ase_elf.run import AnalysisRun
 
+    _refuse(ctx, OF_READING, "for ELF files, and none is read here.")
+    if trajectory.is_file() and holds_elf(trajectory):
+        click.echo(f"the ELF in {trajectory} is not used: that of its structures is predicted anew", err=True)
     source = options.open_trajectory(trajectory, given)
     if given["domain"]:
         domain = get_domain(given["domain"])
@@ -98,8 +113,8 @@ def _follow(ctx: click.Context, trajectory: Path, output: Path | None, given: di
         workers=given["workers"],
         report=given["report"],
         overwrite=given["overwrite"],
-        options=options.resolved(ctx, *NOT_IN_CONFIG),
-        sources=options.sources(ctx, *NOT_IN_CONFIG),
+        options=options.resolved(ctx, *NOT_IN_CONFIG, *OF_READING),
+        sources=options.sources(ctx, *NOT_IN_CONFIG, *OF_READING),
     )
     _execute(run, run.trajectory, given["progress"], "frame")
     click.echo(f"results in {directory / ('report.html' if given['report'] else 'summary.json')}")
@@ -107,22 +122,22 @@ def _follow(ctx: click.Context, trajectory: Path, output: Path | None, given: di
 
 def _screen(ctx: click.Context, path: Path, output: Path | None, given: dict) -> None:
     """Structures of any kind, ranked."""
-    from ase_elf.candidates import Collection
+    from ase_elf.candidates import Collection, is_elf_file
     from ase_elf.screening import Screener, ScreeningRun
 
-    chosen = options.sources(ctx)
-    useless = [name for name in OF_TRAJECTORIES if chosen.get(name, "default") != "default"]
-    if useless:
-        named = ", ".join("--" + name.replace("_", "-") for name in useless)
-        raise click.UsageError(
-            f"{named}: of no use for structures that are ranked one by one. Is {path} a "
-            "trajectory? Then add --trajectory."
-        )
+    _refuse(ctx, OF_TRAJECTORIES, f"of no use for structures that are ranked one by one. Is {path} a "
+            "trajectory? Then add --trajectory.")  # fmt: skip
+    single = not given["predict"] and is_elf_file(path)
+    if single:
+        _refuse(ctx, OF_PREDICTION, f"of no use for the ELF in {path}. To predict it anew add --predict.")
     directory = _directory(path, output)
     leave_out = (*NOT_IN_CONFIG, *OF_TRAJECTORIES)
     how = {name: given[name] for name in ("domain", "device", "spacing", "shape")}
     run = ScreeningRun(
-        Collection(path, given["start"], given["stop"], given["step"]),
+        Collection(
+            path, given["start"], given["stop"], given["step"],
+            predict=given["predict"], reading=options.reading(given),
+        ),
         directory,
         Screener(**how),
         batch=given["batch"],
@@ -131,15 +146,71 @@ def _screen(ctx: click.Context, path: Path, output: Path | None, given: dict) ->
         overwrite=given["overwrite"],
         options=options.resolved(ctx, *leave_out),
         sources=options.sources(ctx, *leave_out),
-    )
+    )  # fmt: skip
     ranked = _execute(run, run.collection, given["progress"], "structure")
-    failed = sum(row.error is not None for row in ranked)
+    tell(run, ranked)
+    if single and len(ranked) == 1:
+        _details(path, directory, given)
+
+
+def _refuse(ctx: click.Context, names: tuple[str, ...], why: str) -> None:
+    chosen = options.sources(ctx)
+    useless = [name for name in names if chosen.get(name, "default") != "default"]
+    if useless:
+        named = ", ".join("--" + name.replace("_", "-") for name in useless)
+        raise click.UsageError(f"{named}: {why}")
+
+
+def tell(run, ranked: list) -> None:
+    """What came of a ranking, and what did not; ends the command where nothing did."""
+    from collections import Counter
+
+    failed = [row for row in ranked if row.error is not None]
+    if left := run.collection.left_out():
+        names = ", ".join(sorted({file.name for file in left}))
+        click.echo(f"left out: {len(left)} files of runs whose ELF is read ({names})", err=True)
     if failed:
-        click.echo(f"warning: {failed} of {len(ranked)} structures could not be analysed", err=True)
-    if failed == len(ranked):
-        click.echo(f"error: nothing could be ranked; the reasons are in {directory / 'screening.csv'}", err=True)
+        click.echo(f"warning: {len(failed)} of {len(ranked)} structures could not be analysed", err=True)
+        for row in failed[:MOST_REASONS]:
+            click.echo(f"  {row.name}: {row.error}", err=True)
+        if len(failed) > MOST_REASONS:
+            click.echo(f"  and {len(failed) - MOST_REASONS} more, in screening.csv", err=True)
+    for row in ranked:
+        for note in row.notes if len(ranked) == 1 else ():
+            click.echo(f"warning: {row.name}: {note}", err=True)
+    if noted := sum(bool(row.notes) for row in ranked if len(ranked) > 1):
+        click.echo(f"warning: {noted} of {len(ranked)} have notes, in screening.csv", err=True)
+    if len(failed) == len(ranked):
+        click.echo(f"error: nothing could be analysed; reasons are in {run.directory / 'screening.csv'}", err=True)
         raise SystemExit(1)
-    click.echo(f"ranking in {directory / ('report.html' if given['report'] else 'screening.csv')}")
+    kinds = Counter(row.elf for row in ranked if row.error is None)
+    click.echo("ELF: " + ", ".join(f"{n} from {'files' if elf == 'file' else elf.removeprefix('predicted by ')}"
+                                   for elf, n in kinds.items()))  # fmt: skip
+    click.echo(f"ranking in {run.directory / ('report.html' if run.report else 'screening.csv')}")
+
+
+MOST_REASONS = 10
+"""Failures that are printed."""
+
+
+def _details(path: Path, directory: Path, given: dict) -> None:
+    """Critical points, basins and network of a single ELF, beside its row."""
+    from ase_elf.cli.topology import write_results
+    from ase_elf.formats import iread_elf
+    from ase_elf.report.tables import write_json
+    from ase_elf.topology.summary import lines_of, summarize
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # said with the row
+        (_, grid), = iread_elf(path, **options.reading(given))
+        record, net, points = summarize(grid)
+    files = {"graph": directory / "network.graphml", "points": directory / "points.csv",
+             "basins": directory / "basins.csv", "density": None,
+             "persistence": record["persistence"]}  # fmt: skip
+    write_results(net, points, record["isovalue"], 0, files)
+    write_json(directory / "topology.json", record)
+    click.echo("\n".join(lines_of(record)))
+    click.echo(f"critical points, basins and network in {directory}")
 
 
 def _directory(path: Path, output: Path | None) -> Path:

@@ -131,6 +131,26 @@ frames = (
 )
 """Options that choose frames of a trajectory."""
 
+grids = (
+    click.option("--spin", type=click.Choice(["up", "down"]),
+                 help="Which ELF of a spin-polarised ELFCAR or vaspout.h5."),
+    click.option("--grid", metavar="NAME|N",
+                 help="Which of several grids of an XSF file, or values at a point of a cube file."),
+    click.option("--end-plane", type=click.Choice(["drop", "keep"]),
+                 help="Whether the last planes of a cube file repeat the first, and are dropped. "
+                 "[default: keep, unless CASTEP wrote it]"),
+)  # fmt: skip
+"""Options that say what of an ELF file is read."""
+
+
+def reading(given: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of :func:`ase_elf.read_elf` that the options in ``given`` stand for."""
+    plane = {"drop": True, "keep": False}.get(given.get("end_plane"))
+    elements = split_elements(given.get("elements"))
+    wanted = {"spin": given.get("spin"), "grid": given.get("grid"), "repeated_end_plane": plane,
+              "elements": elements}  # fmt: skip
+    return {name: value for name, value in wanted.items() if value is not None}
+
 
 def together(*options: Callable) -> Callable:
     """One decorator for several options, in the order given."""

@@ -23,6 +23,7 @@ from ase_elf.cli import options, records
 @click.option("--modes/--no-modes", default=True, help="Find the reading mode of every bond.")
 @options.together(*options.frames)
 @options.together(options.domain, options.device)
+@options.together(*options.grids)
 @options.progress
 @records.as_json
 @options.config
@@ -58,30 +59,15 @@ def command(ctx: click.Context, file: Path, output: Path | None, **given) -> Non
 def _sources(file: Path, given: dict):
     """(frame number, structure, ELF) of everything in a file."""
     from ase_elf import ELFCalculator
-    from ase_elf.formats import iread_elf
+    from ase_elf.formats import holds_elf, iread_elf
 
-    if _holds_elf(file):
-        for frame, grid in iread_elf(file):
+    if holds_elf(file):
+        for frame, grid in iread_elf(file, **options.reading(given)):
             yield frame or 0, *_with_structure(grid, given["structure"])
     else:
         calculator = ELFCalculator(domain=given["domain"], device=given["device"])
         for frame in options.open_trajectory(file, given):
             yield frame.index, frame.atoms, calculator
-
-
-def _holds_elf(file: Path) -> bool:
-    """Whether it is an ELF file, not one of structures."""
-    from ase_elf.errors import FormatError
-    from ase_elf.formats import detect
-
-    # A POSCAR begins like the ELFCAR of the same structure.
-    if file.name.upper().startswith(("POSCAR", "CONTCAR")) or file.suffix == ".vasp":
-        return False
-    try:
-        detect(file)
-    except FormatError:
-        return False
-    return True
 
 
 def _with_structure(grid, path: Path | None):

@@ -1,4 +1,4 @@
-"""Reading and writing ELF grids: ELFCAR, cube, XSF and the binary store.
+"""Reading and writing ELF grids: ELFCAR, cube, XSF, VASP's HDF5 and the binary store.
 
 The kind of a file is told by its content, when writing by its name. Whatever a file
 declares about its size is believed only once that many values were read. Light to
@@ -8,12 +8,15 @@ import: ASE loads the entry points of this package at ``import ase.io``.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ase_elf.errors import FormatError, InputError, OutputError
+from ase_elf.errors import ElfWarning, FormatError, InputError, OutputError, remedy
+from ase_elf.formats.detection import FORMATS, detect, holds_elf, kind_by_name, known
+from ase_elf.formats.opening import open_text, unpacked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,23 +27,14 @@ if TYPE_CHECKING:
 PART = ".part"
 """Ends the name of a file that is being written; what is left of one is written over."""
 
-FORMATS = {
-    "elfcar": "VASP ELFCAR (one or two spin blocks)",
-    "cube": "Gaussian cube",
-    "xsf": "XCrySDen structure with a 3D data grid",
-    "hdf5": "one frame of the binary store",
-    "store": "binary store: a directory of frames",
+OPTIONS = {
+    "spin": ("elfcar", "vasp-h5"),
+    "repeated_end_plane": ("cube",),
+    "grid": ("cube", "xsf", "vasp-h5"),
+    "elements": ("elfcar",),
+    "frame": ("store",),
 }
-"""Names accepted as ``format=`` and what they are."""
-
-_SUFFIXES = {
-    ".cube": "cube",
-    ".cub": "cube",
-    ".xsf": "xsf",
-    ".h5": "hdf5",
-    ".hdf5": "hdf5",
-    ".elfstore": "store",
-}
+"""Arguments of :func:`read_elf` and the formats they apply to."""
 
 # What parsing raises on text that is not what it should be.
 _PARSE_ERRORS = (
@@ -60,6 +54,8 @@ def read_elf(
     format: str | None = None,  # noqa: A002 - the name ASE uses
     spin: str | None = None,
     repeated_end_plane: bool | None = None,
+    grid: int | str | None = None,
+    elements: Sequence[str] | None = None,
     frame: int | None = None,
 ) -> ELFGrid:
     """The ELF in a file.
@@ -67,16 +63,23 @@ def read_elf(
     Parameters
     ----------
     path : path-like
-        An ELFCAR, cube or XSF file, a frame of the binary store, or a store (directory).
+        An ELFCAR, cube or XSF file, VASP's ``vaspout.h5``, a frame of the binary store, also
+        packed with gzip, bzip2 or xz; or a store (directory).
     format : str, optional
         One of ``FORMATS``. By default the content decides.
     spin : {"up", "down"}, optional
-        Which block of a spin-polarised ELFCAR. Without it, up is read, with a warning
-        where the two differ.
+        Which ELF of a spin-polarised ELFCAR or ``vaspout.h5``. Without it, up is read, with
+        a warning where the two differ.
     repeated_end_plane : bool, optional
         Cube files only: whether the last plane along each axis repeats the first, as
         CASTEP writes it, and is to be dropped. By default only where the comment names
         castep2cube; where the planes merely look repeated, a warning says so.
+    grid : int or str, optional
+        Which of several grids of an XSF file, or of several values at each point of a cube
+        file: its name or its number, from 1. By default the grid of an XSF file that is
+        called ELF, else the first that is not called a density, with a warning.
+    elements : sequence of str, optional
+        Elements of the species of an ELFCAR that names none, as VASP 4 wrote them.
     frame : int, optional
         Stores only: which frame. Needed where a store holds more than one.
 
@@ -109,44 +112,39 @@ def read_elf(
     from ase_elf.grid import ELFGrid
 
     path = Path(path)
-    kind = _known(format) if format else detect(path)
-    options = {"spin": spin, "repeated_end_plane": repeated_end_plane, "frame": frame}
+    kind = known(format) if format else detect(path)
+    options = {"spin": spin, "repeated_end_plane": repeated_end_plane, "grid": grid,
+               "elements": elements, "frame": frame}  # fmt: skip
     _refuse_stray_options(kind, options)
     if kind in ("hdf5", "store"):
         from ase_elf.formats import store
 
-        return store.read_frame(path) if kind == "hdf5" else store.read_store(path, frame)
-    try:
-        with path.open(encoding="utf-8", errors="replace") as fd:
-            atoms, values, info = _read_text(fd, kind, spin, repeated_end_plane)
-    except FormatError as error:
-        raise FormatError(f"{path}: {error}") from error
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    except _PARSE_ERRORS as error:
-        raise FormatError(
-            f"{path}: not a well-formed {FORMATS[kind]} ({error}); it may be truncated "
-            "or of another kind, which format= can say."
-        ) from error
-    try:
-        return ELFGrid(values, atoms, {"source": str(path), "format": kind, **info})
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        return _read_frame(path) if kind == "hdf5" else store.read_store(path, frame)
+    with _naming(path):
+        atoms, values, info = _read(path, kind, options)
+        try:
+            return ELFGrid(values, atoms, {"source": str(path), "format": kind, **info})
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
 
 
 def iread_elf(
-    path: str | os.PathLike, *, spin: str | None = None
+    path: str | os.PathLike, *, lenient: bool = False, **options: Any
 ) -> Iterator[tuple[int | None, ELFGrid]]:
     """Every ELF in a file or store, one at a time: (number of the frame, grid).
 
     The number is None where a file holds a single ELF. Parameters and errors as of
-    :func:`read_elf`.
+    :func:`read_elf`; with ``lenient`` options that do not apply to the format are left out.
     """
-    if detect(path) != "store":
-        yield None, read_elf(path, spin=spin)
+    kind = detect(path)
+    if lenient:
+        options = {name: value for name, value in options.items() if kind in OPTIONS[name]}
+    if kind != "store":
+        yield None, read_elf(path, format=kind, **options)
         return
     from ase_elf.formats.store import ELFStore
 
+    _refuse_stray_options(kind, options)
     store = ELFStore(path)
     for frame in store.frames:
         yield frame, store[frame]
@@ -182,12 +180,14 @@ def write_elf(
         If ``path`` is in the way of a store.
     """
     path = Path(path)
-    kind = _known(format) if format else _kind_by_name(path)
+    kind = known(format) if format else kind_by_name(path)
     if kind is None:
         raise InputError(
             f"the name {path.name!r} says no format; use ELFCAR, *.cube, *.xsf, *.h5 or "
-            f"*.elfstore, or pass format= one of {', '.join(FORMATS)}."
+            f"*.elfstore{remedy(', or pass format= one of ' + ', '.join(FORMATS), '')}."
         )
+    if kind == "vasp-h5":
+        raise InputError("VASP's HDF5 files are read here and not written; use ELFCAR.")
     if spin_down is not None and kind != "elfcar":
         raise InputError(f"spin_down= goes into an ELFCAR only, not into {FORMATS[kind]}.")
     if kind == "store":
@@ -214,38 +214,6 @@ def write_elf(
                 from ase_elf.formats.xsf import write_xsf
 
                 write_xsf(fd, grid)
-
-
-def detect(path: str | os.PathLike) -> str:
-    """Which of ``FORMATS`` a file is, by its first lines.
-
-    Raises
-    ------
-    FormatError
-        If it is none of them.
-    """
-    path = Path(path)
-    if path.is_dir():
-        return "store"
-    with path.open("rb") as fd:
-        head = fd.read(4096)
-    if head.startswith(b"\x89HDF\r\n\x1a\n"):
-        return "hdf5"
-    lines = head.decode("utf-8", errors="replace").splitlines()
-    if _looks_like_xsf(lines):
-        return "xsf"
-    counts = [_numbers(line) for line in lines[:6]]
-    if len(counts) == 6 and counts[2] in (4, 5) and counts[3:6] == [4, 4, 4]:
-        return "cube"
-    if len(counts) >= 5 and counts[1] in (1, 3) and min(counts[2:5]) >= 3:
-        return "elfcar"
-    guess = _kind_by_name(path)
-    if guess and guess != "store" and head.strip():
-        return guess  # its reader says what is wrong with it
-    raise FormatError(
-        f"{path}: {'empty' if not head.strip() else 'not a format known here'}; "
-        f"readable are {', '.join(FORMATS.values())}."
-    )
 
 
 @contextmanager
@@ -327,59 +295,83 @@ def _locked(part: Path, path: Path) -> Iterator[None]:
                 return
 
 
-def _read_text(
-    fd: TextIO, kind: str, spin: str | None, repeated_end_plane: bool | None
+def _read_frame(path: Path) -> ELFGrid:
+    """One frame of a store, which may be packed."""
+    from ase_elf.formats.store import read_frame
+
+    with unpacked(path) as plain:
+        try:
+            grid = read_frame(plain)
+        except FormatError as error:
+            raise FormatError(str(error).replace(str(plain), str(path))) from error
+    if grid.info["source"] == str(plain):
+        grid.info["source"] = str(path)
+    return grid
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Warnings from within name the file."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        finally:
+            said = [(w.category, w.message) for w in caught]
+    for category, message in said:
+        text = f"{path}: {message}" if issubclass(category, ElfWarning) else str(message)
+        warnings.warn(text, category, stacklevel=4)
+
+
+def _read(
+    path: Path, kind: str, options: dict[str, Any]
 ) -> tuple[Atoms, np.ndarray, dict[str, Any]]:
-    if kind == "elfcar":
-        from ase_elf.formats.elfcar import read_blocks, select_spin
+    """Atoms, values and notes of one file; errors name it, and the line where it has any."""
+    from ase_elf.formats.numbers import Lines
 
-        atoms, blocks = read_blocks(fd)
-        return atoms, *select_spin(blocks, spin)
-    if kind == "cube":
-        from ase_elf.formats.cube import read_cube
+    lines = None
+    try:
+        if kind == "vasp-h5":
+            from ase_elf.formats.vasp_h5 import read_grid
 
-        return read_cube(fd, repeated_end_plane=repeated_end_plane)
-    from ase_elf.formats.xsf import read_xsf
+            with unpacked(path) as plain:
+                try:
+                    return read_grid(plain, spin=options["spin"], grid=options["grid"])
+                except OSError as error:  # of HDF5
+                    raise FormatError(f"the file is truncated or damaged ({error}).") from error
+        with open_text(path) as fd:
+            if kind == "xsf":
+                from ase_elf.formats.xsf import read_xsf
 
-    return read_xsf(fd)
+                return read_xsf(fd, grid=options["grid"])
+            lines = Lines(fd)
+            if kind == "elfcar":
+                from ase_elf.formats.elfcar import read_blocks, select_spin
 
+                atoms, blocks = read_blocks(lines, options["elements"])
+                return atoms, *select_spin(blocks, options["spin"])
+            from ase_elf.formats.cube import read_cube
 
-def _known(name: str) -> str:
-    if name not in FORMATS:
-        raise InputError(f"format {name!r} is not known; accepted are {', '.join(FORMATS)}.")
-    return name
-
-
-def _kind_by_name(path: Path) -> str | None:
-    if "ELFCAR" in path.name:
-        return "elfcar"
-    return _SUFFIXES.get(path.suffix.lower())
+            return read_cube(
+                lines, repeated_end_plane=options["repeated_end_plane"], grid=options["grid"]
+            )
+    except (FormatError, InputError) as error:
+        named = str(error) if str(error).startswith(str(path)) else f"{path}: {error}"
+        raise type(error)(named) from error
+    except _PARSE_ERRORS as error:
+        where = f" in line {lines.number}" if lines is not None else ""
+        raise FormatError(
+            f"{path}: not a well-formed {FORMATS[kind]} ({error}{where}); it may be truncated "
+            f"or of another kind{remedy(', which format= can say', '')}."
+        ) from error
 
 
 def _refuse_stray_options(kind: str, options: dict[str, object]) -> None:
-    owner = {"spin": "elfcar", "repeated_end_plane": "cube", "frame": "store"}
     for name, value in options.items():
-        if value is not None and owner[name] != kind:
-            raise InputError(f"{name}= applies to {FORMATS[owner[name]]}, not to {kind}.")
+        if value is not None and kind not in OPTIONS[name]:
+            kinds = " and ".join(FORMATS[k].split(" (")[0] for k in OPTIONS[name])
+            said = remedy(f"{name}=", "--" + {"repeated_end_plane": "end-plane"}.get(name, name))
+            raise InputError(f"{said} applies to {kinds}, not to {FORMATS[kind]}.")
 
 
-def _looks_like_xsf(lines: list[str]) -> bool:
-    words = [line.split("#")[0].split() for line in lines]
-    first = next((word[0].upper() for word in words if word), "")
-    starts = ("CRYSTAL", "SLAB", "POLYMER", "MOLECULE", "PRIMVEC", "ATOMS", "BEGIN_", "DIM-GROUP")
-    return first.startswith(starts)
-
-
-def _numbers(line: str) -> int:
-    """How many numbers a line starts with."""
-    count = 0
-    for word in line.split():
-        try:
-            float(word)
-        except ValueError:
-            break
-        count += 1
-    return count
-
-
-__all__ = ["FORMATS", "detect", "read_elf", "replacing", "write_elf"]
+__all__ = ["FORMATS", "detect", "holds_elf", "read_elf", "replacing", "write_elf"]

@@ -7,16 +7,15 @@ Laid out like CHGCAR but, unlike a density, not multiplied by the cell volume
 
 from __future__ import annotations
 
-import itertools
 import warnings
-from collections.abc import Iterator
-from io import StringIO
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
-from ase_elf.errors import ElfWarning, FormatError, InputError
-from ase_elf.formats.numbers import read_numbers, read_shape, write_numbers
+from ase_elf.errors import ElfWarning, FormatError, InputError, remedy
+from ase_elf.formats.numbers import Lines, read_numbers, read_shape, write_numbers
+from ase_elf.formats.poscar import read_poscar
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -26,18 +25,31 @@ if TYPE_CHECKING:
 SPINS = ("up", "down")
 
 
-def read_blocks(fd: TextIO) -> tuple[Atoms, list[np.ndarray]]:
-    """Atoms and one (nx, ny, nz) float32 array per spin channel."""
-    lines = iter(fd)
-    atoms = _read_poscar(lines)
-    shape = read_shape(next((line for line in lines if line.strip()), "").split())
+def read_blocks(
+    fd: Iterable[str],
+    elements: Sequence[str] | None = None,
+    *,
+    nameless: bool = False,
+    most: int = len(SPINS),
+) -> tuple[Atoms, list[np.ndarray]]:
+    """Atoms and one (nx, ny, nz) float32 array per block, of which a file may have ``most``.
+
+    ``elements`` are those of the species, where the file names none; with ``nameless`` they need
+    not be known, and atoms without one are of number 0.
+    """
+    lines = fd if isinstance(fd, Lines) else Lines(fd)
+    atoms = read_poscar(lines, elements, nameless=nameless)
+    sizes = next((line for line in lines if line.strip()), "").split()
+    if not sizes:
+        raise FormatError("ends after its atoms: it holds a structure and no grid, or is truncated.")
+    shape = read_shape(sizes)
     blocks = [_read_block(lines, shape)]
     # Later blocks repeat the grid sizes; anything before that (augmentation
     # occupancies, magnetic moments) is not grid data.
     for line in lines:
         if line.split() == [str(n) for n in shape]:
             blocks.append(_read_block(lines, shape))
-    if len(blocks) > len(SPINS):
+    if len(blocks) > most:
         raise FormatError(
             f"holds {len(blocks)} blocks; an ELFCAR has one, or two for spin up and down."
         )
@@ -45,17 +57,18 @@ def read_blocks(fd: TextIO) -> tuple[Atoms, list[np.ndarray]]:
 
 
 def select_spin(blocks: list[np.ndarray], spin: str | None) -> tuple[np.ndarray, dict[str, Any]]:
-    """The block asked for, and what to note about it in ``info``."""
+    """The block of one or two asked for, and what to note about it in ``info``."""
     if spin is not None and spin not in SPINS:
         raise InputError(f"spin = {spin!r}; accepted are {', '.join(SPINS)}.")
     if len(blocks) == 1:
         if spin is not None:
-            raise InputError(f"spin = {spin!r}, but the ELFCAR holds a single, spin-paired ELF.")
+            raise InputError(f"spin = {spin!r}, but the file holds a single, spin-paired ELF.")
         return blocks[0], {}
     if spin is None and not np.array_equal(*blocks):
+        choice = remedy("spin='up' or 'down'", "--spin up or down")
         warnings.warn(
-            "the ELFCAR holds spin up and spin down, which differ; up is read. "
-            "Pass spin='up' or 'down' to choose.",
+            "the file holds spin up and spin down, which differ; up is read. "
+            f"Choose with {choice}.",
             ElfWarning,
             stacklevel=3,
         )
@@ -95,34 +108,5 @@ def write_elfcar(
         write_numbers(fd, grid.values.ravel(order="F"), per_line=5)
 
 
-def _read_block(lines: Iterator[str], shape: tuple[int, int, int]) -> np.ndarray:
+def _read_block(lines: Lines, shape: tuple[int, int, int]) -> np.ndarray:
     return read_numbers(lines, shape).reshape(shape, order="F")
-
-
-def _read_poscar(lines: Iterator[str]) -> Atoms:
-    """The structure; its lines are counted here and parsed by ASE."""
-    from ase.io.vasp import read_vasp
-
-    from ase_elf.formats.structure import sound_atoms
-
-    header = list(itertools.islice(lines, 6))
-    if len(header) < 6:
-        raise FormatError("ends within the cell: the file is truncated.")
-    if not header[5].split()[0].isdigit():  # VASP 5: element names before the counts
-        header.append(next(lines, ""))
-    counts = header[-1].split("!")[0].split()
-    n_atoms = sum(int(count) for count in counts)
-    if n_atoms < 1:
-        raise FormatError(f"declares {n_atoms} atoms.")
-    mode = next(lines, "")
-    header.append(mode)
-    if mode.strip()[:1].lower() == "s":  # selective dynamics
-        header.append(next(lines, ""))
-    positions = [line for line in itertools.islice(lines, n_atoms) if line.strip()]
-    if len(positions) < n_atoms:
-        raise FormatError(
-            f"has {len(positions)} of {n_atoms} declared atoms: truncated, or the counts are wrong."
-        )
-    atoms = read_vasp(StringIO("".join(header + positions)))
-    sound_atoms(atoms.numbers, atoms.positions, atoms.cell.array)  # or raises
-    return atoms

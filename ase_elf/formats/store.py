@@ -211,7 +211,7 @@ def read_frame(path: Path) -> ELFGrid:
     from ase_elf.grid import ELFGrid
 
     try:
-        _check_head(path)
+        check_head(path)
         with h5py.File(path, "r") as file:
             layout = _attribute(file, "layout", "S")
             if layout != np.bytes_(LAYOUT):
@@ -280,7 +280,7 @@ def _read_scaled(file: h5py.File, name: str, finer: str | None = None) -> np.nda
     return restored(integers, _read_written(file, finer, "i"))
 
 
-def _check_head(path: Path) -> None:
+def check_head(path: Path) -> None:
     """Raise for a head that no frame has: HDF5 takes as much memory as blocks named there declare.
 
     Bytes as in the superblock of version 0 of the HDF5 file format: sizes of addresses at 13, at

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -14,7 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_elf import __version__
+from ase_elf.errors import DomainError
 from ase_elf.formats import replacing
+from ase_elf.grid import ELFGrid
 from ase_elf.report import network_view, plots
 from ase_elf.report.html import (
     CITE,
@@ -30,17 +34,19 @@ from ase_elf.report.snapshots import Snapshot
 from ase_elf.report.tables import number, write_json
 from ase_elf.rounding import with_error
 from ase_elf.screening import VALUES, Screened
+from ase_elf.topology.beside import TC_VALUES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from ase_elf.candidates import Candidate
     from ase_elf.screening import Screener, ScreeningRun
 
 COLUMNS = (
-    "rank", "name", "formula", "n_atoms", *VALUES, "elf_outside", "reasons_outside", "domain",
-    "weights", "error",
+    "rank", "name", "formula", "n_atoms", "elf", *VALUES, *TC_VALUES, "elf_outside",
+    "reasons_outside", "domain", "weights", "notes", "error",
 )  # fmt: skip
-"""Columns of ``screening.csv``. Lengths in Å, r_s in bohr; empty = undefined."""
+"""Columns of ``screening.csv``. Lengths in Å, r_s in bohr, Tc in K; empty = undefined."""
 
 MOST_ROWS = 500
 """Rows of the table in the page; all of them are in ``screening.csv``."""
@@ -95,11 +101,14 @@ def _records(ranked: Sequence[Screened]):
             "name": row.name,
             "formula": row.formula,
             "n_atoms": row.n_atoms or "",
-            **{name: row.values.get(name, math.nan) for name in VALUES},
-            "elf_outside": int(bool(row.outside)) if good else "",
+            "elf": row.elf,
+            **{name: row.values.get(name, math.nan) for name in (*VALUES, *TC_VALUES)},
+            # Of an ELF that was read no model extrapolates.
+            "elf_outside": int(bool(row.outside)) if good and not row.from_file else "",
             "reasons_outside": "; ".join(row.outside),
             "domain": row.domain,
             "weights": row.weights,
+            "notes": "; ".join(row.notes),
             "error": row.error or "",
         }
 
@@ -112,6 +121,7 @@ def _summary(ranked: Sequence[Screened], failure: Exception | None) -> dict:
         "structures": len(ranked),
         "failed": sum(row.error is not None for row in ranked),
         "out_of_domain": sum(bool(row.outside) for row in ranked),
+        "from_files": sum(row.from_file for row in ranked),
         "warnings": _warnings(ranked, failure),
         "ase_elf": __version__,
         "ranking": [
@@ -134,6 +144,15 @@ def _warnings(ranked: Sequence[Screened], failure: Exception | None) -> list[str
             f"trained on ({', '.join(kinds)}): the model extrapolates there, and its stated "
             "uncertainty need not cover the error."
         )
+    kinds = {row.elf for row in ranked if row.error is None}
+    if len(kinds) > 1:
+        out.append(
+            "The ELF is not of one kind: " + ", ".join(sorted(kinds)) + ". What differs by less than "
+            "the model errs, or two recipes of DFT do, is no order."
+        )
+    noted = sum(bool(row.notes) for row in ranked)
+    if noted:
+        out.append(f"{noted} of {len(ranked)} have notes on what was read; see their last column.")
     failed = sum(row.error is not None for row in ranked)
     if failed:
         out.append(f"{failed} of {len(ranked)} could not be analysed; the reasons are listed below.")
@@ -142,8 +161,8 @@ def _warnings(ranked: Sequence[Screened], failure: Exception | None) -> list[str
 
 def _page(ranked: Sequence[Screened], run: ScreeningRun, failure: Exception | None) -> str:
     good = [row for row in ranked if row.error is None]
-    view = _view(good[:BEST], run.screener, run.structures({row.name for row in good[:BEST]}))
-    packs = {row.domain for row in good}
+    view = _view(good[:BEST], run.screener, run.candidates({row.name for row in good[:BEST]}))
+    packs = {row.domain for row in good if row.domain}
     weights = {name: sorted({row.weights for row in good if row.domain == name}) for name in packs}
     page = Template(files("ase_elf.report").joinpath("screening.html").read_text(encoding="utf-8"))
     return page.substitute(
@@ -151,7 +170,9 @@ def _page(ranked: Sequence[Screened], run: ScreeningRun, failure: Exception | No
         style=style(),
         facts=facts_of(_facts(ranked, good, run)),
         warnings=warnings_of(
-            _warnings(ranked, failure), "All structures lie within the trained range."
+            _warnings(ranked, failure),
+            "All structures lie within the trained range." if packs else "Nothing was predicted: the ELF "
+            "is that of the files.",
         ),
         view=_view_text(len(view["layout"]["sliders"][0]["steps"])) if good else "",
         figures="".join(_figures(good)) if good else "",
@@ -174,30 +195,40 @@ def _facts(ranked: Sequence[Screened], good: Sequence[Screened], run: ScreeningR
     if good:
         atoms = [row.n_atoms for row in good]
         facts["atoms in a cell"] = f"{min(atoms)} to {max(atoms)}"
-        facts["domain pack"] = ", ".join(sorted({row.domain for row in good}))
+        facts["ELF"] = ", ".join(f"{n} {elf}" for elf, n in Counter(r.elf for r in good).items())
         facts["highest φ"] = f"{good[0].values['elf_phi']:.3f}, {good[0].name}"
     return facts
 
 
-def _view(best: Sequence[Screened], screener: Screener, structures: dict) -> dict:
+def _view(best: Sequence[Screened], screener: Screener, candidates: dict) -> dict:
     """The first of the ranking in 3D, each with the surface on which it is just connected."""
     from ase_elf.ruler import measure_bonds
     from ase_elf.topology import networking
 
     snapshots, bonds, isovalues, labels = [], {}, [], []
     for place, row in enumerate(best, 1):
-        atoms = structures[row.name].copy()
-        atoms.wrap()  # lattice cells of the bond table count from here
-        pack = screener.pack_named(row.domain)
-        grid = screener.grids([atoms], [pack])[0]
-        if isinstance(grid, MemoryError):
+        found = _grid_of(candidates[row.name], row, screener)
+        if isinstance(found, MemoryError):
             continue
+        grid, cutoffs = found
         snapshots.append(Snapshot.of(place, math.nan, grid, networking(grid)))
-        table = measure_bonds(atoms, grid, cutoffs=pack.bonds)
-        bonds[place] = {name: table[name] for name in table.columns}
+        with suppress(DomainError):  # of elements that nothing installed has bonds for
+            table = measure_bonds(grid.atoms, grid, cutoffs=cutoffs)
+            bonds[place] = {name: table[name] for name in table.columns}
         isovalues.append(row.values["elf_phi"])
         labels.append(f"{place}. {row.name}  φ = {row.values['elf_phi']:.3f}")
     return network_view.figure(snapshots, bonds, isovalues, labels)
+
+
+def _grid_of(candidate: Candidate, row: Screened, screener: Screener):
+    """The ELF of a row and the longest bonds of its pack, or the error where it does not fit."""
+    atoms = candidate.atoms.copy()
+    atoms.wrap()  # lattice cells of the bond table count from here
+    if candidate.grid is not None:
+        return ELFGrid(candidate.grid.values, atoms, candidate.grid.info, candidate.grid.sigma), None
+    pack = screener.pack_named(row.domain)
+    grid = screener.grids([atoms], [pack])[0]
+    return grid if isinstance(grid, MemoryError) else (grid, pack.bonds)
 
 
 def _view_text(n: int) -> str:
@@ -240,20 +271,26 @@ def plot_molecularity(rows: Sequence[Screened], ax: Axes | None = None) -> Axes:
 def _scatter(
     rows: Sequence[Screened], x_name: str, ax: Axes | None, *, error: str | None = None
 ) -> Axes:
+    groups = (
+        ("within the trained range", 0, True, lambda r: not r.outside and not r.from_file),
+        ("outside the trained range", 1, False, lambda r: bool(r.outside)),
+        ("ELF from files", 2, True, lambda r: r.from_file),
+    )
     with plots.style():
         ax = plots.new_axis(ax, (5.4, 3.8))
-        for inside in (True, False):
-            chosen = [row.values for row in rows if bool(row.outside) is not inside]
+        for label, color, filled, belongs in groups:
+            chosen = [row.values for row in rows if belongs(row)]
+            if not chosen and color == 2:
+                continue
             x = np.array([values[x_name] for values in chosen])
             y = np.array([values["elf_phi"] for values in chosen])
-            color = plots.COLORS[0 if inside else 1]
+            color = plots.COLORS[color]
             if error is not None and len(chosen):
                 bars = [values[error] for values in chosen]
                 ax.errorbar(x, y, bars, fmt="none", ecolor=color, alpha=0.25, lw=0.8)
             ax.scatter(
-                x, y, s=9 if inside else 12, linewidths=0.8, edgecolors=color,
-                facecolors=color if inside else "none",
-                label=f"{'within' if inside else 'outside'} the trained range ({len(chosen)})",
+                x, y, s=9 if filled else 12, linewidths=0.8, edgecolors=color,
+                facecolors=color if filled else "none", label=f"{label} ({len(chosen)})",
             )  # fmt: skip
         ax.legend(fontsize=8)
     return ax
@@ -270,14 +307,15 @@ def _table(rows: Sequence[Screened]) -> str:
             _with_error(v["elf_phi"], v["elf_phi_uncertainty"]),
             _with_error(v["elf_phi_star"], v["elf_phi_star_uncertainty"]),
             _plain(v["elf_phi1"]), _plain(v["elf_phi2"]), _plain(v["r_s_bohr"]),
-            "; ".join(row.outside) or "within",
+            row.elf if row.from_file else "; ".join(row.outside) or "predicted, within",
+            _temperatures(v), "; ".join(row.notes),
         ]  # fmt: skip
         mark = ' class="outside"' if row.outside else ""
         lines.append(f"<tr{mark}>" + "".join(f"<td>{escape(c)}</td>" for c in cells) + "</tr>")
     head = "".join(
         f"<th>{name}</th>"
         for name in ("", "structure", "formula", "atoms", "φ", "φ*", "φ₁", "φ₂", "r_s / bohr",
-                     "trained range")
+                     "ELF", "Tc / K", "notes")
     )  # fmt: skip
     return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
 
@@ -294,6 +332,12 @@ def _failed(rows: Sequence[Screened]) -> str:
         f"<h2>Not analysed</h2><table><tr><th>structure</th><th>formula</th><th>reason</th></tr>"
         f"{lines}</table>"
     )
+
+
+def _temperatures(values: Mapping[str, float]) -> str:
+    """The range of the published estimates."""
+    kelvin = [values[name] for name in TC_VALUES if name.startswith("tc_") and name in values]
+    return f"{min(kelvin):.0f} to {max(kelvin):.0f}" if kelvin else ""
 
 
 def _plain(value: float) -> str:

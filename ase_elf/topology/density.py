@@ -20,8 +20,9 @@ def read_density(path: str | os.PathLike, cell: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     path : path-like
-        A Gaussian cube file in electrons per bohr^3, or a VASP ``CHGCAR`` (its total
-        density; of pseudo-valence electrons, as VASP writes it).
+        A Gaussian cube file in electrons per bohr^3, or a VASP ``CHGCAR`` or ``vaspwave.h5``
+        (its total density; of pseudo-valence electrons, as VASP writes it); also packed with
+        gzip, bzip2 or xz.
     cell : ndarray, shape (3, 3), Å
         Cell of the ELF the density belongs to.
 
@@ -42,14 +43,13 @@ def read_density(path: str | os.PathLike, cell: np.ndarray) -> np.ndarray:
     if not path.is_file():
         raise InputError(f"the density file {path} does not exist.")
     kind = detect(path)
+    if kind not in _READERS:
+        raise FormatError(
+            f"{path}: a density is read from a cube file, CHGCAR or vaspwave.h5, not from {kind}."
+        )
     try:
-        if kind == "cube":
-            own_cell, density = _from_cube(path)
-        elif kind == "elfcar":
-            own_cell, density = _from_chgcar(path)
-        else:
-            raise FormatError(f"a density is read from cube files and CHGCAR, not from {kind}.")
-    except (ArithmeticError, IndexError, KeyError, TypeError, ValueError) as error:
+        own_cell, density = _READERS[kind](path, cell)
+    except (ArithmeticError, IndexError, KeyError, OSError, TypeError, ValueError) as error:
         raise FormatError(f"{path}: no complete density ({error}).") from error
     if not np.allclose(own_cell, cell, atol=SAME_CELL):
         raise InputError(
@@ -61,18 +61,38 @@ def read_density(path: str | os.PathLike, cell: np.ndarray) -> np.ndarray:
     return density
 
 
-def _from_cube(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    from ase_elf.formats.cube import read_cube
+def _from_cube(path: Path, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """End planes that repeat the first are dropped where the cell fits then, and only then."""
+    from ase_elf.formats.cube import read_field
+    from ase_elf.formats.opening import open_text
 
-    with path.open(encoding="utf-8", errors="replace") as fd:
-        atoms, values, _ = read_cube(fd, repeated_end_plane=None)
-    return atoms.cell.array, np.asarray(values, float) / Bohr**3
+    with open_text(path) as fd:
+        voxel, values = read_field(fd)
+    shape = np.array(values.shape)[:, None]
+    if not np.allclose(voxel * shape, cell, atol=SAME_CELL) and np.allclose(
+        voxel * (shape - 1), cell, atol=SAME_CELL
+    ):
+        values, shape = values[:-1, :-1, :-1], shape - 1
+    return voxel * shape, np.asarray(values, float) / Bohr**3
 
 
-def _from_chgcar(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    from ase.calculators.vasp import VaspChargeDensity
+def _from_chgcar(path: Path, _: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first block, of all spins together, which VASP multiplies with the volume."""
+    from ase_elf.formats.elfcar import read_blocks
+    from ase_elf.formats.opening import open_text
 
-    charge = VaspChargeDensity(str(path))
-    if not charge.chg:
-        raise FormatError("the grid ends before its last number")
-    return charge.atoms[-1].cell.array, charge.chg[-1]
+    with open_text(path) as fd:
+        # The elements do not matter here, and VASP 4 names none.
+        atoms, blocks = read_blocks(fd, nameless=True, most=4)
+    return atoms.cell.array, blocks[0].astype(float) / atoms.get_volume()
+
+
+def _from_vasp_h5(path: Path, _: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    from ase_elf.formats import vasp_h5
+    from ase_elf.formats.opening import unpacked
+
+    with unpacked(path) as plain:
+        return vasp_h5.read_density(plain)
+
+
+_READERS = {"cube": _from_cube, "elfcar": _from_chgcar, "vasp-h5": _from_vasp_h5}

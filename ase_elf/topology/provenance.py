@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ase_elf.errors import remedy
+
 if TYPE_CHECKING:
     from ase_elf.grid import ELFGrid
 
@@ -48,10 +50,10 @@ def scaling_evidence(grid: ELFGrid) -> str | None:
     if mean <= SUSPICIOUS_MEAN:
         return None
     after = float(rescaled(grid.values.astype(float)).mean())
+    how = remedy("ase_elf.topology.rescaled", "`ase-elf topology --rescale`")
     return (
         f"the mean ELF is {mean:.3f}, where 0.40 to 0.50 is usual; this is how the ELF of "
         "Quantum ESPRESSO 6.8 to 7.5 without spin polarisation looks, in which a uniform gas "
-        f"reads 0.716 instead of 0.5. Corrected (ase_elf.topology.rescaled, or "
-        f"`ase-elf topology --rescale`) the mean would be {after:.3f}. If the file is from "
-        "another program or version, ignore this."
+        f"reads 0.716 instead of 0.5. Corrected ({how}) the mean would be {after:.3f}. If the file is "
+        "from another program or version, ignore this."
     )
