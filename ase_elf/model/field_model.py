@@ -236,6 +236,11 @@ class FieldModel:
             return Prediction(nothing, nothing if sigma else None, distance)
         return _prediction(torch.cat(z), torch.cat(log_error) if sigma else None, distance)
 
+    @property
+    def reach(self) -> float:
+        """Å. How far from an atom others lie that change what it reads."""
+        return (1 + self.arch.n_updates) * self.arch.cutoff * Bohr
+
     @torch.no_grad()
     def readings(self, atoms: Atoms) -> torch.Tensor:
         """What the nuclei of a structure read, (n_atoms, n_invariants): what
