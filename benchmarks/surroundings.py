@@ -132,7 +132,8 @@ def clusters(gold: Domain) -> None:
     for kind in KINDS:
         marks, outside = [], []
         for atoms in bases:
-            there = np.sum(atoms.symbols == "Au") if kind in ("thiophene", "phosphine") else len(methyls(atoms))
+            beside = kind in ("thiophene", "phosphine")
+            there = np.sum(atoms.symbols == "Au") if beside else len(methyls(atoms))
             for n in rng.choice(there, min(4, there), replace=False):
                 made = exchanged(atoms, kind, int(n))
                 if made is not None:
@@ -170,7 +171,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     if chosen.renew:
         renew(get_domain("gold-thiolate"), get_domain("dense-hydrogen"))
-    head = "| structures | number | bonds | marked by the ruler | structures outside for the pack |\n|---|---|---|---|---|"
+    head = "| structures | number | bonds | marked by the ruler | structures outside for the pack |"
+    head += "\n|---|---|---|---|---|"
     for pair, name, table in ((GOLD, "gold-thiolate", clusters), (HYDROGEN, "dense-hydrogen", hydrogens)):
         print(f"\n### {'-'.join(pair)}\n\n{head}")
         table(Domain(get_domain(name).folder, get_domain(name).bond_types))

@@ -49,8 +49,9 @@ class BondTable:
         bond is. ``ruler_length``, ``deviation`` (length minus ruler length) and
         ``uncertainty`` (one standard deviation of the ruler length): Å, NaN where no ruler
         is installed for the bond. ``outside``: the ruler was not fitted to such a bond, by its
-        length or by what surrounds it; a reading then has no deviation and no uncertainty. ``elf_min``, ``elf_mid``, ``elf_max``: smallest, middle
-        and largest ELF on the line between the nuclei. Kept read-only.
+        length or by what surrounds it; a reading then has no deviation and no uncertainty.
+        ``elf_min``, ``elf_mid``, ``elf_max``: smallest, middle and largest ELF on the line
+        between the nuclei. Kept read-only.
 
     Examples
     --------
