@@ -7,9 +7,11 @@ methods of its own, a cache of its own, and ``get_property("elf")``.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from ase.calculators.calculator import (
 )
 from ase.outputs import all_outputs
 
+from ase_elf import frame_values
 from ase_elf.errors import ElfWarning, InputError, named
 from ase_elf.scalars import SCALARS, accepted_names, structure_scalars
 
@@ -42,6 +45,21 @@ _KEPT = 4
 _IGNORED = ("initial_charges", "initial_magmoms")
 
 
+def _in_turn(method: Callable) -> Callable:
+    """Let threads that share a calculator into ``method`` one after the other.
+
+    The cache is of one structure: a thread that comes between choosing it and reading it would
+    hand out the grid of another.
+    """
+
+    @wraps(method)
+    def locked(self, *args, **kwargs):
+        with self._lock:
+            return method(self, *args, **kwargs)
+
+    return locked
+
+
 class ELFCalculator(BaseCalculator):
     """ELF and bonds of a structure, and energy and forces where a calculator gives them.
 
@@ -57,11 +75,13 @@ class ELFCalculator(BaseCalculator):
     dtype : {"float32", "float64"}
         Precision of the model. Single is enough for ELF values (1e-6).
     every : int, optional
-        Fill :attr:`elf_results` at every n-th new structure, starting with the first,
-        without being asked. A structure is new when a property of it is calculated and it
-        differs from the one before.
+        Evaluate the ELF at every n-th new structure, starting with the first, without being
+        asked: scalars go into ``atoms.info``, where writers of trajectories find them, and
+        everything into :attr:`elf_results`. A structure is new when a property of it is
+        calculated and it differs from the one before; where none is due ``atoms.info`` holds
+        no ELF values.
     properties : iterable of str, optional
-        What goes into :attr:`elf_results`: ``"elf"``, ``"bond_rulers"`` and names of
+        What is evaluated: ``"elf"``, ``"bond_rulers"`` and names of
         ``ase_elf.scalars.SCALARS``; by default all. Given alone it means ``every=1``.
 
     Attributes
@@ -74,6 +94,11 @@ class ELFCalculator(BaseCalculator):
     watchers : list of callable
         Called as ``watch(atoms, calculating)`` before a property of ``calculator`` is
         returned; how :class:`~ase_elf.observers.ELFObserver` keeps up with writers.
+
+    Notes
+    -----
+    Threads may share a calculator; they are served one after the other. For threads that
+    compute side by side give each its own, the model in memory is the same.
 
     Examples
     --------
@@ -114,6 +139,7 @@ class ELFCalculator(BaseCalculator):
         if every is not None and (isinstance(every, bool) or int(every) != every or every < 1):
             raise InputError(f"every = {every!r} must be a positive integer.")
         super().__init__()
+        self._lock = threading.RLock()
         self.calculator = calculator
         self.device = device
         self.dtype = dtype
@@ -124,6 +150,7 @@ class ELFCalculator(BaseCalculator):
         self.elf_results: dict[str, Any] = {}
         self._n_structures = 0
         self.watchers: list[Callable[[Atoms, bool], None]] = []
+        self.frame_values = frame_values.FrameValues()
         self._reset_caches()
         # A list of this object's own: the class's would be shared by all calculators.
         self.implemented_properties = [*getattr(calculator, "implemented_properties", []), *EXTRAS]
@@ -131,6 +158,7 @@ class ELFCalculator(BaseCalculator):
 
     # -- ASE's protocol ----------------------------------------------------------------
 
+    @_in_turn
     def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True):
         """A property by name: ``"elf"``, ``"bond_rulers"``, or one of ``calculator``'s.
 
@@ -164,6 +192,7 @@ class ELFCalculator(BaseCalculator):
             allow_calculation,
         )
 
+    @_in_turn
     def get_potential_energy(self, atoms: Atoms | None = None, force_consistent: bool = False):
         """As the wrapped calculator has it, which may treat ``force_consistent`` its own way."""
         if self.calculator is None:
@@ -174,6 +203,7 @@ class ELFCalculator(BaseCalculator):
             True,
         )
 
+    @_in_turn
     def calculate(
         self, atoms: Atoms, properties: Sequence[str], system_changes: Sequence[str] = all_changes
     ) -> None:
@@ -181,12 +211,14 @@ class ELFCalculator(BaseCalculator):
         for name in properties:
             self.get_property(name, atoms)
 
+    @_in_turn
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """What changed since the last calculation, as the wrapped calculator sees it."""
         if self.calculator is not None and hasattr(self.calculator, "check_state"):
             return self.calculator.check_state(atoms, tol)
-        return _changes(self.atoms, atoms)
+        return changes(self.atoms, atoms)
 
+    @_in_turn
     def calculation_required(self, atoms: Atoms, properties: Sequence[str]) -> bool:
         """Whether any of ``properties`` would have to be calculated."""
         standard = [name for name in properties if name not in EXTRAS]
@@ -208,6 +240,7 @@ class ELFCalculator(BaseCalculator):
             "properties": list(self.properties),
         }
 
+    @_in_turn
     def reset(self) -> None:
         """Forget everything calculated, here and in the wrapped calculator."""
         self.atoms, self.results, self.elf_results = None, {}, {}
@@ -220,6 +253,7 @@ class ELFCalculator(BaseCalculator):
 
     # -- The ELF -----------------------------------------------------------------------
 
+    @_in_turn
     def get_elf(
         self,
         atoms: Atoms | None = None,
@@ -274,6 +308,7 @@ class ELFCalculator(BaseCalculator):
             return self._grid(atoms, shape, spacing)
         return self._predictor.at_points(atoms, points)
 
+    @_in_turn
     def predict(
         self,
         structures: Sequence[Atoms],
@@ -319,6 +354,8 @@ class ELFCalculator(BaseCalculator):
     ) -> Any:
         """Ask the wrapped calculator, mirror its results, and tell those who watch."""
         if atoms is not None:
+            if self.every is not None:
+                self.frame_values.renew(atoms)
             for watch in list(self.watchers):
                 watch(atoms, allow_calculation)
         try:
@@ -336,7 +373,7 @@ class ELFCalculator(BaseCalculator):
         self, name: str, atoms: Atoms, allow_calculation: bool
     ) -> ELFGrid | BondTable | None:
         if not allow_calculation:
-            if _changes(self._elf_atoms, atoms):
+            if changes(self._elf_atoms, atoms):
                 return None
             return self._bonds if name == "bond_rulers" else self._default_grid()
         value = self._grid(atoms) if name == "elf" else self._measure_bonds(atoms)
@@ -345,7 +382,7 @@ class ELFCalculator(BaseCalculator):
 
     def _see(self, atoms: Atoms) -> None:
         """Count ``atoms`` if they are new, and fill ``elf_results`` if they are due."""
-        if not _changes(self.atoms, atoms):
+        if not changes(self.atoms, atoms):
             return
         self.atoms = atoms.copy()
         number = self._n_structures
@@ -354,6 +391,8 @@ class ELFCalculator(BaseCalculator):
             return
         try:
             self.elf_results = {"structure": number, **self._unasked(atoms)}
+            self.frame_values.renew(atoms)
+            frame_values.put(atoms, self.elf_results)
         except Exception as error:
             # The forces are there, and whoever asked for them asked for nothing else.
             self.elf_results = {"structure": number}
@@ -402,7 +441,7 @@ class ELFCalculator(BaseCalculator):
 
     def _keep_only(self, atoms: Atoms) -> None:
         """Drop what is cached unless it is of ``atoms``."""
-        if _changes(self._elf_atoms, atoms):
+        if changes(self._elf_atoms, atoms):
             self._elf_atoms = atoms.copy()
             self._grids, self._bonds = {}, None
 
@@ -419,15 +458,18 @@ class ELFCalculator(BaseCalculator):
         self._bonds: BondTable | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        fresh = ("watchers", "_elf_atoms", "_grids", "_bonds")
+        fresh = ("_lock", "watchers", "frame_values", "_elf_atoms", "_grids", "_bonds")
         return {name: value for name, value in self.__dict__.items() if name not in fresh}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._predictor = copy(self._predictor)  # or a copy would take the models away here
+        self._lock = threading.RLock()
         self.watchers = []
+        self.frame_values = frame_values.FrameValues()
         self._reset_caches()
 
 
-def _changes(old: Atoms | None, new: Atoms) -> list[str]:
+def changes(old: Atoms | None, new: Atoms) -> list[str]:
+    """What of all that the ELF depends on differs between two structures."""
     return compare_atoms(old, new, excluded_properties=_IGNORED)

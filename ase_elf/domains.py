@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ase_elf.model import EnergyNetwork, FieldModel
     from ase_elf.ruler import Ruler
+    from ase_elf.ruler.surroundings import Surroundings
 
 ENTRY_POINTS = "ase_elf.domains"
 
@@ -133,6 +134,16 @@ class Domain:
         card = self.ruler_cards[pair]
         return load_ruler(self.folder / card["file"], card["sha256"])
 
+    def load_surroundings(self, pair: tuple[str, str]) -> Surroundings | None:
+        """Surroundings of the bonds that a ruler was fitted to; None where the pack has none.
+
+        None also where they were read with other weights than those the pack has now.
+        """
+        known = self.ruler_cards[pair].get("surroundings")
+        if known is None or known["weights"] != self.card["weights"]["sha256"]:
+            return None
+        return _surroundings(self.folder / known["file"], known["sha256"])
+
     @cached_property
     def potential_card(self) -> dict:
         """The card of the potential, as parsed from ``potential.json``."""
@@ -165,6 +176,12 @@ class Domain:
         return tuple(self.card.get("must_hold", ()))
 
     @property
+    def coverage(self) -> str:
+        """The elements as text, with those that have to be there: "Au, S, C, H (needs Au and S)"."""
+        elements = ", ".join(self.elements)
+        return f"{elements} (needs {' and '.join(self.must_hold)})" if self.must_hold else elements
+
+    @property
     def isolated(self) -> bool:
         """Whether the pack describes molecules and clusters, which need no cell."""
         return bool(self.card.get("isolated", False))
@@ -185,7 +202,7 @@ class Domain:
         if unknown:
             raise InputError(
                 f"element {', '.join(unknown)} is not known to the domain pack "
-                f"{self.name!r}, which covers {', '.join(self.elements)}. "
+                f"{self.name!r}, which covers {self.coverage}. "
                 "Choose another pack (see `ase-elf info`) or train one."
             )
         lacking = sorted(set(self.must_hold) - set(atoms.get_chemical_symbols()))
@@ -195,6 +212,15 @@ class Domain:
                 f"domain pack {self.name!r} describes. Choose another pack (see `ase-elf info`) "
                 "or train one."
             )
+
+    def distance(self, atoms: Atoms) -> float | None:
+        """How far ``atoms`` are from what was trained on, without predicting; None if it is not known.
+
+        In units of :class:`ase_elf.model.familiarity.Familiarity`; on a CPU, milliseconds.
+        """
+        model = self.load(device="cpu")
+        known = getattr(model, "familiarity", None)
+        return None if known is None else known.distance(model.readings(atoms))
 
     def outside(self, atoms: Atoms, distance: float | None = None) -> list[str]:
         """Reasons why ``atoms`` lies outside what was trained on; empty when it is inside.
@@ -219,6 +245,18 @@ class Domain:
                 "99 % of the training structures"
             )
         return reasons
+
+
+@lru_cache(maxsize=8)
+def _surroundings(path: Path, expected: str) -> Surroundings:
+    from ase_elf.model.weights import check_digest
+    from ase_elf.ruler.surroundings import Surroundings
+
+    try:
+        check_digest(path, expected)
+    except OSError as error:
+        raise FormatError(f"cannot read {path}: {error.strerror or error}.") from error
+    return Surroundings.load(path)
 
 
 def _read_card(path: Path, check: Callable[[dict], None]) -> dict:
@@ -263,6 +301,9 @@ def _check_ruler_card(card: dict) -> None:
     if len(card["pair"].split("-")) != 2:
         raise ValueError(f"pair {card['pair']!r:.20}")
     _check_file(card)
+    if "surroundings" in card:
+        _check_file(card["surroundings"])
+        card["surroundings"]["weights"]
 
 
 def _check_file(card: dict) -> None:
@@ -388,7 +429,7 @@ def domain_for(symbols: Iterable[str]) -> Domain:
         if set(pack.must_hold) <= wanted <= set(pack.elements)
     ]
     if not fitting:
-        known = "; ".join(f"{n}: {', '.join(p.elements)}" for n, p in packs.items())
+        known = "; ".join(f"{n}: {p.coverage}" for n, p in packs.items())
         raise DomainError(
             f"no installed domain pack covers {', '.join(sorted(wanted))} "
             f"({known or 'none installed'}). Compute the ELF with a reference engine, "

@@ -13,24 +13,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ase.calculators.calculator import compare_atoms
-
-from ase_elf.calculator import ELFCalculator
+from ase_elf import frame_values
+from ase_elf.calculator import ELFCalculator, changes
 from ase_elf.errors import ElfWarning, InputError, named
-from ase_elf.scalars import (
-    ARRAYS,
-    SCALARS,
-    accepted_names,
-    nearest_neighbor_elf,
-    structure_scalars,
-)
+from ase_elf.scalars import ARRAYS, SCALARS, accepted_names
 
 if TYPE_CHECKING:
     from ase import Atoms
 
     from ase_elf.formats.store import ELFStore
-
-_POINTERS = ("elf_store", "elf_frame")
 
 
 class ELFObserver:
@@ -58,8 +49,11 @@ class ELFObserver:
         way to the nearest neighbour.
     store : path-like, optional
         Directory of a binary store (``run.elfstore``) for the grids. ``atoms.info`` then
-        holds ``elf_store``, its path, and ``elf_frame``, the number there; numbering goes
-        on where an existing store ends.
+        holds ``elf_store``, its path relative to the trajectory, and ``elf_frame``, the number
+        there; numbering goes on where an existing store ends.
+    trajectory : path-like, optional
+        The file that the frames are written to, so that ``elf_store`` leads from there to the
+        store also when both are moved; by default a file beside the store.
     shape, spacing : optional
         The grid, as in :meth:`ELFCalculator.get_elf`.
 
@@ -80,8 +74,10 @@ class ELFObserver:
 
     Notes
     -----
-    ``.traj`` keeps ``info``; extended XYZ keeps ``info`` and ``arrays``. Two observers of the
-    same atoms should write different names: each removes its own where it is not due.
+    ``.traj`` keeps ``info``; extended XYZ keeps ``info`` and ``arrays``; for ase.db there is
+    :func:`ase_elf.frame_values.key_value_pairs`. Several observers of the same atoms, and
+    ``ELFCalculator(every=n)``, may write the same names, each where it is due. An observer that
+    was made for a later run takes over from one that served an earlier run.
 
     Examples
     --------
@@ -112,6 +108,7 @@ class ELFObserver:
         scalars: Iterable[str] = SCALARS,
         arrays: Iterable[str] = ARRAYS,
         store: str | os.PathLike | None = None,
+        trajectory: str | os.PathLike | None = None,
         shape: tuple[int, int, int] | None = None,
         spacing: float | None = None,
     ) -> None:
@@ -121,48 +118,75 @@ class ELFObserver:
         self.interval = int(interval)
         self.scalars = accepted_names(scalars, SCALARS, "scalar")
         self.arrays = accepted_names(arrays, ARRAYS, "array")
-        self.store = _open(store)
+        self.store, self._pointer = _open(store, trajectory)
         self.shape, self.spacing = shape, spacing
         self._calls = 0
         self.failures = 0
         self._settled: Atoms | None = None
-        self._calculator().watchers.append(self._watch)
+        self._take_over()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What this observer writes into ``atoms.info`` and ``atoms.arrays``."""
+        pointers = () if self.store is None else frame_values.POINTERS
+        return frozenset((*self.scalars, *self.arrays, *pointers))
 
     def __call__(self) -> None:
-        """Bring ``atoms`` up to date if this call is due, else leave no ELF values in it."""
-        self._settle()
+        """Bring ``atoms`` up to date if this call is due, else add no ELF values."""
+        try:
+            watchers = self._calculator().watchers
+        except InputError as error:
+            frame_values.clear(self.atoms)
+            self._failed(error)
+        else:
+            # A new calculator, or one that a newer observer has taken over: this one runs still.
+            if self._watch not in watchers:
+                watchers.append(self._watch)
+            self._settle()
         self._calls += 1
+
+    def _take_over(self) -> None:
+        """Watch for writers, in place of observers of an earlier run that write the same."""
+        watchers = self._calculator().watchers
+        for watch in list(watchers):
+            older = getattr(watch, "__self__", None)
+            if (
+                isinstance(older, ELFObserver)
+                and older.atoms is self.atoms
+                and older._calls
+                and older.names & self.names
+            ):
+                watchers.remove(watch)
+        watchers.append(self._watch)
 
     def _settle(self) -> None:
         """Write the values of the current structure, once."""
-        if not self._moved():
+        self._calculator().frame_values.renew(self.atoms)
+        if self._settled is not None and not changes(self._settled, self.atoms):
             return
-        self._clear()
         if self._calls % self.interval == 0:
-            self._try_to_evaluate()
+            try:
+                self._evaluate()
+            except Exception as error:  # a lost GPU or a bug is no reason to lose the run
+                frame_values.clear(self.atoms, (*self.scalars, *frame_values.POINTERS), self.arrays)
+                self._failed(error)
         self._settled = self.atoms.copy()
 
-    def _try_to_evaluate(self) -> None:
-        try:
-            self._evaluate()
-        except Exception as error:  # a lost GPU or a bug of ours is no reason to lose the run
-            self._clear()
-            self.failures += 1
-            warnings.warn(
-                f"no ELF of this step ({named(error)}) The simulation goes on without it.",
-                ElfWarning,
-                stacklevel=2,
-            )
+    def _failed(self, error: Exception) -> None:
+        self.failures += 1
+        warnings.warn(
+            f"no ELF of this step ({named(error)}) The simulation goes on without it.",
+            ElfWarning,
+            stacklevel=3,
+        )
 
     def _evaluate(self) -> None:
         atoms = self.atoms
         grid = self._calculator().get_elf(atoms, shape=self.shape, spacing=self.spacing)
-        atoms.info.update(structure_scalars(grid, self.scalars))
-        if "elf_nearest" in self.arrays:
-            atoms.set_array("elf_nearest", nearest_neighbor_elf(grid), float, ())
+        frame_values.write(atoms, grid, self.scalars, self.arrays)
         if self.store is not None:
             atoms.info["elf_frame"] = self.store.append(grid)
-            atoms.info["elf_store"] = str(self.store.path)
+            atoms.info["elf_store"] = self._pointer
 
     def _watch(self, atoms: Atoms, calculating: bool) -> None:
         """Called by the calculator before it answers.
@@ -170,23 +194,12 @@ class ELFObserver:
         A request that may not calculate comes from a writer, which is about to read
         ``atoms``; one that may comes from the dynamics, which has just moved them.
         """
-        if atoms is not self.atoms or not self._moved():
+        if atoms is not self.atoms:
             return
         if calculating:
-            self._clear()
+            self._calculator().frame_values.renew(atoms)
         else:
             self._settle()
-
-    def _moved(self) -> bool:
-        """Whether ``atoms`` are not those last written about."""
-        return self._settled is None or bool(compare_atoms(self._settled, self.atoms))
-
-    def _clear(self) -> None:
-        for name in (*self.scalars, *_POINTERS):
-            self.atoms.info.pop(name, None)
-        for name in self.arrays:
-            if self.atoms.has(name):
-                self.atoms.set_array(name, None)
 
     def _calculator(self) -> ELFCalculator:
         if not isinstance(self.atoms.calc, ELFCalculator):
@@ -197,9 +210,14 @@ class ELFObserver:
         return self.atoms.calc
 
 
-def _open(store: str | os.PathLike | None) -> ELFStore | None:
+def _open(
+    store: str | os.PathLike | None, trajectory: str | os.PathLike | None
+) -> tuple[ELFStore | None, str]:
+    """The store, and its path as frames hold it: relative to the folder of the trajectory."""
     from ase_elf.formats.store import ELFStore
 
-    # A relative path in atoms.info would be worthless once the trajectory is moved or read
-    # from elsewhere.
-    return None if store is None else ELFStore(Path(store).absolute())
+    if store is None:
+        return None, ""
+    path = Path(store).absolute()
+    folder = path.parent if trajectory is None else Path(trajectory).absolute().parent
+    return ELFStore(path), Path(os.path.relpath(path, folder)).as_posix()

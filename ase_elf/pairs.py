@@ -30,7 +30,7 @@ TIE = 1e-6
 
 BOND_COLUMNS = (
     "i", "j", "length", "elf_mid", "elf_min", "elf_point", "mutual",
-    "label", "ruler_length", "deviation", "uncertainty",
+    "label", "ruler_length", "deviation", "uncertainty", "outside",
 )  # fmt: skip
 """What is kept of every bond."""
 
@@ -144,7 +144,8 @@ def _read_bonds(
     for pack in packs:
         name_types(rows, atoms, pack)
     if settings.rulers:
-        read_rulers(rows, vectors, atoms, packs, grid.sample)
+        extrapolated = bool(grid.info.get("out_of_domain"))
+        read_rulers(rows, vectors, atoms, packs, grid.sample, extrapolated=extrapolated)
     return {name: rows[name] for name in RULER_COLUMNS}
 
 

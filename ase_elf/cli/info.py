@@ -65,7 +65,8 @@ def _packs() -> dict[str, dict | str]:
             packs[name] = f"cannot be loaded: {error}"
             continue
         packs[name] = {
-            "elements": " ".join(card["elements"]),
+            "elements": " ".join(card["elements"])
+            + (f" (needs {' and '.join(pack.must_hold)})" if pack.must_hold else ""),
             "weights": card["weights"]["sha256"][:12],
             "rulers": " ".join(rulers) or "none",
             "licence": card.get("licence", "not stated"),

@@ -135,10 +135,18 @@ def _lines(record: dict) -> list[str]:
     lines = [f"{'type':12s} {'bonds':>6s} {'length':>8s} {'read':>8s} {'deviation':>10s}   modes"]
     for label, entry in record["labels"].items():
         read = entry.get("ruler_length")
-        told = "  no ruler" if read is None else f"{read:8.4f} {entry['deviation']:+10.4f}"
+        none = "outside" if entry["outside"] else "no ruler"
+        told = f"{none:>19s}" if read is None else f"{read:8.4f} {entry['deviation']:+10.4f}"
         modes = ", ".join(f"{name} {n}" for name, n in entry.get("mode", {}).items())
         lines.append(f"{label:12s} {entry['bonds']:6d} {entry['length']:8.4f} {told}   {modes}")
     lines.append("Å; deviation is length less reading, the mean over the bonds")
+    outside = {label: entry["outside"] for label, entry in record["labels"].items() if entry["outside"]}
+    if outside:
+        each = ", ".join(f"{n} {label}" for label, n in outside.items())
+        lines.append(
+            f"{sum(outside.values())} bonds ({each}) are none that the ruler was fitted to, by their length "
+            "or by what surrounds them: marked `outside`, without deviation, and in no mean"
+        )
     if "output" in record:
         lines.append(f"tables and pictures in {record['output']}")
     return lines

@@ -236,6 +236,11 @@ class FieldModel:
             return Prediction(nothing, nothing if sigma else None, distance)
         return _prediction(torch.cat(z), torch.cat(log_error) if sigma else None, distance)
 
+    @property
+    def reach(self) -> float:
+        """Å. How far from an atom others lie that change what it reads."""
+        return (1 + self.arch.n_updates) * self.arch.cutoff * Bohr
+
     @torch.no_grad()
     def readings(self, atoms: Atoms) -> torch.Tensor:
         """What the nuclei of a structure read, (n_atoms, n_invariants): what
@@ -307,9 +312,13 @@ class FieldModel:
 
     def _memory(self, size: int) -> torch.Tensor:
         """At least so many numbers: those that were kept, which nobody else uses then, or new ones."""
-        spare, self._spare = self._spare, []
-        if spare and len(spare[0]) >= size:
-            return spare[0]
+        try:  # Threads share a model: pop is one step, a look before it would be another.
+            spare = self._spare.pop()
+        except IndexError:
+            spare = None
+        if spare is not None and len(spare) >= size:
+            return spare
+        del spare
         return torch.empty(size, device=self.device, dtype=self.dtype)
 
     def _surroundings(self, atoms: Atoms, points: np.ndarray | None = None) -> Surroundings:
@@ -371,14 +380,15 @@ class FieldModel:
     def _waves_of(self, cell: np.ndarray, shape: tuple[int, int, int]) -> spectral.Waves:
         """Kept for the last few cells: in a run at constant volume the cell never changes."""
         key = (cell.tobytes(), shape)
-        if key not in self._waves:
+        waves = self._waves.get(key)  # held here, where another thread may drop it from there
+        if waves is None:
             reach = REACH * math.pi / self.native_spacing
-            self._waves[key] = spectral.Waves.of(
+            waves = self._waves[key] = spectral.Waves.of(
                 cell, shape, reach, self.network.read, self.device, self.dtype
             )
             while len(self._waves) > 2:
                 self._waves.popitem(last=False)
-        return self._waves[key]
+        return waves
 
 
 def _groups(sizes: list[int], most: int) -> Iterator[slice]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+import threading
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 
@@ -37,6 +38,20 @@ class EngineCalculator(Calculator):
     def __init__(self, engine: ReferenceEngine) -> None:
         super().__init__()
         self.engine = engine
+        self._lock = threading.RLock()
+
+    def get_property(
+        self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
+    ) -> Any:
+        """As ASE has it, threads one after the other: results are of one structure."""
+        with self._lock:
+            return super().get_property(name, atoms, allow_calculation)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.RLock())
 
     def calculate(
         self,

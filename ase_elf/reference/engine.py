@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 from ase import Atoms
+from ase.units import Bohr
 from scipy.spatial.distance import pdist
 
 from ase_elf.domains import OVERLAP, check_structure
@@ -222,6 +223,29 @@ def check_mesh(kpts: object) -> tuple[int, int, int]:
             f"kpts = {kpts!r}; three positive whole numbers are needed, such as [2, 2, 2]."
         )
     return divisions
+
+
+def divisions(atoms: Atoms, spacing: float) -> tuple[int, int, int]:
+    """Mesh divisions whose steps along each reciprocal vector are at most ``spacing``.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Directions that are not periodic get one division: bands do not disperse across a vacuum.
+    spacing : float
+        bohr⁻¹, reciprocal vectors with their factor 2π.
+
+    Raises
+    ------
+    InputError
+        The spacing is no positive number.
+    """
+    if not 0 < spacing < np.inf:
+        raise InputError(f"kspacing = {spacing!r}; a positive number of bohr⁻¹ is needed, such as 0.2.")
+    lengths = 2 * np.pi * np.linalg.norm(atoms.cell.reciprocal(), axis=1) * Bohr
+    # The small number keeps a length that is an exact multiple from rounding up.
+    counts = np.maximum(1, np.ceil(lengths / spacing - 1e-6))
+    return tuple(int(n) for n in np.where(atoms.pbc, counts, 1))
 
 
 def _engine_class(name: str) -> type[ReferenceEngine]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def plot_readings(survey: BondSurvey, ax: Axes | None = None) -> Axes:
     """Length read off the ELF against the true length, by label; the diagonal is no strain."""
     rows = survey.rows
-    rows = rows[np.isfinite(rows["ruler_length"])]
+    rows = rows[np.isfinite(rows["deviation"])]
     with style():
         ax = new_axis(ax, (4.6, 4.2))
         for n, label in enumerate(sorted(set(rows["label"].tolist()))):

@@ -21,7 +21,7 @@ FRAME_COLUMNS = ("frame", "time_fs", *SCALARS, "reasons_outside")
 
 BOND_COLUMNS = (
     "frame", "time_fs", "i", "j", "pair", "length", "elf_mid", "elf_min", "elf_point",
-    "mutual", "label", "ruler_length", "deviation", "uncertainty",
+    "mutual", "label", "ruler_length", "deviation", "uncertainty", "outside",
 )  # fmt: skip
 """Columns of ``bonds.csv``: one row per bond and frame; i and j count from 0."""
 
@@ -63,13 +63,15 @@ def bond_rows(frame: FrameResult, symbols: list[str]) -> Iterator[list[object]]:
     columns = (frame.bonds[name].tolist() for name in ("i", "j", "length", "elf_mid", "elf_min"))
     point = (f"{v:.5f}" if v == v else "" for v in frame.bonds["elf_point"].tolist())
     mutual, label = frame.bonds["mutual"].tolist(), frame.bonds["label"].tolist()
-    read = zip(*(frame.bonds[name].tolist() for name in BOND_COLUMNS[-3:]), strict=True)
-    for (i, j, length, mid, low), critical, nearest, kind, told in zip(
-        zip(*columns, strict=True), point, mutual, label, read, strict=True
+    read = zip(*(frame.bonds[name].tolist() for name in BOND_COLUMNS[-4:-1]), strict=True)
+    outside = frame.bonds["outside"].tolist()
+    for (i, j, length, mid, low), critical, nearest, kind, told, strange in zip(
+        zip(*columns, strict=True), point, mutual, label, read, outside, strict=True
     ):
         pair = "-".join(sorted((symbols[i], symbols[j])))
         measured = [f"{length:.5f}", f"{mid:.5f}", f"{low:.5f}", critical, int(nearest)]
-        yield [i, j, pair, *measured, kind, *(f"{v:.5f}" if v == v else "" for v in told)]
+        told = (f"{v:.5f}" if v == v else "" for v in told)
+        yield [i, j, pair, *measured, kind, *told, int(strange)]
 
 
 def number(value: float) -> str:

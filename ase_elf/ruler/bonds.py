@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_elf.errors import DomainError, InputError
+from ase_elf.errors import DomainError, ElfWarning, InputError
 from ase_elf.grid import ELFGrid
 from ase_elf.ruler.frame import BondFrames
 from ase_elf.ruler.image import ELFSource
 from ase_elf.ruler.pairs import find_pairs
+from ase_elf.ruler.surroundings import are_strange
 from ase_elf.ruler.table import COLUMNS, BondTable
 
 if TYPE_CHECKING:
@@ -23,8 +25,11 @@ POINTS = 65
 """Points along a bond, ends included: 0.02 Å apart in a bond of 1.3 Å, and one of them
 is the midpoint."""
 
-RULER_COLUMNS = ("label", "ruler_length", "deviation", "uncertainty")
+RULER_COLUMNS = ("label", "ruler_length", "deviation", "uncertainty", "outside")
 """Columns of a bond table that domain packs fill."""
+
+MANY = 0.1
+"""Part of the readings of a structure that may lie outside without a warning: a few do in any."""
 
 _SAME = 1e-3
 """Å. Atoms of the grid may differ from those given by what text formats round away."""
@@ -44,8 +49,9 @@ def measure_bonds(
     ``elf_mid``, ``elf_min`` and ``elf_max`` are the ELF half way, least and greatest on the
     straight line between the nuclei. Where a ruler is installed for the pair of elements,
     it reads an image of the bond: ``ruler_length``, its ``uncertainty``, and ``deviation``,
-    the true length less that reading. They are NaN without a ruler, and for a bond shorter
-    or longer than any the ruler was fitted to.
+    the true length less that reading. They are NaN without a ruler. A bond that the ruler was
+    not fitted to is marked ``outside``: one that is shorter or longer than any of training is
+    not read, one in strange surroundings is read, but has no deviation and no uncertainty.
 
     Parameters
     ----------
@@ -75,7 +81,17 @@ def measure_bonds(
         If no pack covers the elements, no ruler is installed for any pair of them, and no
         ``cutoffs`` are given.
     """
-    return BondTable(read_bonds(atoms, elf, cutoffs=cutoffs)[0])
+    rows = read_bonds(atoms, elf, cutoffs=cutoffs)[0]
+    read = np.isfinite(rows["ruler_length"])
+    strange = rows["outside"] & read
+    if strange.sum() > MANY * read.sum():
+        warnings.warn(
+            f"{strange.sum()} of {read.sum()} bonds of {atoms.get_chemical_formula()} are none that their "
+            "ruler was fitted to: they are marked `outside` and have no deviation.",
+            ElfWarning,
+            stacklevel=2,
+        )
+    return BondTable(rows)
 
 
 def read_bonds(
@@ -100,7 +116,7 @@ def read_bonds(
     if not len(rows):
         return rows, []
     rows["S1"], rows["S2"], rows["S3"] = shift.T
-    readings = _readings(rows, vectors, atoms, packs)
+    readings = _readings(rows, vectors, atoms, packs, _is_extrapolated(atoms, elf))
     n_points = len(rows) * POINTS + sum(reading.n_points for reading in readings)
     sample = _source(atoms, elf, n_points)
     _measure_along(rows, vectors, atoms, sample)
@@ -112,10 +128,14 @@ def read_bonds(
 
 
 def read_rulers(
-    rows: np.ndarray, vectors: np.ndarray, atoms: Atoms, packs: list[Domain], sample: ELFSource
+    rows: np.ndarray, vectors: np.ndarray, atoms: Atoms, packs: list[Domain], sample: ELFSource,
+    *, extrapolated: bool = False,
 ) -> None:
-    """Fill the columns of the rulers in ``rows`` (``COLUMNS``), from the ELF at points."""
-    for reading in _readings(rows, vectors, atoms, packs):
+    """Fill the columns of the rulers in ``rows`` (``COLUMNS``), from the ELF at points.
+
+    Where that is predicted, ``extrapolated`` says that the structure lies outside its pack.
+    """
+    for reading in _readings(rows, vectors, atoms, packs, extrapolated):
         reading.read(rows, sample)
 
 
@@ -129,7 +149,7 @@ def name_types(rows: np.ndarray, atoms: Atoms, pack: Domain) -> None:
 def bond_rows(atoms: Atoms, i: np.ndarray, j: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Rows (``COLUMNS``) with atoms, length and pair of elements; nothing read yet."""
     rows = np.zeros(len(i), dtype=COLUMNS)
-    for name in RULER_COLUMNS[1:]:
+    for name in RULER_COLUMNS[1:4]:
         rows[name] = np.nan
     rows["i"], rows["j"], rows["length"] = i, j, np.linalg.norm(vectors, axis=1)
     symbols = np.array(atoms.get_chemical_symbols())
@@ -139,11 +159,15 @@ def bond_rows(atoms: Atoms, i: np.ndarray, j: np.ndarray, vectors: np.ndarray) -
 
 
 def _readings(
-    rows: np.ndarray, vectors: np.ndarray, atoms: Atoms, packs: list[Domain]
+    rows: np.ndarray, vectors: np.ndarray, atoms: Atoms, packs: list[Domain], extrapolated: bool
 ) -> list[Reading]:
     readings = [
         Reading(pack, pair, atoms, rows, vectors) for pack in packs for pair in pack.ruler_cards
     ]
+    for reading in readings if extrapolated else ():
+        # Surroundings that are known tell bond by bond; density and distances concern all of them.
+        if reading.pack.load_surroundings(reading.ruler.pair) is None or reading.pack.outside(atoms):
+            reading.strange[:] = True
     return [reading for reading in readings if len(reading.chosen)]
 
 
@@ -156,6 +180,8 @@ class Reading:
     chosen : ndarray, int
         Rows of the table the ruler reads: bonds of its elements and of lengths it was
         fitted to.
+    strange : ndarray, bool
+        Which of them lie in surroundings that the ruler was not fitted to.
     images : ndarray, shape (n, planes, size, size), float32
         Once read; of equal elements the way from i to j.
     sample : callable
@@ -175,9 +201,11 @@ class Reading:
         limits = pack.ruler_cards[pair]["training"]
         known = (rows["length"] >= limits["shortest"]) & (rows["length"] <= limits["longest"])
         straight = (first == pair[0]) & (second == pair[1])
-        self.ruler = pack.load_ruler(pair)
+        self.pack, self.ruler = pack, pack.load_ruler(pair)
         turned = (first == pair[1]) & (second == pair[0])
         self.chosen = np.flatnonzero(known & (straight | turned))
+        rows["outside"] |= ~known & (straight | turned)
+        self.strange = are_strange(pack, pair, atoms, rows["i"][self.chosen], rows["j"][self.chosen])
         forward = straight[self.chosen]
         i, j, v = rows["i"][self.chosen], rows["j"][self.chosen], vectors[self.chosen]
         start, end = np.where(forward, i, j), np.where(forward, j, i)
@@ -202,8 +230,21 @@ class Reading:
             read.append(self.ruler.read(spec.images(self.backward, sample)))
         length, uncertainty = np.mean(read, axis=0)
         rows["ruler_length"][self.chosen] = length
-        rows["uncertainty"][self.chosen] = uncertainty
-        rows["deviation"][self.chosen] = rows["length"][self.chosen] - length
+        rows["uncertainty"][self.chosen] = np.where(self.strange, np.nan, uncertainty)
+        deviation = rows["length"][self.chosen] - length
+        rows["deviation"][self.chosen] = np.where(self.strange, np.nan, deviation)
+        rows["outside"][self.chosen] = self.strange
+
+
+def _is_extrapolated(atoms: Atoms, elf: ELFGrid | ELFCalculator) -> bool:
+    """Whether the ELF is that of a model, of a structure it was not trained on."""
+    if isinstance(elf, ELFGrid):
+        return bool(elf.info.get("out_of_domain"))
+    pack = elf.domain_of(atoms)
+    pack.check(atoms)
+    if not pack.ruler_cards:
+        return False
+    return bool(pack.outside(atoms, pack.distance(atoms)))
 
 
 def _source(atoms: Atoms, elf: ELFGrid | ELFCalculator, n_points: int) -> ELFSource:

@@ -105,16 +105,20 @@ class BondSurvey:
         if ruler.classifiers:
             wide = ruler.type_spec.images(reading.frames, reading.sample)
             probability = ruler.classify(wide)
-            rows["image_type"][chosen] = np.array(ruler.types)[probability.argmax(1)]
-            rows["image_type_probability"][chosen] = probability.max(1)
+            told = np.array(ruler.types)[probability.argmax(1)]
+            rows["image_type"][chosen] = np.where(reading.strange, "", told)
+            rows["image_type_probability"][chosen] = np.where(
+                reading.strange, np.nan, probability.max(1)
+            )
         if not self.modes or ruler.modes is None:
             return
         maps = attribution(ruler.readers, reading.images, ruler.modes.baseline)
         mode, confidence = ruler.modes.assign(maps)
-        rows["mode"][chosen] = np.array(ruler.modes.names)[mode]
-        rows["mode_confidence"][chosen] = confidence
-        for label in set(rows["label"][chosen].tolist()) - set(self.examples):
-            mine = np.flatnonzero(rows["label"][chosen] == label)
+        rows["mode"][chosen] = np.where(reading.strange, "", np.array(ruler.modes.names)[mode])
+        rows["mode_confidence"][chosen] = np.where(reading.strange, np.nan, confidence)
+        usual = rows["label"][chosen][~reading.strange]
+        for label in set(usual.tolist()) - set(self.examples):
+            mine = np.flatnonzero((rows["label"][chosen] == label) & ~reading.strange)
             n = mine[np.argsort(rows["length"][chosen[mine]])[len(mine) // 2]]
             self.examples[label] = Example(
                 rows[chosen[n]], ruler.spec, ruler.pair, reading.images[n], maps[n]
@@ -128,14 +132,17 @@ class BondSurvey:
     def by_label(self) -> dict[str, dict[str, float]]:
         """Of each label: number, mean and standard deviation of length, reading, deviation.
 
+        ``read`` counts bonds with a deviation, and means of readings are over those alone;
+        ``outside`` counts bonds that the ruler was not fitted to.
+
         ``strain`` is the mean deviation over its standard error of independent bonds; bonds
         of successive frames are not independent, so it is an upper bound there.
         """
         rows, table = self.rows, {}
         for label in sorted(set(rows["label"].tolist())):
             mine = rows[rows["label"] == label]
-            read = mine[np.isfinite(mine["ruler_length"])]
-            entry = {"bonds": len(mine), "read": len(read)}
+            read = mine[np.isfinite(mine["deviation"])]
+            entry = {"bonds": len(mine), "read": len(read), "outside": int(mine["outside"].sum())}
             for name in ("length", "ruler_length", "deviation", "uncertainty"):
                 values = mine[name] if name == "length" else read[name]
                 if len(values):

@@ -25,6 +25,7 @@ COLUMNS = np.dtype(
         ("deviation", np.float64),
         ("label", "U16"),
         ("uncertainty", np.float64),
+        ("outside", np.bool_),
         ("elf_min", np.float64),
         ("elf_mid", np.float64),
         ("elf_max", np.float64),
@@ -47,8 +48,10 @@ class BondTable:
         atom j in lattice cell (``S1``, ``S2``, ``S3``). ``length``: Å. ``label``: what the
         bond is. ``ruler_length``, ``deviation`` (length minus ruler length) and
         ``uncertainty`` (one standard deviation of the ruler length): Å, NaN where no ruler
-        is installed for the bond. ``elf_min``, ``elf_mid``, ``elf_max``: smallest, middle
-        and largest ELF on the line between the nuclei. Kept read-only.
+        is installed for the bond. ``outside``: the ruler was not fitted to such a bond, by its
+        length or by what surrounds it; a reading then has no deviation and no uncertainty.
+        ``elf_min``, ``elf_mid``, ``elf_max``: smallest, middle and largest ELF on the line
+        between the nuclei. Kept read-only.
 
     Examples
     --------

@@ -5,20 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ase_elf.dataset.bonds import bond_set
 from ase_elf.dataset.images import ImageChoice
 from ase_elf.errors import InputError
+from ase_elf.model.weights import digest
 from ase_elf.ruler.bond_set import BondSet
 from ase_elf.ruler.image import ImageSpec
 from ase_elf.ruler.modes import attribution, find_modes
+from ase_elf.ruler.pairs import find_pairs
 from ase_elf.ruler.ruler import Ruler
+from ase_elf.ruler.surroundings import Surroundings
 from ase_elf.settings import checked, read_mapping
 from ase_elf.training.labels import read_labels
 from ase_elf.training.pack import write_card
 from ase_elf.training.reading import ReadingRecipe, error_factor, fit_classifier, fit_reader
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from ase_elf.domains import Domain
 
 
 @dataclass(frozen=True)
@@ -279,6 +288,40 @@ def write_ruler(
     }
     write_card(config.pack / f"{stem}.json", card)
     return card
+
+
+def write_surroundings(
+    pack: Domain, pair: tuple[str, str], structures: list[Atoms], compounds: list[str]
+) -> Surroundings:
+    """Write the surroundings of the bonds that a ruler was fitted to beside it, and into its card.
+
+    Parameters
+    ----------
+    pack : Domain
+        With weights, whose readings tell surroundings apart, and with the ruler.
+    pair : tuple of str
+    structures : list of ase.Atoms
+        All that the ruler was fitted to.
+    compounds : list of str
+        What each is: the limit is taken from compounds left out in turn.
+    """
+    path = pack.folder / f"ruler-{'-'.join(pair).lower()}.json"
+    card, model = dict(pack.ruler_cards[pair]), pack.load(device="cpu")
+    training = []
+    for atoms in structures:
+        i, j, _, _ = find_pairs(atoms, {pair: card["cutoff"]})
+        training.append((atoms, model.readings(atoms).numpy().astype(float), i, j))
+    known = Surroundings.of(training, compounds)
+    target = path.with_name(f"{path.stem}-surroundings.safetensors")
+    known.save(target)
+    card["surroundings"] = {
+        "file": target.name,
+        "sha256": digest(target),
+        "weights": pack.card["weights"]["sha256"],
+        "structures": len(structures),
+    }
+    write_card(path, card)
+    return known
 
 
 def _counts(column: np.ndarray) -> dict[str, int]:

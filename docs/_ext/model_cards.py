@@ -26,7 +26,7 @@ def _write(path: Path, text: str) -> None:
 def _page(card: dict):
     yield f"# {card['name']}"
     yield ""
-    yield f"{card.get('title', '')}. Elements: {', '.join(card['elements'])}. "
+    yield f"{card.get('title', '')}. Elements: {', '.join(card['elements'])}{_needs(card)}. "
     yield f"Licence of the weights: {card.get('licence', 'not stated')}."
     yield ""
     yield f"`ase-elf info {card['name']}` prints the card this page is made from."
@@ -50,6 +50,11 @@ def _page(card: dict):
     if "split" in card:
         yield from ("", card["split"].strip())
     yield from ("", f"Weights: `{card['weights']['file']}`, SHA-256 `{card['weights']['sha256']}`.")
+
+
+def _needs(card: dict) -> str:
+    """Elements that have to be there for the others to be known."""
+    return f" (needs {' and '.join(card['must_hold'])})" if card.get("must_hold") else ""
 
 
 def _accuracy(rows):

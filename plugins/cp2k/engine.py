@@ -23,8 +23,9 @@ from ase_elf_cp2k.files import DataEntry, data_folder, find_entry, read_log, rea
 
 PACKAGE = "CP2K (Debian: cp2k cp2k-data)"
 
-CLOSEST_IMAGE = 3.0
-"""Å. Atoms nearer than this to an image of another are a crystal or a molecule cut in two."""
+CLOSEST_IMAGE = 5.5
+"""Å. Atoms nearer than this to an image of another are a crystal or a molecule cut in two; those
+of potassium are 4.6 Å apart."""
 
 # What each further attempt changes: slower mixing and a longer memory.
 SAFER = ({"ALPHA": 0.3, "NBROYDEN": 8}, {"ALPHA": 0.1, "NBROYDEN": 12}, {"ALPHA": 0.03})

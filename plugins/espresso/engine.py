@@ -18,13 +18,13 @@ from ase_elf.domains import check_structure
 from ase_elf.errors import EngineError, InputError
 from ase_elf.grid import ELFGrid
 from ase_elf.reference import Provenance, ReferenceEngine, ReferenceResult
-from ase_elf.reference.engine import bare, check_mesh, check_points
+from ase_elf.reference.engine import bare, check_mesh, check_points, divisions
 from ase_elf.reference.program import find_program, run_program, working_directory
 from ase_elf.topology.provenance import rescaled
 from ase_elf_espresso.output import known_scaling, parse_version, read_plot, read_summary
 from ase_elf_espresso.pseudodojo import find_pseudodojo
 from ase_elf_espresso.pseudopotential import digest, find_pseudopotentials
-from ase_elf_espresso.recipes import cutoff_for, divisions, get_recipe, spacing_for
+from ase_elf_espresso.recipes import cutoff_for, get_recipe, spacing_for
 
 PACKAGE = "Quantum ESPRESSO (Debian: quantum-espresso)"
 
@@ -138,9 +138,19 @@ class Espresso(ReferenceEngine):
 
     def check(self, symbols: set[str]) -> None:
         """See the base class; makes hydrogen's pseudopotential where it is needed."""
-        self._misscaled()
-        find_program(self.post_command, package=PACKAGE)
-        self._files(symbols)
+        missing = []
+        for look in (
+            self._misscaled,
+            lambda: find_program(self.post_command, package=PACKAGE),
+            lambda: self._files(symbols),
+        ):
+            try:
+                look()
+            except (EngineError, InputError) as error:
+                missing.append(error)
+        if missing:
+            texts = dict.fromkeys(str(error) for error in missing)
+            raise type(missing[-1])("\n".join(texts)) from missing[-1]
 
     def options(self) -> dict:
         """The recipe, pseudopotentials by their digest rather than where they lie."""
@@ -159,6 +169,10 @@ class Espresso(ReferenceEngine):
         spacing = self.kspacing or spacing_for(atoms, get_recipe(self.recipe))
         return divisions(atoms, spacing)
 
+    def _shift(self, atoms: Atoms) -> tuple[int, int, int]:
+        """Half a step along what is periodic: across a vacuum there is nothing to sample."""
+        return tuple(int(self.kshift and periodic) for periodic in atoms.pbc)
+
     def compute(
         self,
         atoms: Atoms,
@@ -174,6 +188,7 @@ class Espresso(ReferenceEngine):
         """
         check_structure(_in_its_box(atoms))
         points = None if points is None else check_points(points)
+        self.check(set(atoms.symbols))
         misscaled = self._misscaled()
         files = self._files(set(atoms.symbols))
         with working_directory(directory) as folder:
@@ -192,7 +207,7 @@ class Espresso(ReferenceEngine):
             pseudopotentials={symbol: digest(path) for symbol, path in files.items()},
             cutoff_ry=self.cutoff(atoms),
             kpts=self.mesh(atoms),
-            kshift=(int(self.kshift),) * 3,
+            kshift=self._shift(atoms),
             smearing="none" if self.smearing == "none" else f"{self.smearing} {self.degauss} Ry",
             scf_error_ry=summary.error_ry,
             scf_steps=summary.steps,
@@ -257,7 +272,7 @@ class Espresso(ReferenceEngine):
                 settings,
                 pseudopotentials={symbol: f"{symbol}.UPF" for symbol in files},
                 kpts=self.mesh(atoms),
-                koffset=(int(self.kshift),) * 3,
+                koffset=self._shift(atoms),
             )
 
     def _occupations(self) -> dict:

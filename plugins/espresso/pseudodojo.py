@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from ase_elf.errors import EngineError, InputError
+from ase_elf.errors import FormatError, InputError
 from ase_elf_espresso.pseudopotential import digest
 
 FOLDER = "ASE_ELF_PSEUDO"
@@ -41,39 +41,46 @@ def find_pseudodojo(
     Raises
     ------
     InputError
-        The recipe has no potential for an element, or a file is missing or of another digest;
-        all of them in one message.
-    EngineError
-        No folder is named.
+        The recipe has no potential for an element, no folder is named, or a file is missing,
+        damaged or of another digest; all of them in one message.
     """
     table = known()
-    if uncovered := sorted(symbols - set(table)):
-        raise InputError(
-            f"the recipe many-elements has no PseudoDojo potential for {', '.join(uncovered)}; "
-            f"it covers {len(table)} elements: H to Bi without Ce to Yb (La and Lu are there)."
-        )
     folder = folder or os.environ.get(FOLDER)
-    if folder is None and symbols - set(given):
-        raise EngineError(
-            f"the recipe many-elements needs the potentials of {SOURCE}. Name their folder with "
-            f"the option `pseudo_folder` or the environment variable {FOLDER}."
+    problems, paths = [], {}
+    if uncovered := sorted(symbols - set(table)):
+        problems.append(
+            f"it has no potential for {', '.join(uncovered)}; it covers {len(table)} elements: H to Po "
+            "without Ce to Yb, and Rn"
         )
-    paths = {
-        symbol: Path(given.get(symbol, Path(folder or "") / f"{symbol}.upf")).expanduser()
-        for symbol in sorted(symbols)
-    }
-    missing = [str(path) for path in paths.values() if not path.is_file()]
-    if missing:
-        raise InputError(f"pseudopotentials are missing: {', '.join(missing)} ({SOURCE}).")
-    other = [str(paths[symbol]) for symbol in paths if _digest(paths[symbol]) != table[symbol]]
-    if other:
+    if unplaced := sorted(symbols & set(table) - set(given)) if folder is None else []:
+        problems.append(
+            f"no folder is named that holds {', '.join(f'{s}.upf' for s in unplaced)}: set the option "
+            f"`pseudo_folder`, or the environment variable {FOLDER}"
+        )
+    for symbol in sorted(symbols & set(table) - set(unplaced)):
+        place = given.get(symbol) or Path(folder) / f"{symbol}.upf"
+        paths[symbol] = Path(place).expanduser().resolve()
+        if fault := _fault(paths[symbol], table[symbol]):
+            problems.append(fault)
+    if problems:
         raise InputError(
-            f"not the potentials of the recipe: {', '.join(other)}. It needs {SOURCE}; labels "
-            "of two recipes are not mixed."
+            f"the recipe many-elements cannot be used: {'; '.join(problems)}. Its potentials are "
+            f"{SOURCE}. Labels of two recipes are not mixed."
         )
-    return {symbol: path.resolve() for symbol, path in paths.items()}
+    return paths
+
+
+def _fault(path: Path, expected: str) -> str:
+    """What is wrong with a file, "" if nothing is."""
+    if not path.is_file():
+        return f"{path} does not exist"
+    try:
+        found = _digest(path, path.stat().st_mtime_ns)
+    except FormatError as error:
+        return str(error).rstrip(".")
+    return "" if found == expected else f"{path} is another potential (digest {found[:12]})"
 
 
 @cache
-def _digest(path: Path) -> str:
+def _digest(path: Path, written: int) -> str:
     return digest(path)

@@ -27,6 +27,19 @@ HYDROGEN_INPUT = """\
 
 HYDROGEN_DIGEST = "d3649916064d3c1e476378a1dbc1bc0fc530955276f94bf216edb5c7a90508a4"
 
+FUNCTIONALS = {
+    ("SLA", "PW", "PBX", "PBC"): "PBE",
+    ("SLA", "PW", "PBE", "PBE"): "PBE",
+    ("SLA", "PW", "PSX", "PSC"): "PBESOL",
+    ("SLA", "PW", "RPB", "PBC"): "REVPBE",
+    ("SLA", "PW", "GGX", "GGC"): "PW91",
+    ("SLA", "LYP", "B88", "BLYP"): "BLYP",
+    ("SLA", "PZ", "NOGX", "NOGC"): "PZ",
+    ("SLA", "PW", "NOGX", "NOGC"): "PW",
+    ("LDA",): "PZ",
+}
+"""Short names of Quantum ESPRESSO for what a header may spell out."""
+
 HYDROGEN_MOMENTS = (
     (8.620579702, 20.772340889),
     (0.107757246, 0.259654261),
@@ -117,21 +130,55 @@ def find_pseudopotentials(
     Raises
     ------
     InputError
-        No file is given for an element, or it does not exist.
+        No file is given for an element, it does not exist, is damaged, is that of another
+        element, or the files are made for unlike functionals; all of it in one message.
     """
-    found = {}
-    for symbol in sorted(symbols):
-        if symbol in given:
-            path = Path(given[symbol]).expanduser()
-            if not path.is_file():
-                raise InputError(f"the pseudopotential of {symbol}, {path}, does not exist.")
+    found, problems, headers = {}, [], {}
+    absent = sorted(symbols - set(given) - {"H"})
+    if absent:
+        example = ", ".join(f"{symbol}: /path/to/{symbol}.UPF" for symbol in absent)
+        problems.append(
+            f"no pseudopotential is given for {', '.join(absent)}; add to the option "
+            f"`pseudopotentials`, for example pseudopotentials: {{{example}}}"
+        )
+    for symbol in sorted(symbols - set(absent)):
+        try:
+            path = Path(given[symbol]).expanduser() if symbol in given else hydrogen_pseudopotential(ld1)
+            headers[symbol] = read_header(path, symbol)
             found[symbol] = path.resolve()
-        elif symbol == "H":
-            found[symbol] = hydrogen_pseudopotential(ld1)
-        else:
-            raise InputError(
-                f"no pseudopotential is given for {symbol}; add it to the option "
-                "`pseudopotentials`, for example pseudopotentials: "
-                f"{{{symbol}: /path/to/{symbol}.UPF}}."
-            )
+        except (EngineError, FormatError, InputError) as error:
+            problems.append(str(error).rstrip("."))
+    if len(set(headers.values())) > 1:
+        each = "; ".join(f"{found[s]}: {functional}" for s, functional in headers.items())
+        own = "" if "H" in given or "H" not in symbols else " (hydrogen's own is one for PBE)"
+        problems.append(
+            f"the pseudopotentials are made for unlike functionals: {each}{own}. Give files of one "
+            "functional for all elements"
+        )
+    if problems:
+        raise InputError("; ".join(problems) + ".")
     return found
+
+
+def read_header(path: Path, symbol: str) -> str:
+    """Check the header of a UPF file; returns the functional it was made for.
+
+    Raises
+    ------
+    InputError
+        The file does not exist, or is that of another element than ``symbol``.
+    FormatError
+        It is no UPF version 2 file, or states no functional.
+    """
+    if not path.is_file():
+        raise InputError(f"the pseudopotential of {symbol}, {path}, does not exist.")
+    digest(path)
+    header = path.read_text(errors="replace").partition("<PP_HEADER")[2].partition(">")[0]
+    stated = dict(re.findall(r"""([\w-]+)\s*=\s*["']([^"']*)["']""", header))
+    element, functional = stated.get("element", "").strip(), stated.get("functional", "").strip()
+    if element and element.capitalize() != symbol:
+        raise InputError(f"the pseudopotential given for {symbol}, {path}, is one of {element}.")
+    if not functional:
+        raise FormatError(f"{path} does not say which functional it was made for.")
+    words = tuple(re.split(r"[\s+-]+", functional.upper()))
+    return FUNCTIONALS.get(words, " ".join(words))

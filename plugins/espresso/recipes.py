@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
-from ase.units import Bohr
 
 from ase_elf.domains import describe
 from ase_elf.errors import InputError
@@ -84,18 +83,3 @@ def spacing_for(atoms: Atoms, recipe: dict) -> float:
         f"r_s = {r_s:.3f} bohr is beyond the last limit of the k-mesh table {mesh}; "
         "set `kspacing` or `kpts`."
     )
-
-
-def divisions(atoms: Atoms, spacing: float) -> tuple[int, int, int]:
-    """Mesh divisions whose steps along each reciprocal vector are at most ``spacing``.
-
-    Parameters
-    ----------
-    spacing : float
-        bohr⁻¹, reciprocal vectors with their factor 2π.
-    """
-    lengths = 2 * np.pi * np.linalg.norm(atoms.cell.reciprocal(), axis=1) * Bohr
-    # The small number keeps a length that is an exact multiple from rounding up. Bands do not
-    # disperse across a vacuum.
-    counts = np.maximum(1, np.ceil(lengths / spacing - 1e-6))
-    return tuple(int(n) for n in np.where(atoms.pbc, counts, 1))

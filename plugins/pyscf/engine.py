@@ -16,9 +16,15 @@ from ase.units import Bohr, Hartree
 
 from ase_elf.errors import EngineError, InputError
 from ase_elf.reference import Provenance, ReferenceEngine, ReferenceResult
-from ase_elf.reference.engine import check_atoms, check_mesh, check_points, finish, grid_points
+from ase_elf.reference.engine import (
+    check_atoms,
+    check_mesh,
+    check_points,
+    divisions,
+    finish,
+    grid_points,
+)
 from ase_elf_pyscf.evaluate import elf_at_points
-
 
 @dataclass(frozen=True)
 class PySCF(ReferenceEngine):
@@ -35,8 +41,12 @@ class PySCF(ReferenceEngine):
         Gaussian basis set. The default goes with the GTH pseudopotentials.
     pseudopotential : str or None
         "gth-pbe", or None for all electrons (then choose a basis such as "def2-tzvp").
-    kpts : tuple of int
-        Divisions of the k-mesh of a periodic cell.
+    kpts : tuple of int, optional
+        Divisions of the k-mesh of a periodic cell; (1, 1, 1) is Γ alone, which is right for
+        large cells only. Takes precedence over ``kspacing``.
+    kspacing : float, optional
+        Largest step of the k-mesh of a periodic cell, bohr⁻¹ (with the factor 2π). A periodic
+        cell needs this or ``kpts``.
     kshift : bool
         Shift the mesh off Γ by half a step.
     cutoff_ry : float
@@ -62,7 +72,8 @@ class PySCF(ReferenceEngine):
     functional: str = "pbe"
     basis: str = "gth-dzvp"
     pseudopotential: str | None = "gth-pbe"
-    kpts: tuple[int, int, int] = (1, 1, 1)
+    kpts: tuple[int, int, int] | None = None
+    kspacing: float | None = None
     kshift: bool = False
     cutoff_ry: float = 160.0
     smearing_ry: float = 0.0
@@ -73,7 +84,27 @@ class PySCF(ReferenceEngine):
     threads: int = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kpts", check_mesh(self.kpts))
+        if self.kpts is not None:
+            object.__setattr__(self, "kpts", check_mesh(self.kpts))
+
+    def mesh(self, atoms: Atoms) -> tuple[int, int, int]:
+        """Divisions of the k-mesh for the cell of ``atoms``; (1, 1, 1) for a molecule.
+
+        Raises
+        ------
+        InputError
+            The cell is periodic, and no mesh was chosen.
+        """
+        if not atoms.pbc.any():
+            return (1, 1, 1)
+        if self.kpts is None and self.kspacing is None:
+            raise InputError(
+                f"{atoms.symbols} is periodic, and no k-mesh is given: set `kspacing` (largest step in "
+                "bohr⁻¹, such as 0.3 for a crystal with a gap) or `kpts` (divisions; [1, 1, 1] is "
+                "Γ alone, for large cells). A molecule in a box is computed without one where "
+                "atoms.pbc is False."
+            )
+        return self.kpts or divisions(atoms, self.kspacing)
 
     def version(self) -> str:
         """Version of the installed PySCF."""
@@ -95,13 +126,14 @@ class PySCF(ReferenceEngine):
         from pyscf.lib import with_omp_threads
 
         check_atoms(atoms)
+        mesh = self.mesh(atoms)
         points = None if points is None else check_points(points)
         wanted, shape = (points, None) if points is not None else grid_points(atoms, self.spacing)
         with with_omp_threads(self.threads):
             mole = self._mole(atoms)
             if self.forces:
                 _check_forces(mole)
-            mean_field, kpts = self._mean_field(mole, attempt)
+            mean_field, kpts = self._mean_field(mole, mesh, attempt)
             energy = self._converge(mean_field)
             coefficients, occupations = _orbitals(mean_field, kpts)
             elf, density = elf_at_points(mole, coefficients, occupations, wanted, kpts=kpts)
@@ -113,7 +145,7 @@ class PySCF(ReferenceEngine):
             pseudopotentials=_potential_digests(mole, self.pseudopotential),
             basis=self.basis,
             cutoff_ry=None if kpts is None else self.cutoff_ry,
-            kpts=self.kpts if kpts is not None else (1, 1, 1),
+            kpts=mesh,
             kshift=(int(self.kshift),) * 3 if kpts is not None else (0, 0, 0),
             smearing=f"fermi-dirac {self.smearing_ry} Ry" if self.smearing_ry else "none",
             scf_error_ry=2 * self.conv_thr,
@@ -162,14 +194,14 @@ class PySCF(ReferenceEngine):
                 "to 1 (or the charge in atoms.info['charge'])."
             ) from error
 
-    def _mean_field(self, mole, attempt: int):
+    def _mean_field(self, mole, mesh: tuple[int, int, int], attempt: int):
         """The Kohn-Sham object, and the k-points (bohr⁻¹) where there are any."""
         kpts = None
         if hasattr(mole, "make_kpts"):
             from pyscf.pbc import dft
 
-            shift = [0.5 / n if self.kshift else 0.0 for n in self.kpts]
-            kpts = mole.make_kpts(self.kpts, scaled_center=shift)
+            shift = [0.5 / n if self.kshift else 0.0 for n in mesh]
+            kpts = mole.make_kpts(mesh, scaled_center=shift)
             mean_field = dft.KRKS(mole, kpts) if not self.unpaired else dft.KUKS(mole, kpts)
         else:
             from pyscf import dft

@@ -65,20 +65,29 @@ def _read_summary(
             f"the run in {path.parent} did not converge: its last step took all {limit} "
             "electronic steps (NELM). Converge it before its ELF is used."
         )
-    divisions = root.findtext("kpoints/generation/v[@name='divisions']") or "1 1 1"
+    divisions, listed = _mesh(root)
     provenance = Provenance(
         code="VASP",
         version=(root.findtext("generator/i[@name='version']") or "unknown").strip(),
         functional=(_parameter(root, "GGA") or "as in the POTCAR").strip(),
         pseudopotentials=_potentials(root),
         cutoff_ry=round(float(_parameter(root, "ENMAX") or "nan") / Rydberg, 6),
-        kpts=tuple(int(n) for n in divisions.split()[:3]),
+        kpts=divisions,
         smearing=f"ISMEAR {_parameter(root, 'ISMEAR')}, SIGMA {_parameter(root, 'SIGMA')} eV",
         scf_steps=steps,
-        notes=notes,
+        notes=(*notes, *listed),
     )
     forces = np.array([row.text.split() for row in rows], float) if rows else None
     return provenance, energy, forces
+
+
+def _mesh(root: ElementTree.Element) -> tuple[tuple[int, int, int], tuple[str, ...]]:
+    """Divisions of the k-mesh, and a note where points were listed instead."""
+    stated = root.findtext("kpoints/generation/v[@name='divisions']")
+    if stated:
+        return tuple(int(n) for n in stated.split()[:3]), ()
+    n = len(root.findall("kpoints/varray[@name='kpointlist']/v"))
+    return (1, 1, 1), () if n == 1 else (f"{n or 'an unknown number of'} k-points, no mesh",)
 
 
 def _parameter(root: ElementTree.Element, name: str) -> str | None:
