@@ -362,4 +362,4 @@ def test_nothing_ranked_is_said_and_no_ranking_is_promised(tmp_path):
         (tmp_path / "many" / f"{k}.cif").write_text("no structure")
     output = call("analyze", tmp_path / "many", "-o", tmp_path / "out", "--no-report", code=1)
     assert "ranking in" not in output
-    assert "nothing could be ranked" in output and str(tmp_path / "out" / "screening.csv") in output
+    assert "nothing could be analysed" in output and str(tmp_path / "out" / "screening.csv") in output

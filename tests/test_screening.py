@@ -154,8 +154,8 @@ def test_a_killed_screening_goes_on_and_ends_with_the_same_bytes(folder, tmp_pat
     ScreeningRun(Collection(folder), whole, batch=2).execute()
     torn.mkdir()
     (torn / "config.yaml").write_bytes((whole / "config.yaml").read_bytes())
-    journal = (whole / "journal.jsonl").read_bytes()
-    (torn / "journal.jsonl").write_bytes(journal[: len(journal) * 2 // 3])
+    rows = (whole / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (torn / "journal.jsonl").write_bytes(b"".join(rows[:4]) + rows[4][: len(rows[4]) // 2])
     done = []
     ScreeningRun(Collection(folder), torn, batch=2).execute(done.append)
     assert contents(torn) == contents(whole)
