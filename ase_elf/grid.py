@@ -366,15 +366,19 @@ def fast_shape(cell: np.ndarray, spacing: float) -> tuple[int, int, int]:
         raise InputError(f"spacing = {spacing!r} Å must be positive.")
     # A length that is a multiple of the spacing must not gain a point by round-off.
     counts = np.ceil(lengths(cell) / float(spacing) - 1e-9)
+    # Logarithms: the number of points of a tiny spacing is no number of the machine.
+    points = np.log(counts).sum()
+    larger = points - np.log(lengths(upright(cell)[0]) / float(spacing)).sum()
+    if points > np.log(MOST_POINTS) and larger > np.log(MOST_OBLIQUE):
+        raise InputError(
+            f"the cell is so oblique that a grid with a spacing of {spacing!r} Å has 1e{points / np.log(10):.0f} "
+            "points; take the reduced cell of the same lattice (ase.geometry.minkowski_reduce), or give the shape "
+            "of the grid."
+        )
     if counts.max() > MOST_PLANES:
         raise InputError(
             f"spacing = {spacing!r} Å makes {counts.max():.1e} planes of points; at most "
             f"{MOST_PLANES} are taken. Give a larger one."
-        )
-    if (n := counts.prod()) > MOST_POINTS and n * spacing**3 > MOST_OBLIQUE * lengths(upright(cell)[0]).prod():
-        raise InputError(
-            f"the cell is so oblique that a grid with a spacing of {spacing!r} Å has {n:.1e} points; take the "
-            "reduced cell of the same lattice (ase.geometry.minkowski_reduce), or give the shape of the grid."
         )
     return tuple(next_fast_len(max(int(n), 1), real=True) for n in counts)
 

@@ -119,7 +119,7 @@ _DTYPES = {
     "elf_histogram": np.float64,
     "orientation": np.float64,
 }
-_BOND_DTYPES = {"i": np.int64, "j": np.int64, "mutual": bool, "label": "U16"}
+_BOND_DTYPES = {"i": np.int64, "j": np.int64, "mutual": bool, "outside": bool, "label": "U16"}
 
 
 def _plain(value: object) -> object:
