@@ -7,9 +7,9 @@ all fits have, and variants that change parts of its architecture or recipe, or 
 ``train_labels`` of the training labels in a fixed random order, so that fewer labels are always
 a part of more. A variant with ``as_many_parameters_as`` gets hidden layers wide enough for that.
 Each is fitted in a folder of its own below ``output``, goes on there when it was interrupted, and
-is scored on the validation labels, by which one may choose; test labels are for what is chosen. Labels that
-judge are in folders of their own where the configuration names such `judges`. Where
-the folder `finer` has the ELF of a label on a finer k-mesh, that is the judge. Prints Markdown. Hours,
+is scored on the validation labels, by which one may choose; test labels are for what is chosen. Other labels
+judge where the configuration names such `judges`. Where rows of the store `finer` refine a label, their values
+are the judge. Prints Markdown. Hours,
 with the default configuration; one line per variant and checkpoint goes to stderr meanwhile. ``--steps``
 shortens fits, their decay and averaging in proportion; the warm-up stays.
 """
@@ -30,6 +30,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from field_accuracy import better  # noqa: E402
 
+from ase_elf.dataset import LabelSource  # noqa: E402
+from ase_elf.dataset.label import digest  # noqa: E402
 from ase_elf.errors import InputError, OutputError  # noqa: E402
 from ase_elf.model import Architecture, FieldModel, FieldNetwork  # noqa: E402
 from ase_elf.report.tables import write_json  # noqa: E402
@@ -38,7 +40,6 @@ from ase_elf.training.agreement import total  # noqa: E402
 from ase_elf.training.config import TrainConfig  # noqa: E402
 from ase_elf.training.evaluate import score_label  # noqa: E402
 from ase_elf.training.fit import Fit, Recipe  # noqa: E402
-from ase_elf.training.labels import digest, read_labels  # noqa: E402
 from ase_elf.training.run import drawn, training_labels  # noqa: E402
 from ase_elf.training.samples import Pool  # noqa: E402
 
@@ -58,7 +59,7 @@ class Config:
     variants: dict
     recipe: dict = field(default_factory=dict)
     judges: list = field(default_factory=list)
-    finer: str | None = None
+    finer: dict | None = None
 
 
 @dataclass(frozen=True)
@@ -265,14 +266,14 @@ def main(arguments: list[str] | None = None) -> None:
     if unknown:
         raise InputError(f"no variant is called {unknown[0]!r}; {chosen.config} has "
                          f"{', '.join(repr(v.name) for v in variants)}.")  # fmt: skip
-    folders = [here / folder for folder in config.judges] or base.labels
+    sources = [LabelSource.parse(item, here) for item in config.judges] or base.labels
     judges = {
-        split: [label for folder in folders for label in read_labels(folder, split)]
+        split: [label for source in sources for label in source.read(split)]
         for split in {"validation", *chosen.splits}
     }
     pools = Pools(training_labels(base), judges["validation"])
     if config.finer:
-        judges = better(judges, here / config.finer)
+        judges = better(judges, LabelSource.parse(config.finer, here))
     rows: dict[str, dict] = {split: {} for split in chosen.splits}
     for variant in variants:
         if chosen.only is None or variant.name in chosen.only:

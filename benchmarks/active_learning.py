@@ -17,11 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ase_elf.dataset import select_frames
+from ase_elf.dataset import read_labels, select_frames
 from ase_elf.domains import describe
 from ase_elf.model import Architecture, FieldModel
 from ase_elf.training.fit import Fit, Recipe, score
-from ase_elf.training.labels import read_labels
 from ase_elf.training.samples import Pool
 
 ARCHITECTURE = Architecture(

@@ -9,9 +9,9 @@ also the pack's card: accuracy, and, where its ``train.yaml`` and the labels tha
 what training structures read (for the distance of a structure from them). Weights in the pack's
 folder ``fluids-only``, which saw no crystal in training, get a table as well, and so do those for
 large cells. Structures that were
-labelled again with a finer k-mesh (``elf-fine-mesh`` in the pack, values without geometry) are judged
-by that, and a table shows what the mesh changes; those of ``elf-near-one`` with digits that their labels lack. Test and validation
-structures stand in rows of their own; nothing here is fitted. Some 4 s of processor time per
+labelled again with a finer k-mesh (batch ``fine-mesh`` of the labels in the pack) are judged
+by that, and a table shows what the mesh changes; those of batch ``near-one`` with digits that their labels lack.
+Test and validation structures stand in rows of their own; nothing here is fitted. Some 4 s of processor time per
 structure of 128 atoms.
 """
 
@@ -33,42 +33,31 @@ import numpy as np  # noqa: E402
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from ase_elf.dataset.label import Label  # noqa: E402
+from ase_elf.dataset import LabelSource, LabelStore, read_labels  # noqa: E402
+from ase_elf.dataset.label import Label, digest  # noqa: E402
 from ase_elf.domains import Domain  # noqa: E402
 from ase_elf.errors import InputError  # noqa: E402
 from ase_elf.model import FieldModel, load_model  # noqa: E402
 from ase_elf.report.accuracy_plots import write_figures  # noqa: E402
 from ase_elf.training.agreement import PERSISTENCE, REACH, match_critical_points  # noqa: E402
-from ase_elf.training.borrowed import refined  # noqa: E402
 from ase_elf.training.config import TrainConfig  # noqa: E402
 from ase_elf.training.evaluate import Score, score_label  # noqa: E402
 from ase_elf.training.error_bars import rank_correlation  # noqa: E402
 from ase_elf.training.groups import ALL, grouped, summary  # noqa: E402
-from ase_elf.training.labels import digest, read_labels  # noqa: E402
 from ase_elf.training.pack import accuracy_rows, write_card, write_familiarity  # noqa: E402
 from ase_elf.training.run import training_labels  # noqa: E402
 
 PACK = ROOT / "plugins" / "dense_hydrogen"
-LABELS = [
-    ROOT.parent / "shared" / "data" / "hydrogen" / "labels",
-    PACK / "labels" / "fluids",
-    PACK / "labels" / "crystals",
-    PACK / "labels" / "molecular",
-    PACK / "labels" / "molecular-2",
-    PACK / "labels" / "hot",
-]
+LABELS = [ROOT.parent / "shared" / "data" / "hydrogen" / "labels", PACK / "labels"]
 PAGE, IMAGES = ROOT / "docs" / "field-model.md", ROOT / "docs" / "images"
 
 FLUIDS_ONLY = Path("fluids-only", "weights.safetensors")
 """In a pack: weights fitted to fluids alone, as those of arXiv:2604.26445."""
 
-FINER = Path("elf-fine-mesh")
-"""In a pack: ELF of structures among the labels, by their name, on a k-mesh as fine as the recipe asks
-for; the labels of them that are shared have a coarser one."""
-
-NEAR_ONE = Path("elf-near-one")
-"""In a pack: the ELF of molecular test structures where it is above 0.999, with the digits that their labels of 16 bits
-lack. It says where attractors on the plateaus of molecules are."""
+NEAR_ONE, FINER = "near-one", "fine-mesh"
+"""Batches of labels in a pack that refine others: the ELF of molecular test structures where it is above 0.999, with
+the digits that 16 bits lack, which say where attractors on the plateaus of molecules are; and the ELF of structures on a
+k-mesh as fine as the recipe asks for, where the shared labels have a coarser one."""
 
 FINE = (80, 80, 80)
 """Grid on which up-sampling is compared with direct evaluation."""
@@ -99,8 +88,10 @@ def main(arguments: list[str] | None = None) -> None:
     model = pack.load(device="cpu")
     scores: dict[str, list[Score]] = {}
     known = chosen(given.labels, given.split.split(","), given.only or "")
-    coarse = better(known, given.pack / NEAR_ONE)
-    labels = better(coarse, given.pack / FINER)
+    coarse, labels = known, known
+    if (given.pack / "labels").is_dir():
+        coarse = better(known, LabelSource(given.pack / "labels", {"batch": NEAR_ONE}))
+        labels = better(coarse, LabelSource(given.pack / "labels", {"batch": FINER}))
     for split, members in labels.items():
         scores[split] = []
         for label in members:
@@ -155,16 +146,10 @@ def chosen(folders: list[Path], splits: list[str], name: str) -> dict[str, list[
     return found
 
 
-def better(labels: dict[str, list[Label]], folder: Path) -> dict[str, list[Label]]:
-    """The same labels, with the ELF that the folder has of them where it has it."""
-    finer = {path.stem: path for path in folder.glob("*.npz")}
-    return {
-        split: [
-            refined(label, finer[label.name]) if label.name in finer else label
-            for label in members
-        ]
-        for split, members in labels.items()
-    }
+def better(labels: dict[str, list[Label]], finer: LabelSource) -> dict[str, list[Label]]:
+    """The same labels, with the values that refine them where there are such."""
+    store = LabelStore(finer.store)
+    return {split: store.refine(members, finer.where) for split, members in labels.items()}
 
 
 def filled(page: str, parts: dict[str, Table]) -> str:

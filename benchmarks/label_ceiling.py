@@ -1,6 +1,6 @@
 """How well DFT finds its own attractors and bonds again: with another cutoff, and after rounding.
 
-    OMP_NUM_THREADS=1 python benchmarks/label_ceiling.py [--labels DIR ...] [--cutoff 110]
+    OMP_NUM_THREADS=1 python benchmarks/label_ceiling.py [--labels DIR] [--batch NAME ...] [--cutoff 110]
         [--cutoff-of NAME ...] [--folder DIR]
 
 The test labels of molecular hydrogen at r_s 1.85 and more are computed once more by their own recipe, and
@@ -14,7 +14,6 @@ per grid of 64 atoms, five at 110 Ry.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -23,15 +22,16 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from ase_elf.dataset import LabelStore  # noqa: E402
 from ase_elf.dataset.label import Label  # noqa: E402
 from ase_elf.domains import get_domain  # noqa: E402
 from ase_elf.formats.rounding import coarse, restored  # noqa: E402
 from ase_elf.grid import ELFGrid  # noqa: E402
 from ase_elf.reference import get_engine  # noqa: E402
 from ase_elf.training.agreement import Match, match_critical_points, total  # noqa: E402
-from ase_elf.training.labels import read_labels  # noqa: E402
 
 LABELS = ROOT / "plugins" / "dense_hydrogen" / "labels"
+BATCH = "molecular-64"
 KINDS = ("attractor", "bond")
 
 
@@ -66,9 +66,8 @@ def row(name: str, matches: dict[str, list[Match]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--labels", type=Path, nargs="*", default=[LABELS / "molecular-2"]
-    )
+    parser.add_argument("--labels", type=Path, default=LABELS)
+    parser.add_argument("--batch", nargs="*", default=[BATCH])
     parser.add_argument("--cutoff", type=float, default=110.0)
     parser.add_argument("--cutoff-of", nargs="*", help="Names of labels; all of them by default.")
     parser.add_argument("--folder", type=Path, default=ROOT / "scratch" / "label-ceiling")
@@ -79,9 +78,10 @@ def main() -> None:
     print("| structure | " + " | ".join(f"{c}: {k}s" for c in columns for k in KINDS) + " |")
     print("|---" * (1 + len(columns) * len(KINDS)) + "|")
     everything: dict[str, list[Match]] = {column: [] for column in columns}
-    for folder in given.labels:
-        options = json.loads((folder / "recipe.json").read_text())["options"]
-        for label in sorted(read_labels(folder, "test"), key=lambda one: one.name):
+    store = LabelStore(given.labels)
+    for batch in given.batch:
+        options = store.batches[batch]["options"]
+        for label in sorted(store.select("test", where={"batch": batch}), key=lambda one: one.name):
             exact = computed(label, options, given.folder / f"{label.name}.npz")
             rounded = ELFGrid(restored(coarse(exact.values)), label.atoms)
             predicted = model.predict([label.atoms], [exact.values.shape])[0].values

@@ -35,13 +35,13 @@ sys.path[:0] = [str(ROOT), str(HERE)]
 from peer_models.convolution import Convolution, superposed, turned  # noqa: E402
 from peer_models.probe_network import ProbeNetwork  # noqa: E402
 
+from ase_elf.dataset import read_labels  # noqa: E402
 from ase_elf.dataset.label import Label  # noqa: E402
 from ase_elf.errors import InputError  # noqa: E402
 from ase_elf.model import Architecture, FieldModel, FieldNetwork  # noqa: E402
 from ase_elf.model.field_model import native_shape, upsample  # noqa: E402
 from ase_elf.training.config import TrainConfig  # noqa: E402
 from ase_elf.training.fit import losses, objective, standardise  # noqa: E402
-from ase_elf.training.labels import read_labels  # noqa: E402
 from ase_elf.training.samples import Pool  # noqa: E402
 
 LABELS = ROOT.parent / "shared" / "data" / "hydrogen" / "labels"

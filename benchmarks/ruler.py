@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/ruler.py [--members N] [--epochs N] [--only TABLE]
 
-Reads the images in ``plugins/gold_thiolate/bonds`` (and ``altered``), fits every variant on
+Reads the images in ``plugins/gold_thiolate/labels`` (batches bonds and altered), fits every variant on
 the same bonds, and prints Markdown tables of what it reads on compositions that were not
 trained on. Seeds are those of the recipe; one thread.
 """
@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from ase_elf import ELFCalculator  # noqa: E402
+from ase_elf.dataset import LabelStore  # noqa: E402
 from ase_elf.domains import get_domain  # noqa: E402
 from ase_elf.ruler import measure_bonds  # noqa: E402
 from ase_elf.ruler.bond_set import BondSet  # noqa: E402
@@ -112,7 +113,7 @@ def altered(config: RulerConfig) -> None:
     print(f"({len(relaxed)} relaxed bonds, MAE {np.abs(relaxed.length - read).mean():.4f} Å).\n")
     print("| change | cluster | type | bonds | reading changes by (Å) | spread | in σ |")
     print("|---|---|---|---|---|---|---|")
-    changed = BondSet.read(PACK / "altered")
+    changed = BondSet.joined(LabelStore(PACK / "labels").images({"batch": "altered"}))
     for kind in sorted(set(changed.kind.tolist())):
         for structure in sorted(set(changed.structure[changed.kind == kind].tolist())):
             after = changed[(changed.structure == structure) & (changed.kind == kind)]

@@ -27,18 +27,18 @@ from ase.io import read
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from ase_elf.dataset import LabelStore  # noqa: E402
+from ase_elf.dataset import LabelStore, read_labels  # noqa: E402
 from ase_elf.domains import Domain, get_domain  # noqa: E402
 from ase_elf.model.familiarity import Familiarity  # noqa: E402
 from ase_elf.model.weights import digest  # noqa: E402
 from ase_elf.ruler.bond_set import BondSet  # noqa: E402
 from ase_elf.ruler.pairs import find_pairs  # noqa: E402
 from ase_elf.ruler.surroundings import Surroundings, are_strange  # noqa: E402
-from ase_elf.training.labels import read_labels  # noqa: E402
 from ase_elf.training.pack import FAMILIARITY, write_card  # noqa: E402
 from ase_elf.training.ruler import RulerConfig, write_surroundings  # noqa: E402
 
 DATA = ROOT.parent / "shared" / "data"
+LABELS = ROOT / "plugins" / "gold_thiolate" / "labels"
 GOLD, HYDROGEN = ("Au", "S"), ("H", "H")
 BASES = ("cl000", "cl001", "cl022", "cl085", "fw05", "fw15", "fw43", "fw59")
 """Clusters that ligands are exchanged in."""
@@ -52,7 +52,7 @@ def gold_structures() -> list[tuple[str, str, Atoms]]:
     """
     files = {"cl": read(DATA / "gold" / "clusters.extxyz", ":"),
              "fw": read(DATA / "gold" / "frameworks.extxyz", ":")}  # fmt: skip
-    bonds = BondSet.read(ROOT / "plugins" / "gold_thiolate" / "bonds")
+    bonds = BondSet.joined(LabelStore(LABELS).images({"batch": "bonds"}))
     found = []
     for name, group in sorted(set(zip(bonds.structure.tolist(), bonds.group.tolist(), strict=True))):
         if place := re.match(r"(cl|fw|sh)(\d+)-(\d?)", name):
@@ -63,7 +63,7 @@ def gold_structures() -> list[tuple[str, str, Atoms]]:
             found.append((name, group, atoms))
     rings = read(ROOT / "examples" / "gold-ring.extxyz", ":7")
     found += [(f"ring4-{n}", "au4s4", ring) for n, ring in enumerate(rings)]
-    labels = LabelStore(ROOT / "plugins" / "gold_thiolate" / "labels")
+    labels = LabelStore(LABELS)
     found += [(label.name, "au7s7", label.atoms) for label in labels]
     return [(name, group, Atoms(a.numbers, a.positions)) for name, group, a in found]
 

@@ -22,12 +22,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ase_elf import ELFGrid
+from ase_elf.dataset import read_labels
 from ase_elf.domains import get_domain
 from ase_elf.model import FieldModel
 from ase_elf.model.network import Architecture
 from ase_elf.training.evaluate import score_label
 from ase_elf.training.fit import Fit, Recipe
-from ase_elf.training.labels import read_labels
 from ase_elf.training.samples import Pool
 
 SMALL = Architecture(
@@ -37,7 +37,7 @@ SMALL = Architecture(
 
 def main(picture: str = "fit.png", steps: int = 200) -> None:
     folder = Path(__file__).parents[1] / "plugins" / "dense_hydrogen" / "labels"
-    fluids, crystals = (read_labels(folder / kind) for kind in ("fluids", "crystals"))
+    fluids, crystals = (read_labels(folder, where={"batch": batch}) for batch in ("fluids", "crystals"))
     known, unknown = [*fluids[1:], *crystals[1:]], [fluids[0], crystals[0]]
     recipe = Recipe(
         steps=steps, decay_steps=steps // 2, warmup_steps=20, structures=2, points=256, pool=4096,

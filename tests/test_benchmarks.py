@@ -114,7 +114,7 @@ def test_misspelt_variants_are_named(config):
 def pack(tmp_path, labels):
     """An untrained network as a domain pack, and the configuration that names its labels."""
     from ase_elf.model import Architecture, FieldNetwork
-    from ase_elf.training.labels import read_labels
+    from ase_elf.dataset import read_labels
     from ase_elf.training.pack import write_pack
 
     folder = tmp_path / "pack"

@@ -20,7 +20,9 @@ from ase_elf.dataset import BuildConfig, Label, LabelStore
 from ase_elf.dataset.builder import build
 from ase_elf.dataset.config import ClusterChoice, PointChoice
 from ase_elf.dataset.job import Failure, job_id
-from ase_elf.dataset.label import Critical, decode, encode, pack, unpack
+from ase_elf.dataset.label import Critical
+from ase_elf.dataset.packing import pack, unpack
+from ase_elf.dataset.shard import decode, encode
 from ase_elf.dataset.points import points_near
 from ase_elf.errors import EngineError, FormatError, InputError, OutputError
 from ase_elf.formats.rounding import coarse, restored
@@ -62,7 +64,13 @@ def make_label(shape=(4, 5, 6), **changes):
     return Label(**settings)
 
 
-@pytest.mark.parametrize("shape", [(1,), (7,), (3, 4, 5), (8, 8, 8)])
+def decoded(data):
+    """The only label of a shard."""
+    (stored,) = decode(data, source="memory")
+    return stored.label()
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (3, 4, 5), (8, 8, 8), (3, 2, 5, 4)])
 def test_packing_loses_nothing(shape):
     stored = np.random.default_rng(0).integers(0, 65536, shape).astype(np.uint16)
     assert np.array_equal(unpack(pack(stored), shape), stored)
@@ -85,9 +93,9 @@ def test_a_label_is_exact_near_1():
     ends = 10.0 ** -np.random.default_rng(0).uniform(2.2, 7, 500)
     values = np.concatenate([1 - ends, [1, 0]]).astype(np.float32)
     label = make_label(values=values, points=np.zeros((len(values), 3)))
-    (back,) = decode(encode([label]), source="here")
+    back = decoded(encode([label]))
     assert np.abs(back.values - values).max() < 1.2e-7  # a bit of float32 near 1
-    (flat,) = decode(encode([replace(label, values=np.full(3, 0.5), points=np.zeros((3, 3)))]), source="here")
+    flat = decoded(encode([replace(label, values=np.full(3, 0.5), points=np.zeros((3, 3)))]))
     assert flat.values == pytest.approx([0.5] * 3, abs=8e-6)
 
 
@@ -104,7 +112,7 @@ def test_whole_numbers_of_another_kind_are_refused(steps, parts):
 def test_a_label_is_read_back_as_it_was_written():
     label = make_label(forces=np.ones((2, 3)), energy=-3.5, split="test")
     label.atoms.info["charge"] = -1
-    (back,) = decode(encode([label]), source="memory")
+    back = decoded(encode([label]))
     assert np.abs(back.values - label.values).max() < 1e-5
     assert back.atoms == label.atoms and back.atoms.info == {"charge": -1}
     assert back.provenance == label.provenance
@@ -142,7 +150,7 @@ def test_two_workers_make_the_same_labels_as_one(tmp_path):
     (tmp_path / "two").mkdir()
     build(config_for(tmp_path / "one", frames))
     build(config_for(tmp_path / "two", frames, workers=2))
-    one, two = (LabelStore(tmp_path / name / "labels").records for name in ("one", "two"))
+    one, two = (LabelStore(tmp_path / name / "labels").rows for name in ("one", "two"))
     assert {k: r["sha256"] for k, r in one.items()} == {k: r["sha256"] for k, r in two.items()}
 
 
@@ -215,7 +223,7 @@ def test_a_write_the_system_refuses_leaves_no_partial_file(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert len(list((tmp_path / "shards").iterdir())) == 1
-    assert list(LabelStore(tmp_path).records) == ["a1"]
+    assert list(LabelStore(tmp_path).rows) == ["a1"]
 
 
 def test_a_killed_build_goes_on_where_it_stopped(tmp_path):
@@ -233,14 +241,14 @@ def test_a_killed_build_goes_on_where_it_stopped(tmp_path):
     tests = Path(__file__).parent
     words = [sys.executable, str(tmp_path / "run.py"), str(tests.parent), str(tests), str(tmp_path)]
     process = subprocess.Popen(words)
-    manifest = tmp_path / "labels" / "manifest.jsonl"
+    manifest = tmp_path / "labels" / "manifest.csv"
     deadline = time.monotonic() + 120
-    while not (manifest.is_file() and manifest.read_bytes().count(b"\n") >= 1):
+    while not (manifest.is_file() and manifest.read_bytes().count(b"\n") >= 2):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    finished = set(LabelStore(tmp_path / "labels").records)
+    finished = set(LabelStore(tmp_path / "labels").rows)
     assert len(finished) >= 1
     summary = build(config_for(tmp_path, frames, options={"seconds": 0.0}))
     assert summary.present == len(finished) and summary.built == 4 - len(finished)
@@ -249,7 +257,7 @@ def test_a_killed_build_goes_on_where_it_stopped(tmp_path):
 
 def test_what_a_killed_writer_left_is_removed(tmp_path):
     LabelStore(tmp_path, create=True).append([make_label()])
-    names = ("recipe.json", "manifest.jsonl", "failures.jsonl", "shards/0123456789abcdef.npz")
+    names = ("batches.yaml", "manifest.csv", "failures.jsonl", "shards/0123456789abcdef.npz")
     for name in names:
         (tmp_path / f"{name}.partial-123").write_bytes(b"torn")
     assert len(LabelStore(tmp_path)) == 1  # a reader leaves them to their writer
@@ -258,9 +266,9 @@ def test_what_a_killed_writer_left_is_removed(tmp_path):
     assert not list(tmp_path.rglob("*.partial-*"))
 
 
-def test_a_manifest_line_cut_off_is_made_again_from_the_shard(tmp_path):
+def test_a_manifest_row_cut_off_is_made_again_from_the_shard(tmp_path):
     build(config_for(tmp_path, structures(2)))
-    manifest = tmp_path / "labels" / "manifest.jsonl"
+    manifest = tmp_path / "labels" / "manifest.csv"
     whole = manifest.read_bytes()
     manifest.write_bytes(whole[:-40])
     assert len(LabelStore(tmp_path / "labels")) == 1
@@ -456,7 +464,7 @@ def test_labels_at_places_of_a_mesh_keep_density_and_critical_points():
         values=rng.random(500).astype(np.float32), points=points, mesh=mesh,
         density=np.exp(rng.uniform(-18, 9, 500)), critical=Critical(points[:2], curved),
     )  # fmt: skip
-    (read,) = decode(data := encode([label]), source="memory")
+    read = decoded(data := encode([label]))
     assert encode([read]) == data
     assert read.mesh == mesh
     np.testing.assert_allclose(read.points, points, atol=1e-12)

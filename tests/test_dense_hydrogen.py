@@ -11,18 +11,19 @@ from ase.io import read
 from scipy.spatial.transform import Rotation
 
 from ase_elf import ELFCalculator, ELFGrid
+from ase_elf.dataset import read_labels
+from ase_elf.dataset.label import digest
 from ase_elf.domains import Domain, describe, domain_for, get_domain
 from ase_elf.errors import DomainError, FormatError, InputError
 from ase_elf.model import orbitals
 from ase_elf.topology import critical_points, networking
 from ase_elf.training.agreement import PERSISTENCE, match_critical_points
 from ase_elf.training.config import TrainConfig
-from ase_elf.training.labels import digest, read_labels
 from ase_elf.training.run import training_labels
 
 ROOT = Path(__file__).resolve().parents[1]
 LABELS = ROOT / "plugins" / "dense_hydrogen" / "labels"
-OWN = [label for store in sorted(LABELS.iterdir()) for label in read_labels(store, "test")]
+OWN = read_labels(LABELS, "test")
 
 
 @pytest.fixture(scope="module")

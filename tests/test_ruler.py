@@ -11,9 +11,11 @@ from click.testing import CliRunner
 
 from ase_elf import ELFCalculator, ELFGrid, write_elf
 from ase_elf.cli import main
+from ase_elf.dataset import LabelStore
 from ase_elf.dataset.bonds import bond_set
 from ase_elf.dataset.images import ImageChoice
 from ase_elf.dataset.label import Label
+from ase_elf.dataset.shard import StoredLabel, decode, encode
 from ase_elf.domains import Domain
 from ase_elf.errors import FormatError, InputError
 from ase_elf.reference import Provenance
@@ -63,17 +65,23 @@ def bonds():
 def pack(bonds, tmp_path_factory):
     """A folder with a ruler for H-H, and its card."""
     folder = tmp_path_factory.mktemp("pack")
-    (folder / "bonds").mkdir()
     half = len(bonds) // 2
-    bonds[np.arange(half)].write(folder / "bonds" / "a.npz")
-    bonds[np.arange(half, len(bonds))].write(folder / "bonds" / "b.npz")
+    store_of(folder / "bonds", bonds[np.arange(half)], bonds[np.arange(half, len(bonds))])
     config = {
-        "pair": "H-H", "cutoff": 1.1, "pack": ".", "bonds": "bonds", "image": SPEC.to_dict(),
+        "pair": "H-H", "cutoff": 1.1, "pack": ".", "labels": "bonds", "image": SPEC.to_dict(),
         "recipe": RECIPE, "notes": {"reference": "sums of Gaussians"},
     }  # fmt: skip
     (folder / "ruler.yaml").write_text(json.dumps(config))
     card = train_ruler(RulerConfig.read(folder / "ruler.yaml"))
     return folder, card
+
+
+def store_of(folder, *sets):
+    """A label store of images, a shard for each set."""
+    store = LabelStore(folder, create=True)
+    for bonds in sets:
+        store.append(StoredLabel.of_bonds(bonds))
+    return store
 
 
 class RulerDomain(GaussianDomain):
@@ -196,31 +204,31 @@ def test_labels_on_grids_and_at_pixels_give_the_same_images():
 
 
 def test_a_set_is_read_as_it_was_written(bonds, tmp_path):
-    bonds.write(tmp_path / "0.npz")
-    again = BondSet.read(tmp_path)
+    again = BondSet.joined(store_of(tmp_path, bonds).images())
     assert (again.pair, again.spec) == (bonds.pair, bonds.spec)
     for name in ("images", "length", "group", "structure", "kind", "type"):
         assert np.array_equal(getattr(again, name), getattr(bonds, name))
 
 
-def test_damaged_sets_are_refused(bonds, tmp_path):
-    bonds[np.arange(3)].write(tmp_path / "good.npz")
-    data = (tmp_path / "good.npz").read_bytes()
+def test_damaged_images_are_refused(bonds):
+    data = encode(StoredLabel.of_bonds(bonds[np.arange(3)]))
     random = np.random.default_rng(0)
     for n in range(40):
         bad = bytearray(data[: random.integers(len(data))] if n % 2 else data)
         if n % 2 == 0:
             bad[random.integers(len(bad))] ^= 0xFF
-        (tmp_path / "bad.npz").write_bytes(bytes(bad))
         try:
-            BondSet.read(tmp_path / "bad.npz")
-        except FormatError:
-            pass
-    (tmp_path / "bad.npz").write_bytes(b"no archive")
-    with pytest.raises(FormatError, match=r"bad\.npz"):
-        BondSet.read(tmp_path)
-    with pytest.raises(InputError, match="no images"):
-        BondSet.read(tmp_path / "nowhere")
+            for stored in decode(bytes(bad), source="bad.npz"):
+                stored.bonds()
+        except FormatError as error:
+            assert "bad.npz" in str(error)
+    stored = next(StoredLabel.of_bonds(bonds))
+    for damage in ({"types": ["a"] * 9}, {"pair": None}, {"image": {"size": 5}}, {"groups": 1}):
+        text = {**stored.text, "images": stored.text["images"] | damage}
+        with pytest.raises(FormatError, match="the label is no label shard, or is damaged"):
+            StoredLabel(text, stored.arrays).bonds()
+    with pytest.raises(InputError, match="holds images of bonds"):
+        stored.label()
 
 
 def test_sets_of_different_bonds_do_not_join(bonds):
@@ -334,11 +342,10 @@ def test_types_are_told_apart():
 
 def test_a_ruler_with_types_is_kept_and_scored(bonds, tmp_path):
     kinds = np.where(bonds.length < 0.8, "short", "long").astype("U16")
-    (tmp_path / "bonds").mkdir()
-    BondSet(**{**vars(bonds), "type": kinds}).write(tmp_path / "bonds" / "0.npz")
+    store_of(tmp_path / "bonds", BondSet(**{**vars(bonds), "type": kinds}))
     recipe = {**RECIPE, "members": 1, "epochs": 20}
     config = {
-        "pair": "H-H", "cutoff": 1.1, "pack": ".", "bonds": "bonds", "image": SPEC.to_dict(),
+        "pair": "H-H", "cutoff": 1.1, "pack": ".", "labels": "bonds", "image": SPEC.to_dict(),
         "type_image": ImageSpec(12, 0.6, None, (0,)).to_dict(), "modes": False,
         "types": {"short": ["short"], "long": ["long"]}, "recipe": recipe, "type_recipe": recipe,
     }  # fmt: skip
@@ -381,12 +388,13 @@ def test_score_counts_what_it_says(bonds, pack):
         ({"pair": "O-H"}, "show H-H bonds"),
         ({"image": {"size": "big"}}, "image.size"),
         ({"recipe": {"epoch": 1}}, "recipe.epoch"),
-        ({"bonds": []}, "name at least one folder"),
+        ({"labels": []}, "name at least one folder"),
+        ({"labels": {"store": "bonds", "were": {}}}, "did you mean 'where'"),
     ],
 )
 def test_what_is_wrong_in_a_configuration_is_named(pack, tmp_path, change, message):
     config = {**json.loads((pack[0] / "ruler.yaml").read_text()), "pack": str(tmp_path)}
-    config["bonds"] = str(pack[0] / "bonds")
+    config["labels"] = str(pack[0] / "bonds")
     (tmp_path / "ruler.yaml").write_text(json.dumps({**config, **change}))
     with pytest.raises(InputError, match=message):
         train_ruler(RulerConfig.read(tmp_path / "ruler.yaml"))
@@ -397,7 +405,7 @@ def test_what_is_wrong_in_a_configuration_is_named(pack, tmp_path, change, messa
 
 def test_train_ruler_from_the_command_line(pack, tmp_path):
     config = json.loads((pack[0] / "ruler.yaml").read_text())
-    config |= {"pack": str(tmp_path), "bonds": str(pack[0] / "bonds")}
+    config |= {"pack": str(tmp_path), "labels": str(pack[0] / "bonds")}
     config["recipe"] = {**RECIPE, "epochs": 2, "members": 1}
     (tmp_path / "ruler.yaml").write_text(json.dumps(config))
     result = CliRunner().invoke(main, ["train", "ruler", str(tmp_path / "ruler.yaml"), "--json"])

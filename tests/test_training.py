@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from ase.io import write
 from ase.units import Bohr
 from torch._dynamo.exc import TorchDynamoException
 
-from ase_elf.dataset.label import Label
+from ase_elf.dataset import LabelStore, read_labels
+from ase_elf.dataset.label import Label, digest
+from ase_elf.dataset.source import read_label
 from ase_elf.errors import FormatError, InputError
 from ase_elf.formats.rounding import coarse
 from ase_elf.model import Architecture, FieldNetwork
 from ase_elf.reference import Provenance
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.fit import Fit, Recipe, score
-from ase_elf.training.labels import digest, read_label, read_labels
 from ase_elf.model.orbitals import Orbitals
 from ase_elf.training.pack import KEPT, shorten
 from ase_elf.training.run import finish, prepare
@@ -296,8 +296,6 @@ def test_broken_label_files_are_named(tmp_path, label_folder):
 
 
 def test_labels_of_a_store_train_like_those_of_a_folder(tmp_path, label_folder):
-    from ase_elf.dataset import LabelStore
-
     store = LabelStore(tmp_path / "store", create=True)
     for label in read_labels(label_folder):
         store.append([label])
@@ -334,101 +332,22 @@ def test_calibrated_error_covers_what_it_should(tmp_path):
     assert torch.cat(below).float().mean().item() == pytest.approx(ONE_SIGMA, abs=0.002)
 
 
-def owned(folder, *labels):
-    """The geometries of labels in a file of their owner."""
-    frames = [label.atoms.copy() for label in labels]
-    for frame, label in zip(frames, labels, strict=True):
-        frame.info["id"] = label.name
-    write(folder / "owner@work.extxyz", frames)
-    return [folder / "owner@work.extxyz"]
-
-
-def test_values_kept_without_their_geometry_come_back_with_it(tmp_path):
-    from ase_elf.training.borrowed import read_values, write_values
-
-    label = replace(analytic_label(4), kind="random-crystal")
-    index = np.random.default_rng(0).choice(label.values.size, 300, replace=False)
-    write_values(tmp_path, label, index)
-    owner = owned(tmp_path, analytic_label(5), label)
-    (joined,) = read_values(tmp_path, owner)
-    place = np.rint(joined.points @ np.linalg.inv(label.atoms.cell.array) * label.values.shape)
-    expected = label.values[tuple(place.astype(int).T)]
-    np.testing.assert_allclose(joined.values, expected, atol=1e-5)
-    assert joined.kind == label.kind
-    assert joined.critical is None
-    path = write_values(tmp_path, label)
-    (whole,) = read_values(tmp_path, owner)
-    np.testing.assert_allclose(whole.values, label.values, atol=1e-5)
-    assert whole.points is None
-    path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(FormatError, match=re.escape(f"{path} is not a file of ELF values")):
-        read_values(tmp_path, owner)
-    write(tmp_path / "other.extxyz", analytic_label(5).atoms)
-    with pytest.raises(InputError, match="no geometry called 's4'"):
-        read_values(tmp_path, [tmp_path / "other.extxyz"])
-
-
-def test_critical_points_and_the_last_digits_near_one_are_kept_with_values(tmp_path):
-    from ase_elf.training.borrowed import read_values, write_values
+def test_a_label_at_points_says_where_the_critical_points_of_its_grid_are(tmp_path):
     from ase_elf.training.critical import CriticalPlaces, critical_of
 
     label = fine_label(0)
-    near = np.argsort(label.values.ravel())[-40:]
-    exact = 1 - np.geomspace(1e-6, 1e-3, 40).astype(np.float32)[::-1]
-    np.put(label.values, near, exact)
-    found = critical_of(fine_label(0))
-    write_values(tmp_path, replace(label, critical=found), near)
-    (joined,) = read_values(tmp_path, owned(tmp_path, label))
-    np.testing.assert_allclose(joined.values, label.values.ravel()[np.sort(near)], atol=1e-7)
-    np.testing.assert_allclose(joined.critical.positions, found.positions, atol=1e-5)
-    np.testing.assert_allclose(joined.critical.hessians, found.hessians, rtol=1e-4, atol=1e-4)
-    told, grid = CriticalPlaces.of(joined, ARCH), CriticalPlaces.of(fine_label(0), ARCH)
+    near = np.sort(np.argsort(label.values.ravel())[-40:])
+    points = np.stack(np.unravel_index(near, label.values.shape), -1) / label.values.shape
+    some = replace(
+        label, values=label.values.ravel()[near], points=points @ label.atoms.cell.array, mesh=label.values.shape,
+        critical=critical_of(label),
+    )  # fmt: skip
+    store = LabelStore(tmp_path, create=True)
+    store.append([some])
+    (back,) = store
+    told, grid = CriticalPlaces.of(back, ARCH), CriticalPlaces.of(label, ARCH)
     torch.testing.assert_close(told.curvatures, grid.curvatures, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(told.vectors, grid.vectors, rtol=1e-3, atol=1e-3)
-
-
-def test_a_label_takes_better_values_where_a_file_has_them(tmp_path):
-    from ase_elf.training.borrowed import refined, write_values
-
-    exact = analytic_label(4)
-    coarse = replace(exact, values=np.round(exact.values, 2))
-    some = np.arange(5, exact.values.size, 7)
-    path = write_values(tmp_path, exact, some)
-    better = refined(coarse, path).values.ravel()
-    np.testing.assert_allclose(better[some], exact.values.ravel()[some], atol=1e-5)
-    others = np.setdiff1d(np.arange(exact.values.size), some)
-    np.testing.assert_array_equal(better[others], coarse.values.ravel()[others].astype(np.float32))
-    np.testing.assert_allclose(refined(coarse, write_values(tmp_path, exact)).values, exact.values, atol=1e-5)
-    with pytest.raises(FormatError, match=re.escape("of a grid")):
-        refined(fine_label(4), path)
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        {"hessians": np.zeros((3, 5))},
-        {"critical": np.full((3, 3), np.nan)},
-        {"critical": np.array(["a"])},
-        {"index": np.array([-1, 2])},
-        {"fine": np.zeros(3)},
-        {"shape": np.array([4, 4])},
-        {"shape": np.array([12.0, 13.0, 14.0])},
-        {"shape": np.array([2**62, 4, 4])},
-        {"hessians": np.zeros((3, 6))},
-        {"critical": np.full((3, 3), 1e300)},
-    ],
-)
-def test_damaged_files_of_values_are_refused(tmp_path, damage):
-    from ase_elf.dataset.label import Critical
-    from ase_elf.training.borrowed import join_values, write_values
-
-    label = analytic_label(4)
-    critical = Critical(np.zeros((3, 3)), np.tile(np.eye(3), (3, 1, 1)))
-    path = write_values(tmp_path, replace(label, critical=critical), np.array([1, 5]))
-    with np.load(path) as stored:
-        np.savez(path, **(dict(stored) | damage))
-    with pytest.raises(FormatError, match=re.escape(f"{path} is not a file of ELF values")):
-        join_values(path, label.atoms)
 
 
 def test_what_cannot_be_compiled_says_what_to_do(tmp_path, monkeypatch):

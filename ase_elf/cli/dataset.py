@@ -61,12 +61,13 @@ def build(
 
 @command.command(context_settings=options.CONTEXT)
 @click.argument("stores", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@options.geometries
 @records.as_json
-def check(stores: tuple[Path, ...], as_json: bool) -> None:
+def check(stores: tuple[Path, ...], geometries: tuple[Path, ...], as_json: bool) -> None:
     """Look through label STORES: ranges, duplicates, leakage between splits, noise.
 
-    Several stores count as one set; structures that two of them label with different
-    recipes measure the noise. Exits with 1 where splits leak into each other.
+    Several stores count as one set; structures that two of them, or two batches of one, label
+    with different recipes measure the noise. Exits with 1 where splits leak into each other.
     """
     import json
 
@@ -76,7 +77,7 @@ def check(stores: tuple[Path, ...], as_json: bool) -> None:
     opened = [LabelStore(folder) for folder in stores]
     for store in opened:
         store.verify()
-    report = check_labels(*opened)
+    report = check_labels(*opened, geometries=geometries)
     if as_json:
         click.echo(json.dumps(report.as_dict(), indent=2))
     else:
@@ -105,6 +106,8 @@ def _as_text(report):
     for noise in report.noise:
         yield f"noise: {noise.first}: rms {noise.rms:.4f}, bias {noise.bias:+.4f}"
     yield f"without a label: {report.failures}"
+    if report.detached:
+        yield f"not looked at, for their geometry is not stored and in no --geometries: {report.detached}"
 
 
 @command.command(context_settings=options.CONTEXT)
@@ -115,6 +118,7 @@ def _as_text(report):
 @options.together(options.domain, options.device)
 @click.option("--labelled", multiple=True, type=click.Path(exists=True, path_type=Path),
               help="Label stores whose structures need not be picked again.")  # fmt: skip
+@options.geometries
 @records.as_json
 @options.config
 @click.pass_context
@@ -127,6 +131,7 @@ def select(
     domain: str | None,
     device: str | None,
     labelled: tuple[Path, ...],
+    geometries: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Pick the frames of TRAJECTORY that the model is least sure of, and write them.
@@ -144,7 +149,11 @@ def select(
     frames = [atoms for _, atoms in named]
     symbols = {symbol for atoms in frames for symbol in atoms.symbols}
     pack = get_domain(domain) if domain else domain_for(symbols)
-    known = [label.atoms for folder in labelled for label in LabelStore(folder)]
+    known = [
+        label.atoms
+        for folder in labelled
+        for label in LabelStore(folder).select(geometries=geometries)
+    ]
     chosen = select_frames(frames, pack.load(device=device), count, labelled=known)
     for one in chosen:
         one.atoms.info["id"] = named[one.index][0]

@@ -15,6 +15,7 @@ from ase_elf.cli import options, records
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of labels: a store of `dataset build`, or one with a split.csv. Repeatable.",
 )  # fmt: skip
+@options.geometries
 @click.option("--split", default="test", help="Which labels; several as A,B.")
 @options.together(options.domain, options.device)
 @click.option(
@@ -61,9 +62,9 @@ def _scores(labels: tuple[Path, ...], splits: tuple[str, ...], given: dict):
     from ase_elf.domains import domain_for, get_domain
     from ase_elf.errors import InputError
     from ase_elf.training.evaluate import score_label
-    from ase_elf.training.labels import read_labels
+    from ase_elf.dataset import read_labels
 
-    chosen = [label for folder in labels for label in read_labels(folder, *splits)]
+    chosen = [label for folder in labels for label in read_labels(folder, *splits, geometries=given["geometries"])]
     if not chosen:
         where = ", ".join(map(str, labels))
         raise InputError(f"{where}: no label of split {', '.join(map(repr, splits))}.")

@@ -69,6 +69,11 @@ domain = click.option(
     "--domain", help="Domain pack. [default: the one that knows the elements]", metavar="NAME"
 )
 
+geometries = click.option(
+    "--geometries", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with frames (info['id']) that labels without a geometry of their own are on. Repeatable.",
+)  # fmt: skip
+
 device = click.option("--device", help="cpu or cuda[:N]. [default: cuda where there is one]")
 
 class WorkersType(click.ParamType):

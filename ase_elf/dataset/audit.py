@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from pathlib import Path
 
 import numpy as np
+from ase import Atoms
 
 from ase_elf.dataset.fingerprint import distances, fingerprint
-from ase_elf.dataset.label import Label
+from ase_elf.dataset.geometries import find_geometries
+from ase_elf.dataset.label import INLINE, Label
 from ase_elf.dataset.store import LabelStore
 from ase_elf.domains import describe
 
@@ -77,14 +80,16 @@ class CheckReport:
     ----------
     splits : dict of str to SplitSummary
     duplicates : tuple of Pair
-        The same structure twice in one store.
+        The same structure twice in one batch of a store.
     leaks : tuple of Pair
         Structures in different splits that are the same or nearly so: a score on the second
         is no test of a model trained on the first.
     noise : tuple of Noise
-        From structures that two stores label with different recipes.
+        From structures that two stores, or batches of one, label with different recipes.
     failures : int
         Structures recorded as failed.
+    detached : int
+        Labels on geometries that are not stored and were in no file given, which were not looked at.
     """
 
     splits: dict[str, SplitSummary]
@@ -92,6 +97,7 @@ class CheckReport:
     leaks: tuple[Pair, ...]
     noise: tuple[Noise, ...]
     failures: int
+    detached: int = 0
 
     def as_dict(self) -> dict:
         """Plain values, ready for JSON."""
@@ -106,6 +112,8 @@ class _Seen:
     id: str
     name: str
     split: str
+    batch: str
+    atoms: Atoms
     formula: str
     n_values: int
     elf: np.ndarray
@@ -113,22 +121,31 @@ class _Seen:
     fingerprint: np.ndarray
 
 
-def check(*stores: LabelStore, alike: float = ALIKE) -> CheckReport:
+def check(
+    *stores: LabelStore, alike: float = ALIKE, geometries: Iterable[str | Path] = ()
+) -> CheckReport:
     """Look through one or more label stores.
 
     Parameters
     ----------
     *stores : LabelStore
-        Several stores count as one set. Structures that two of them hold, made with
-        different recipes, measure the noise of the labels.
+        Several stores count as one set. Structures that two of them hold, or two batches of one,
+        made with different recipes, measure the noise of the labels.
     alike : float
         Fingerprint distance below which structures in different splits are a leak.
+    geometries : iterable of path, optional
+        Files with the geometries that are not stored (``info["id"]``).
 
     Returns
     -------
     CheckReport
     """
-    seen = [_look(number, label) for number, store in enumerate(stores) for label in store]
+    every = [
+        None if label is None else _look(number, label)
+        for number, store in enumerate(stores)
+        for label in _labels(store, geometries)
+    ]
+    seen = [one for one in every if one is not None]
     order = sorted(seen, key=lambda one: one.split)
     splits = {key: _summary(list(group)) for key, group in groupby(order, lambda one: one.split)}
     duplicates, leaks, repeated = _pairs(seen, alike)
@@ -138,7 +155,18 @@ def check(*stores: LabelStore, alike: float = ALIKE) -> CheckReport:
         leaks=tuple(leaks),
         noise=tuple(n for pair in repeated if (n := _noise(stores, *pair))),
         failures=sum(len(store.failures) for store in stores),
+        detached=len(every) - len(seen),
     )
+
+
+def _labels(store: LabelStore, geometries: Iterable[str | Path]) -> Iterator[Label | None]:
+    """Labels of a store that are not images and refine no other; None where the geometry is missing."""
+    ids = {row["geometry"].partition(":")[2] for row in store.rows.values()} - {""}
+    found = find_geometries(ids, geometries) if ids else {}
+    for stored in store.stored():
+        if stored.geometry:
+            atoms = found.get(stored.geometry.partition(":")[2])
+            yield stored.label(atoms) if atoms is not None or stored.geometry == INLINE else None
 
 
 def _look(store: int, label: Label) -> _Seen:
@@ -147,6 +175,8 @@ def _look(store: int, label: Label) -> _Seen:
         id=label.id,
         name=label.name,
         split=label.split,
+        batch=label.batch,
+        atoms=label.atoms,
         formula=label.atoms.get_chemical_formula(empirical=True),
         n_values=label.values.size,
         # Percentiles of a sample are those of the grid to three digits, and small.
@@ -171,7 +201,7 @@ def _summary(seen: list[_Seen]) -> SplitSummary:
 
 
 def _pairs(seen: list[_Seen], alike: float) -> tuple[list[Pair], list[Pair], list]:
-    """Duplicates, leaks, and pairs that are the same structure in different stores."""
+    """Duplicates, leaks, and pairs that are the same structure in different stores or batches."""
     duplicates, leaks, repeated = [], [], []
     by_formula = sorted(seen, key=lambda one: one.formula)
     for _, group in groupby(by_formula, lambda one: one.formula):
@@ -181,18 +211,19 @@ def _pairs(seen: list[_Seen], alike: float) -> tuple[list[Pair], list[Pair], lis
         for i, j in zip(*np.nonzero(np.triu(apart < alike, 1)), strict=True):
             one, two, distance = members[i], members[j], float(apart[i, j])
             pair = Pair(one.name, two.name, (one.split, two.split), distance)
+            same_recipe = (one.store, one.batch) == (two.store, two.batch)
             if one.split != two.split and one.split and two.split:
                 leaks.append(pair)
-            elif one.store == two.store and distance < SAME:
+            elif same_recipe and distance < SAME:
                 duplicates.append(pair)
-            if one.store != two.store and distance < SAME:
+            if not same_recipe and distance < SAME:
                 repeated.append((one, two))
     return duplicates, leaks, repeated
 
 
 def _noise(stores: tuple[LabelStore, ...], one: _Seen, two: _Seen) -> Noise | None:
     """Difference of two labels of one structure, where they can be compared point by point."""
-    first, second = stores[one.store][one.id], stores[two.store][two.id]
+    first, second = (stores[x.store].find(x.id).label(x.atoms) for x in (one, two))
     same_place = (
         first.atoms.positions.shape == second.atoms.positions.shape
         and np.allclose(first.atoms.positions, second.atoms.positions, atol=1e-6)

@@ -62,7 +62,7 @@ def build(
     engine.check({symbol for job in jobs for symbol in job.atoms.symbols})
     with locked(config.output, "build"):
         store = LabelStore(config.output, create=True)
-        store.set_recipe({"engine": engine.name, "options": engine.options()})
+        store.set_batch(config.batch, {"engine": engine.name, "options": engine.options()})
         failed = set() if retry_failed else set(store.failures)
         todo = [job for job in jobs if job.id not in store and job.id not in failed]
         counts = {Label: 0, Failure: 0}
@@ -100,6 +100,7 @@ def _jobs(config: BuildConfig, engine: ReferenceEngine) -> Iterator[Job]:
                 options=config.options,
                 split=source.split,
                 kind=source.kind,
+                batch=config.batch,
                 points=config.points or config.images,
                 density=config.density,
                 attempts=config.attempts,

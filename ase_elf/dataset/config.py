@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.io.formats import string2index
 
 from ase_elf.dataset.images import ImageChoice
+from ase_elf.dataset.label import BATCH
 from ase_elf.errors import InputError
 from ase_elf.reference.engine import locate_files
 from ase_elf.ruler.image import ImageSpec
@@ -141,6 +142,8 @@ class BuildConfig:
         Name of a reference engine.
     output : Path
         Folder of the label store.
+    batch : str
+        Name under which the store keeps the recipe; a store may hold batches of several recipes.
     options : dict
         Options of the engine, such as its recipe.
     points : PointChoice, optional
@@ -169,6 +172,7 @@ class BuildConfig:
     attempts: int = 3
     workers: int = 1
     cluster: ClusterChoice | None = None
+    batch: str = BATCH
 
     def __post_init__(self) -> None:
         if self.points is not None and self.images is not None:

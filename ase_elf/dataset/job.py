@@ -30,6 +30,7 @@ class Job:
     options: dict
     split: str = ""
     kind: str = ""
+    batch: str = ""
     points: PointChoice | ImageChoice | None = None
     density: bool = False
     attempts: int = 3
@@ -119,6 +120,7 @@ def _compute(job: Job, engine: ReferenceEngine, attempt: int) -> Label:
         forces=result.forces,
         split=job.split,
         kind=job.kind,
+        batch=job.batch,
     )
 
 

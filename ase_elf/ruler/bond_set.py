@@ -1,19 +1,15 @@
-"""BondSet: images of bonds with what is known of each, kept in files that are never rewritten.
+"""BondSet: images of bonds with what is known of each.
 
-A folder holds ``*.npz`` shards; reading it joins them in the order of their names.
+:meth:`ase_elf.dataset.LabelStore.images` reads them from a store of labels.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 
 import numpy as np
 
-from ase_elf.dataset.store import write_atomically
-from ase_elf.errors import FormatError, InputError
-from ase_elf.formats.npz import read_arrays
+from ase_elf.errors import InputError
 from ase_elf.ruler.image import ImageSpec, resample
 
 LEVELS = 255
@@ -76,39 +72,6 @@ class BondSet:
         """The images as ``spec`` wants them, float32 (n, planes, size, size)."""
         return resample(self.images / np.float32(LEVELS), self.spec, spec, self.length)
 
-    def write(self, path: Path) -> None:
-        """Write one shard.
-
-        Raises
-        ------
-        OutputError
-            The disk is full or not writable; nothing is left behind.
-        """
-        import io
-
-        header = json.dumps({"pair": self.pair, "image": self.spec.to_dict()})
-        columns = {name: getattr(self, name) for name in COLUMNS}
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, header=np.array(header), images=self.images, **columns)
-        write_atomically(Path(path), buffer.getvalue())
-
-    @classmethod
-    def read(cls, folder: Path) -> BondSet:
-        """All shards of a folder, or a single file.
-
-        Raises
-        ------
-        InputError
-            There is none, or they are of different bonds or images.
-        FormatError
-            A shard is damaged.
-        """
-        folder = Path(folder)
-        paths = [folder] if folder.is_file() else sorted(folder.glob("*.npz"))
-        if not paths:
-            raise InputError(f"{folder} holds no images of bonds (*.npz).")
-        return cls.joined([_read(path) for path in paths])
-
     @classmethod
     def joined(cls, sets: list[BondSet]) -> BondSet:
         """Several sets as one; :class:`InputError` if they do not show the same."""
@@ -133,19 +96,3 @@ def quantised(images: np.ndarray) -> np.ndarray:
     """ELF in [0, 1] as a set keeps it, uint8."""
     return np.round(np.clip(images, 0, 1) * LEVELS).astype(np.uint8)
 
-
-def _read(path: Path) -> BondSet:
-    try:
-        with path.open("rb") as stream:
-            arrays = read_arrays(stream)
-        header = json.loads(str(arrays.pop("header")))
-        if arrays["images"].dtype != np.uint8:
-            raise TypeError(f"images are {arrays['images'].dtype}, not uint8")
-        for name in COLUMNS:
-            if arrays[name].dtype.kind != ("f" if name == "length" else "U"):
-                raise TypeError(f"column {name!r} is of type {arrays[name].dtype}")
-        return BondSet(tuple(header["pair"]), ImageSpec.from_dict(header["image"]), **arrays)
-    except (OSError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise FormatError(
-            f"{path} holds no images of bonds, or is damaged: {str(error)[:500]}"
-        ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ase_elf.dataset.source import LabelSource
 from ase_elf.errors import InputError
 from ase_elf.model import Architecture
 from ase_elf.settings import checked, read_mapping
@@ -17,11 +18,9 @@ class TrainConfig:
 
     Parameters
     ----------
-    labels : tuple of Path
-        Folders of labels, each with a ``split.csv``.
-    borrowed : dict of Path to list of Path
-        Folders of values whose geometries are in other files (see
-        :mod:`ase_elf.training.borrowed`); all of them are trained on.
+    labels : tuple of LabelSource
+        Folders of labels, and which labels of them: split "train" is fitted to, "validation" stops and
+        calibrates, "test" and "validation" are on the card.
     output : Path
         Folder of the run: checkpoint and log. A run found there is continued.
     pack : Path, optional
@@ -35,8 +34,7 @@ class TrainConfig:
         Fields of :class:`ase_elf.model.Architecture` and :class:`ase_elf.training.fit.Recipe`.
     """
 
-    labels: tuple[Path, ...]
-    borrowed: dict[Path, list[Path]]
+    labels: tuple[LabelSource, ...]
     output: Path
     pack: Path | None
     start: Path | None
@@ -60,11 +58,7 @@ class TrainConfig:
         if not raw.labels:
             raise InputError("labels: name at least one folder of labels.")
         return cls(
-            labels=tuple(folder / str(item) for item in raw.labels),
-            borrowed={
-                folder / str(values): [folder / str(item) for item in geometries]
-                for values, geometries in raw.borrowed.items()
-            },
+            labels=tuple(LabelSource.parse(item, folder) for item in raw.labels),
             output=folder / raw.output,
             pack=folder / raw.pack if raw.pack else None,
             start=folder / raw.start if raw.start else None,
@@ -86,5 +80,4 @@ class RawConfig:
     pack: str | None = None
     start: str | None = None
     kinds: list = field(default_factory=list)
-    borrowed: dict = field(default_factory=dict)
     recipe: dict = field(default_factory=dict)

@@ -11,6 +11,7 @@ import numpy as np
 
 from ase_elf.dataset.bonds import bond_set
 from ase_elf.dataset.images import ImageChoice
+from ase_elf.dataset.source import LabelSource
 from ase_elf.errors import InputError
 from ase_elf.model.weights import digest
 from ase_elf.ruler.bond_set import BondSet
@@ -20,7 +21,6 @@ from ase_elf.ruler.pairs import find_pairs
 from ase_elf.ruler.ruler import Ruler
 from ase_elf.ruler.surroundings import Surroundings
 from ase_elf.settings import checked, read_mapping
-from ase_elf.training.labels import read_labels
 from ase_elf.training.pack import write_card
 from ase_elf.training.reading import ReadingRecipe, error_factor, fit_classifier, fit_reader
 
@@ -44,10 +44,8 @@ class RulerConfig:
         Folder that gets ``ruler-<pair>.safetensors`` and its card, ``ruler-<pair>.json``.
     image : ImageSpec
         What the readers of the length see.
-    bonds : tuple of Path
-        Folders of images (:class:`BondSet`).
-    labels : tuple of Path
-        Folders of labels, on grids or at the pixels of ``label_image``.
+    labels : tuple of LabelSource
+        Images of bonds, and labels on grids or at the pixels of ``label_image``.
     label_image : ImageSpec
         Images taken from labels.
     type_image : ImageSpec, optional
@@ -70,8 +68,7 @@ class RulerConfig:
     cutoff: float
     pack: Path
     image: ImageSpec
-    bonds: tuple[Path, ...] = ()
-    labels: tuple[Path, ...] = ()
+    labels: tuple[LabelSource, ...] = ()
     label_image: ImageSpec = field(default_factory=ImageSpec)
     type_image: ImageSpec | None = None
     types: dict = field(default_factory=dict)
@@ -99,8 +96,7 @@ class RulerConfig:
         for key in ("image", "label_image", "type_image"):
             if values.get(key) is not None:
                 values[key] = ImageSpec.from_dict(checked(ImageSpec, values[key], f"{key}."))
-        for key in ("bonds", "labels"):
-            values[key] = tuple(folder / str(item) for item in values.get(key, ()))
+        values["labels"] = tuple(LabelSource.parse(item, folder) for item in values.get("labels", ()))
         for key in ("validation", "test", "kinds"):
             if key in values:
                 values[key] = tuple(str(item) for item in values[key])
@@ -115,17 +111,19 @@ class RulerConfig:
 
 def _plain(loaded: dict) -> dict:
     # One folder may be written without the brackets of a list.
-    keys = ("bonds", "labels", "validation", "test", "kinds")
-    return {k: [v] if k in keys and isinstance(v, str) else v for k, v in loaded.items()}
+    keys = ("labels", "validation", "test", "kinds")
+    return {k: [v] if k in keys and isinstance(v, str | dict) else v for k, v in loaded.items()}
 
 
 def gather(config: RulerConfig) -> BondSet:
     """All bonds the configuration names, shorter than its cutoff."""
-    sets = [BondSet.read(folder) for folder in config.bonds]
-    choice = ImageChoice(config.pair, config.cutoff, config.label_image)
-    sets += [bond_set(read_labels(folder), choice) for folder in config.labels]
+    choice, sets = ImageChoice(config.pair, config.cutoff, config.label_image), []
+    for source in config.labels:
+        sets += source.images()
+        if labels := source.read():
+            sets.append(bond_set(labels, choice))
     if not sets:
-        raise InputError("name at least one folder of images (bonds:) or of labels (labels:).")
+        raise InputError("labels: name at least one folder with labels, or images of bonds.")
     bonds = BondSet.joined(sets)
     if bonds.pair != tuple(config.pair.split("-")):
         raise InputError(f"the images show {'-'.join(bonds.pair)} bonds, not {config.pair}.")

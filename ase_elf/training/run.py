@@ -11,13 +11,11 @@ from ase_elf.dataset.label import Label
 from ase_elf.errors import InputError
 from ase_elf.model import Architecture, FieldModel
 from ase_elf.model.weights import digest, load_network
-from ase_elf.training.borrowed import read_values
 from ase_elf.training.calibration import calibrate
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.critical import CriticalPlaces
 from ase_elf.training.evaluate import score_label
 from ase_elf.training.fit import Fit, Recipe
-from ase_elf.training.labels import read_labels
 from ase_elf.training.loop import ALONE
 from ase_elf.training.pack import shorten, write_pack
 from ase_elf.training.processes import Processes
@@ -26,9 +24,7 @@ from ase_elf.training.samples import Pool
 
 def training_labels(settings: TrainConfig) -> list[Label]:
     """What the fit may see: split ``train``, and of the chosen kinds."""
-    found = [label for folder in settings.labels for label in read_labels(folder, "train")]
-    for folder, geometries in settings.borrowed.items():
-        found += read_values(folder, geometries)
+    found = [label for source in settings.labels for label in source.read("train")]
     chosen = [label for label in found if not settings.kinds or label.kind in settings.kinds]
     if not chosen:
         kinds = sorted({label.kind for label in found})
@@ -59,8 +55,8 @@ def prepare(
     train = [drawn(label, arch, recipe, rng) for label in training_labels(settings)]
     validation = [
         Pool.draw(label, arch, 2048, rng)
-        for folder in settings.labels
-        for label in read_labels(folder, "validation")
+        for source in settings.labels
+        for label in source.read("validation")
     ]
     start = load_network(settings.start) if settings.start else None
     return Fit(
@@ -76,9 +72,7 @@ def finish(settings: TrainConfig, fit: Fit) -> dict | None:
     factor = calibrate(network, fit.validation) if fit.validation else 1.0
     model = FieldModel(network)
     held_out = [
-        label
-        for folder in settings.labels
-        for label in read_labels(folder, "validation", "test")
+        label for source in settings.labels for label in source.read("validation", "test")
     ]
     return write_pack(
         settings.pack,

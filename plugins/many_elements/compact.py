@@ -1,7 +1,7 @@
 """Labels of many elements in few bytes: some points of every grid, or the grid without its density.
 
-Written by ``python -m ase_elf_many_elements.compact BUILD STORE``, which adds what a build made
-since the last time to the committed store.
+Written by ``python -m ase_elf_many_elements.compact BUILD STORE [BATCH]``, which adds what a build made
+since the last time to the committed store, under the name of the build's batch or another one.
 """
 
 from __future__ import annotations
@@ -85,16 +85,26 @@ def compacted(labels: Iterable[Label]) -> Iterator[Label]:
             yield thinned(label)
 
 
-def add(build: LabelStore, store: LabelStore) -> int:
-    """Add every label of ``build`` that ``store`` lacks; how many that were."""
-    store.set_recipe(build.recipe)
+def add(build: LabelStore, store: LabelStore, batch: str = "") -> int:
+    """Add every label of ``build`` that ``store`` lacks; how many that were.
+
+    Parameters
+    ----------
+    build, store : LabelStore
+    batch : str
+        Name of the batch in ``store``, of a build with one; as in ``build`` by default.
+    """
+    for name, facts in build.batches.items():
+        store.set_batch(batch or name, facts)
     before = len(store)
-    fresh = compacted(label for label in build if label.id not in store)
+    fresh = compacted(
+        replace(label, batch=batch or label.batch) for label in build if label.id not in store
+    )
     while some := list(islice(fresh, PER_SHARD)):
         store.append(some)
     return len(store) - before
 
 
 if __name__ == "__main__":
-    source, target = map(Path, sys.argv[1:])
-    print(add(LabelStore(source), LabelStore(target, create=True)), "labels added")
+    source, target = map(Path, sys.argv[1:3])
+    print(add(LabelStore(source), LabelStore(target, create=True), *sys.argv[3:4]), "labels added")

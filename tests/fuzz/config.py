@@ -24,11 +24,10 @@ points: {count: 10, within: 1.5}
 density: true
 cluster: {kind: scheduler, address: "tcp://a:1", options: {}}
 """
-    train = b"""labels: [labels]
+    train = b"""labels: [labels, {store: b, where: {split: train, kind: [fluid]}, geometries: [a.xyz]}]
 output: run
 pack: pack
 kinds: [fluid]
-borrowed: {values: [a.xyz]}
 architecture: {elements: [1], cutoff: 6.0, channels: [8, 4, 2], point_channels: [8, 4], hidden: 16}
 recipe: {steps: 10, rate: 1e-3}
 """
@@ -39,7 +38,7 @@ recipe: {steps: 10, rate: 1e-3}
 cutoff: 1.3
 pack: .
 image: {size: 16, half_width: 0.9, reference: 0.8, planes: [0, 1], cores: [0.1, 0.1]}
-bonds: [bonds]
+labels: {store: labels, where: {batch: bonds}}
 types: {a: [x, y]}
 recipe: {steps: 10, widths: [4, 4]}
 """

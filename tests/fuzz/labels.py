@@ -1,19 +1,20 @@
-"""Labels: shards of a store, files of a plain folder, values without geometry, bonds, snapshots."""
+"""Labels: shards of a store with all that they may hold, files of a plain folder, snapshots."""
 
 import io
 import zipfile
 import zlib
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 
-from ase_elf.dataset.label import decode, encode, pack
+from ase_elf.dataset.manifest import row_of
+from ase_elf.dataset.shard import StoredLabel, decode, encode
+from ase_elf.dataset.source import read_label
 from ase_elf.errors import ElfError
 from ase_elf.report.snapshots import Snapshot
 from ase_elf.ruler import BondSet, ImageSpec
-from ase_elf.training.borrowed import join_values, refined
-from ase_elf.training.labels import read_label
-from fuzz.sound import CELL, grid, label, written
+from fuzz.sound import CELL, grid, label
 from fuzz.target import Target
 
 
@@ -25,20 +26,15 @@ def make():
         "cell": np.eye(3), "values": np.zeros((2, 2, 2), np.uint8), "passes": np.zeros((1, 3)),
         "pass_values": np.ones(1),
     }  # fmt: skip
-    values = {"shape": np.array((2, 3, 2)), "index": np.arange(3, dtype=np.uint32),
-              "elf": np.arange(3, dtype=np.uint16), "kpts": np.array([1, 1, 1])}  # fmt: skip
-    told = {"fine": np.arange(3, dtype=np.int8), "critical": np.zeros((1, 3), np.float32),
-            "hessians": np.array([[-1, 0, 0, -2, 0, 3]], np.float32)}  # fmt: skip
     return [
         encode([label("a")]),
         encode([label("a"), label("b", points=True)]),
         _archive(plain),
         _archive(plain | {"energy_ry": -1.0, "kpts": np.array([2, 2, 2])}, np.savez_compressed),
-        _archive(values, np.savez_compressed),
-        _archive(values | told),
-        _archive({k: v for k, v in values.items() if k != "index"} | {"elf": pack(integers)}),
+        encode([label("a", places=True)]),
+        encode([replace(label("b"), refines="a"), label("c", places=True)]),
+        encode(StoredLabel.of_bonds(_bonds())),
         _archive(snapshot, np.savez_compressed),
-        _bonds(),
         _archive({"elf": np.array([print], dtype=object)}),  # a pickle
         _declared((10**12,)),
         _bomb(),
@@ -48,8 +44,7 @@ def make():
 def _bonds():
     text = np.array(["a"])
     images = np.full((1, 1, 4, 4), 7, np.uint8)
-    bonds = BondSet(("H", "H"), ImageSpec(4, 1.0), images, np.ones(1), text, text, text, text)
-    return written("b.npz", bonds.write)
+    return BondSet(("H", "H"), ImageSpec(4, 1.0), images, np.ones(1), text, text, text, text)
 
 
 def _archive(arrays, save=np.savez):
@@ -75,17 +70,18 @@ def _bomb():
 
 
 def read(path):
-    readers = (
-        lambda path: decode(path.read_bytes(), source=str(path)),
-        read_label,
-        lambda path: join_values(path, grid().atoms, "train"),
-        lambda path: refined(label("a"), path),
-        Snapshot.read,
-        BondSet.read,
-    )
-    for reader in readers:
+    for reader in (_shard, read_label, Snapshot.read):
         with suppress(ElfError):
             reader(path)
+
+
+def _shard(path):
+    for stored in decode(path.read_bytes(), source=str(path)):
+        uses = (stored.label, lambda: stored.label(grid().atoms), lambda: stored.refine(label("a")), stored.bonds,
+                lambda: row_of(stored, "a", "b"))  # fmt: skip
+        for use in uses:
+            with suppress(ElfError):
+                use()
 
 
 TARGET = Target(
@@ -93,7 +89,7 @@ TARGET = Target(
     tokens=(b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"\x93NUMPY\x01\x00",
             b"'descr': '<u2'", b"'|O'", b"'<f8'", b"'shape': (999999999,)", b"'<U999999999'",
             b"fortran_order", b"\xff\xff\xff\xff", b"\x08\x00", b"\x0c\x00", b"\x0e\x00"),
-    instrument=("ase_elf.formats", "ase_elf.dataset.label", "ase_elf.training", "ase_elf.ruler.bond_set",
+    instrument=("ase_elf.formats", "ase_elf.dataset", "ase_elf.ruler.bond_set",
                 "ase_elf.ruler.image", "ase_elf.report.snapshots",
                 "zipfile", "numpy.lib.format"),
 )  # fmt: skip

@@ -28,13 +28,19 @@ def written(name: str, write) -> bytes:
         return path.read_bytes()
 
 
-def label(name: str = "a", *, points: bool = False):
-    """A label on a grid, or at points with everything that is optional."""
-    from ase_elf.dataset.label import Label
+def label(name: str = "a", *, points: bool = False, places: bool = False):
+    """A label on a grid, at free points, or at points of a grid without its geometry; points with all that is optional."""
+    from ase_elf.dataset.label import Critical, Label
     from ase_elf.reference import Provenance
 
     origin = Provenance(code="closed form", version="1", functional="none")
     here = grid()
+    if places:
+        on_grid = np.array([(0, 0, 1), (1, 0, 0), (1, 2, 1)]) / (2, 3, 2) @ here.atoms.cell.array
+        return Label(
+            name, name, here.atoms, origin, 1 - np.geomspace(1e-6, 1e-3, 3), points=on_grid, mesh=(2, 3, 2),
+            critical=Critical(np.zeros((1, 3)), np.diag([-1.0, -2.0, 3.0])[None]), geometry="owner:x",
+        )  # fmt: skip
     if not points:
         return Label(name, name, here.atoms, origin, here.values)
     return Label(
