@@ -10,7 +10,7 @@ import numpy as np
 
 from ase_elf.model.neighbors import Surroundings
 
-EDGE = 2.5
+EDGE = 1.5
 """bohr."""
 
 HALF_DIAGONAL = EDGE * math.sqrt(3) / 2

@@ -19,7 +19,7 @@ from ase_elf.model.minimal_basis.radial import Radial
 from ase_elf.model.minimal_basis.wave_vectors import Mesh
 from ase_elf.model.neighbors import Surroundings
 
-NUMBERS = 2**23
+NUMBERS = 2**20
 """Numbers of density matrices and of orbitals at places that are held at a time."""
 
 
@@ -117,12 +117,10 @@ class Evaluator:
         column = torch.from_numpy(orbitals - cells * n**2).to(density.device)
         with_all = torch.bmm(values, density.take(row[:, :, None] + column[:, None, :]))
         points = values.shape[1] // 4
-        plain = values[:, :points]
         slopes = with_all[:, points:].unflatten(1, (3, points))
-        rho = torch.linalg.vecdot(with_all[:, :points], plain)
-        climb = 2 * torch.linalg.vecdot(slopes, plain[:, None])
-        tau = torch.linalg.vecdot(slopes, values[:, points:].unflatten(1, (3, points))).sum(1) / 2
-        return torch.stack([rho, *climb.unbind(1), tau])
+        climb = (slopes * values[:, None, :points]).sum(-1)
+        parts = with_all.mul_(values).sum(-1).unflatten(1, (4, points))
+        return torch.stack([parts[:, 0], *(2 * climb).unbind(1), parts[:, 1:].sum(1) / 2])
 
     def _width(self) -> int:
         """About how many orbitals a box sees."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-SPACING = 0.28
-"""bohr⁻¹ between wave vectors, at most."""
+SPACING = 0.35
+"""bohr⁻¹ between wave vectors, at most: 0.002 to 0.005 of the ELF from what 0.20 gives, 0.01 in magnesium."""
 
 WIDTH = 0.01
 """hartree. Bands are filled by the Fermi function of this width."""
@@ -32,10 +32,10 @@ class Mesh:
 
     @classmethod
     def usual(cls, reciprocal: np.ndarray, pbc=(True, True, True), spacing: float = SPACING) -> Mesh:
-        """Of a spacing; a single point along open directions."""
+        """Of a spacing, shifted, which suits metals best; 0 alone along open directions."""
         lengths = np.linalg.norm(reciprocal, axis=1)
         sizes = np.where(pbc, np.ceil(lengths / spacing - 1e-6), 1).astype(int)
-        return cls(tuple(sizes.tolist()), tuple(int(n % 2 == 0) for n in sizes))
+        return cls(tuple(sizes.tolist()), tuple(int(closed) for closed in pbc))
 
     def half(self) -> tuple[np.ndarray, np.ndarray]:
         """One of each pair ±k in units of the reciprocal lattice vectors, shape (n, 3), and weights of sum 1."""
