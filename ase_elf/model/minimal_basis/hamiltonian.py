@@ -7,6 +7,7 @@ import math
 import numpy as np
 import torch
 
+from ase_elf.model.minimal_basis.acting import acted
 from ase_elf.model.minimal_basis.basis import Basis
 from ase_elf.model.minimal_basis.plane_waves import PlaneWaves
 from ase_elf.model.minimal_basis.potential import grid_shape, local_potential
@@ -15,7 +16,7 @@ WOLFSBERG_HELMHOLZ = 1.75
 """Doi 10.1063/1.1700580."""
 
 NUMBERS = 2**22
-"""Complex numbers on grids at a time."""
+"""Plane waves of orbitals at a time, about."""
 
 
 def matrices(
@@ -45,25 +46,12 @@ def matrices(
 def _some(basis: Basis, waves: np.ndarray, potential: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     sums = PlaneWaves(basis, waves, potential.dtype, potential.device)
     orbitals = sums.bloch(basis.groups)
-    acted = orbitals * sums.kinetic[..., None]
-    acted += _in_potential(orbitals, sums.lattice, potential)
-    overlap, hamiltonian = orbitals.mH @ orbitals, orbitals.mH @ acted
-    on_projectors = sums.bloch(basis.projectors).mH @ orbitals
+    in_all = orbitals * sums.kinetic[..., None]
+    in_all += acted(orbitals, sums.lattice, potential)
+    overlap, hamiltonian = orbitals.mH @ orbitals, orbitals.mH @ in_all
+    on_projectors = torch.cat([sums.bloch([group]).mH @ orbitals for group in basis.projectors], 1)
     hamiltonian += on_projectors.mH @ _strengths(basis, on_projectors)
     return overlap.to(torch.complex128), hamiltonian.to(torch.complex128)
-
-
-def _in_potential(orbitals: torch.Tensor, lattice: np.ndarray, potential: torch.Tensor) -> torch.Tensor:
-    """Plane waves of orbitals times the potential, where orbitals have any."""
-    n_waves, n_plane, n = orbitals.shape
-    shape = potential.shape
-    flat = np.ravel_multi_index(tuple(np.moveaxis(lattice % np.array(shape), -1, 0)), shape)
-    flat = torch.from_numpy(flat).to(orbitals.device)[:, None].expand(-1, n, -1)
-    boxes = orbitals.new_zeros(n_waves, n, math.prod(shape))
-    boxes.scatter_(2, flat, orbitals.mT)
-    fields = torch.fft.ifftn(boxes.view(n_waves, n, *shape), dim=(-3, -2, -1))
-    acted = torch.fft.fftn(fields * potential, dim=(-3, -2, -1))
-    return acted.flatten(2).gather(2, flat).mT
 
 
 def _strengths(basis: Basis, on_projectors: torch.Tensor) -> torch.Tensor:
