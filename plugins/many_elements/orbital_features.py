@@ -5,7 +5,8 @@
 A SOURCE is a label store (a folder with manifest.jsonl) or `*.npz` files as the first trial labels are. Files that
 exist are left as they are: start again after a stop, or several with different parts at a time. Each `OUT/NAME.npz`
 holds `features` (n, 16; `ase_elf.model.minimal_basis.NAMES`), `points` (Å), `elf`, `rho` (bohr⁻³), `index` (flat, of
-grids), `shape`, `numbers`, `positions`, `cell`, `split`, `kind`, `fermi` (level eV, states/eV, share of H, gap eV).
+grids), `shape`, `numbers`, `positions`, `cell`, `split`, `kind`, `fermi` (level eV, states/eV,
+share of H with and without added d shells, gap eV).
 """
 
 from __future__ import annotations
@@ -93,7 +94,9 @@ def main() -> None:
                 warnings.warn(f"{name}: {error!r:.300}", stacklevel=1)
                 continue
             fermi = orbitals.fermi_level
-            about = np.array([fermi.level, fermi.dos, fermi.hydrogen_share, fermi.gap])
+            about = np.array([
+                fermi.level, fermi.dos, fermi.hydrogen_share, fermi.hydrogen_share_without_d, fermi.gap,
+            ])  # fmt: skip
             temporary = target.with_suffix(f".{os.getpid()}.tmp")
             with temporary.open("wb") as file:
                 np.savez(

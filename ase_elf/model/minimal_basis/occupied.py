@@ -22,6 +22,12 @@ from ase_elf.model.minimal_basis.wave_vectors import SPACING, Mesh
 
 HAMILTONIANS = ("huckel", "one-shot")
 
+BEFORE_D = (19, 20, 37, 38, 55, 56)
+"""Metals whose empty d shell takes part in bonds."""
+
+GAP = 0.3
+"""eV. A structure with a larger one is an insulator: it has no states at the Fermi level."""
+
 
 @dataclass(frozen=True)
 class FermiLevel:
@@ -34,14 +40,19 @@ class FermiLevel:
     dos : float, states/eV
         Of the cell, both spins, at the level.
     hydrogen_share : float
-        Part of it that is on hydrogen (Löwdin); NaN where there is a gap.
+        Part of it that is on hydrogen: of projections (Löwdin) on all shells that atoms have electrons in, and
+        the d shell of K, Ca, Rb, Sr, Cs and Ba. NaN where the gap is above :data:`GAP`.
+    hydrogen_share_without_d : float
+        The same without those d shells, as projections on the orbitals of PseudoDojo files are.
     gap : float, eV
-        On the mesh of wave vectors; 0 for a metal.
+        On the mesh of wave vectors; 0 for a metal. Few wave vectors of a large cell may miss the crossing of
+        bands in a metal, which then shows a small gap.
     """
 
     level: float
     dos: float
     hydrogen_share: float
+    hydrogen_share_without_d: float
     gap: float
 
 
@@ -139,7 +150,17 @@ def _bohr(points: np.ndarray) -> np.ndarray:
 
 def fermi_level(states: States) -> FermiLevel:
     """Of bands; see :class:`FermiLevel`."""
-    dos, per_atom = states.density_of_states()
-    gap = states.gap()
-    share = float(per_atom[states.basis.numbers == 1].sum() / dos) if gap == 0 and dos > 0 else float("nan")
-    return FermiLevel(states.fermi * Hartree, dos / Hartree, share, gap * Hartree)
+    gap = states.gap() * Hartree
+    dos = states.density_of_states()[0] / Hartree
+    shares = [hydrogen_share(states, with_d) if gap <= GAP else float("nan") for with_d in (True, False)]
+    return FermiLevel(states.fermi * Hartree, dos, *shares, gap)
+
+
+def hydrogen_share(states: States, with_d: bool) -> float:
+    """Part of the projections at the Fermi level that are on hydrogen."""
+    groups = states.basis.groups
+    kept = [g for g in groups if g.shell.own or (with_d and g.shell.l == 2 and g.atom.number in BEFORE_D)]
+    orbitals = np.concatenate([g.first + np.arange(g.size) for g in kept])
+    hydrogen = np.concatenate([np.full(g.size, g.atom.number == 1) for g in kept])
+    parts = states.density_of_states(orbitals)[1]
+    return float(parts[hydrogen].sum() / parts.sum())

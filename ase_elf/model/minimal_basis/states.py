@@ -79,18 +79,27 @@ class States:
         both = torch.cat([matrices.real, matrices.imag])
         return (parts @ both.flatten(1)).view(len(parts), *matrices.shape[1:])
 
-    def density_of_states(self, broadening: float = BROADENING) -> tuple[float, np.ndarray]:
-        """At the Fermi level: states per hartree and cell, both spins, and each atom's part of them (Löwdin)."""
+    def density_of_states(
+        self, orbitals: np.ndarray | None = None, *, broadening: float = BROADENING
+    ) -> tuple[float, np.ndarray]:
+        """At the Fermi level: states per hartree and cell, both spins, and how they project on each orbital.
+
+        Parameters
+        ----------
+        orbitals : ndarray of int, optional
+            Those that are projected on, made orthogonal among themselves (Löwdin); all by default. What others
+            hold goes to none of them.
+        """
         edge = torch.sigmoid((self.levels - self.fermi) / broadening)
         slope = 2 * edge * (1 - edge) / broadening * self.weights[:, None]
-        used = int((slope > 1e-9).sum(1).max().clamp(min=1)) + int((self.levels < self.fermi).sum(1).max())
-        used = min(used, self.levels.shape[1])
-        values, vectors = torch.linalg.eigh(self.overlap)
-        root = (vectors * values.clamp(min=0).sqrt()[:, None].to(vectors)) @ vectors.mH
-        parts = ((root @ self.vectors[..., :used]).abs() ** 2 * slope[:, None, :used]).sum((0, 2))
-        per_atom = np.zeros(len(self.basis.numbers))
-        np.add.at(per_atom, self.basis.per_orbital_atom(), parts.cpu().numpy())
-        return float(slope.sum()), per_atom
+        used = (slope > 1e-9).any(0)
+        chosen = torch.arange(self.overlap.shape[1]) if orbitals is None else torch.from_numpy(orbitals)
+        onto = self.overlap[:, chosen]
+        values, vectors = torch.linalg.eigh(onto[:, :, chosen])
+        root = vectors * values.clamp(min=LEAST_OVERLAP).rsqrt()[:, None].to(vectors) @ vectors.mH
+        projections = root @ (onto @ self.vectors[..., used])
+        parts = (projections.abs() ** 2 * slope[:, None, used]).sum((0, 2))
+        return float(slope.sum()), parts.cpu().numpy()
 
     def gap(self) -> float:
         """Between the highest filled and the lowest empty band on the mesh, hartree; 0 for a metal."""
