@@ -2,7 +2,7 @@
 
     python plugins/many_elements/orbital_features.py OUT SOURCE... [--points 4000] [--part 0/2]
 
-A SOURCE is a label store (a folder with manifest.jsonl) or `*.npz` files as the first trial labels are. Files that
+A SOURCE is a label store (a folder with manifest.jsonl) or a file as the first trial labels are. Files that
 exist are left as they are: start again after a stop, or several with different parts at a time. Each `OUT/NAME.npz`
 holds `features` (n, 16; `ase_elf.model.minimal_basis.NAMES`), `points` (Å), `elf`, `rho` (bohr⁻³), `index` (flat, of
 grids), `shape`, `numbers`, `positions`, `cell`, `split`, `kind`, `fermi` (level eV, states/eV,
@@ -57,7 +57,8 @@ def from_file(path: Path, most: int) -> tuple[str, Atoms, dict[str, np.ndarray]]
         rows = chosen(len(known), most)
         index = known[rows]
         return path.stem, atoms, {
-            "points": on_grid(atoms, shape, index), "index": index, "elf": file["elf"].ravel()[rows] / np.float32(65535),
+            "points": on_grid(atoms, shape, index), "index": index,
+            "elf": file["elf"].ravel()[rows] / np.float32(65535),
             "rho": file["rho_e_bohr3"].ravel()[rows].astype(np.float32), "shape": np.array(shape),
             "split": np.array(""), "kind": np.array("hydride" if 1 in atoms.numbers else "crystal"),
         }  # fmt: skip

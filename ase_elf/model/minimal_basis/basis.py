@@ -95,7 +95,3 @@ class Basis:
         """A number per group as one per orbital."""
         sizes = torch.tensor([group.size for group in self.groups])
         return torch.tensor(values, dtype=torch.float64).repeat_interleave(sizes)
-
-    def per_orbital_atom(self) -> np.ndarray:
-        """The atom of each orbital."""
-        return np.concatenate([np.repeat(group.atoms, group.shell.width) for group in self.groups])

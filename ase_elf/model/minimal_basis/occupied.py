@@ -122,7 +122,7 @@ class OccupiedOrbitals:
         return Evaluator(self.basis, self.mesh, densities, self.dtype)
 
     def at(self, points: np.ndarray) -> dict[str, Fields]:
-        """Density and kinetic energy densities by Hamiltonian (atomic units) at points (Å, Cartesian, shape (n, 3))."""
+        """Density and kinetic energy densities by Hamiltonian, atomic units, at points (Å, Cartesian, (n, 3))."""
         return dict(zip(self.hamiltonians, self.evaluator.at(_bohr(points)), strict=True))
 
     def on_grid(self, shape: tuple[int, int, int]) -> dict[str, Fields]:
