@@ -25,6 +25,7 @@ from ase.units import Bohr
 
 from ase_elf.dataset import LabelStore
 from ase_elf.model.minimal_basis import OccupiedOrbitals, features
+from ase_elf.model.minimal_basis.occupied import fermi_level
 
 
 def chosen(n: int, most: int) -> np.ndarray:
@@ -70,6 +71,7 @@ def main() -> None:
     parser.add_argument("sources", nargs="+", type=Path)
     parser.add_argument("--points", type=int, default=4000)
     parser.add_argument("--part", default="0/1", help="which of how many parts: 0/2")
+    parser.add_argument("--fermi", action="store_true", help="Fermi levels on the dense mesh, twice the time")
     options = parser.parse_args()
     part, parts = map(int, options.part.split("/"))
     torch.set_num_threads(1)
@@ -94,7 +96,7 @@ def main() -> None:
             except Exception as error:  # one structure must not stop the others
                 warnings.warn(f"{name}: {error!r:.300}", stacklevel=1)
                 continue
-            fermi = orbitals.fermi_level
+            fermi = orbitals.fermi_level if options.fermi else fermi_level(orbitals.states["one-shot"])
             about = np.array([
                 fermi.level, fermi.dos, fermi.hydrogen_share, fermi.hydrogen_share_without_d, fermi.gap,
             ])  # fmt: skip

@@ -25,6 +25,9 @@ HAMILTONIANS = ("huckel", "one-shot")
 BEFORE_D = (19, 20, 37, 38, 55, 56)
 """Metals whose empty d shell takes part in bonds."""
 
+DENSE, FEW = 0.22, 150
+"""bohr⁻¹ between wave vectors for the Fermi level, and the most orbitals that it is done for."""
+
 GAP = 0.3
 """eV. A structure with a larger one is an insulator: it has no states at the Fermi level."""
 
@@ -94,7 +97,7 @@ class OccupiedOrbitals:
         if abs(np.linalg.det(cell)) < 1e-3:
             raise InputError(f"a cell without volume ({atoms.cell}): orbitals need three lattice vectors; "
                              "give open directions a box, atoms.center(vacuum=4).")  # fmt: skip
-        self._cell = cell
+        self._cell, self._pbc = cell, atoms.pbc
         # The shortest vectors of the lattice: every cell of it gives the same, with the smallest grid.
         reduced = minkowski_reduce(cell)[0] if atoms.pbc.all() else cell
         self.basis = Basis(reduced, atoms.positions / Bohr, atoms.numbers)
@@ -135,10 +138,14 @@ class OccupiedOrbitals:
 
     @cached_property
     def fermi_level(self) -> FermiLevel:
-        """By the one-shot Hamiltonian."""
+        """By the one-shot Hamiltonian, of up to :data:`FEW` orbitals on a denser mesh than fields need."""
         if "one-shot" not in self.hamiltonians:
             raise InputError("the Fermi level is that of the Hamiltonian one-shot, which was left out.")
-        return fermi_level(self.states["one-shot"])
+        if self.basis.size > FEW:
+            return fermi_level(self.states["one-shot"])
+        mesh = Mesh.usual(self.basis.reciprocal, self._pbc, DENSE)
+        overlap, one_shot = matrices(self.basis, mesh.half()[0], dtype=self.dtype, device=self.device)
+        return fermi_level(States.of(self.basis, mesh, overlap, one_shot))
 
 
 def _bohr(points: np.ndarray) -> np.ndarray:
