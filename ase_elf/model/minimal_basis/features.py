@@ -1,0 +1,78 @@
+"""Numbers per place for a network, from cheap orbitals and superposed atoms.
+
+All are smooth, of order 1 to 10, and bounded in vacuum. Atomic units inside logarithms.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from ase_elf.model.minimal_basis.fields import Fields
+from ase_elf.model.minimal_basis.occupied import OccupiedOrbitals
+from ase_elf.model.minimal_basis.superposed import Superposed
+
+FLOORS = {"rho": 1e-4, "tau": 1e-4, "tau_w": 3e-3}
+"""Added before logarithms; that of τ_W is largest, for it is 0 wherever the gradient is."""
+
+LEAST = 3e-2
+"""Smallest χ that is told from 0, an ELF of 0.999."""
+
+FERMI = 0.3 * (3 * math.pi**2) ** (2 / 3)
+
+NAMES = (
+    "huckel z", "huckel ln rho", "huckel ln tau", "huckel ln tau_w",
+    "one-shot z", "one-shot ln rho", "one-shot ln tau", "one-shot ln tau_w",
+    "H ln rho", "H ln slope", "H laplacian",
+    "rest ln rho", "rest ln slope", "rest laplacian",
+    "all ln slope", "all laplacian",
+)  # fmt: skip
+"""What the columns are.
+
+``z``: logit of the ELF, -ln(χ² + LEAST²), the density in χ with its floor; from -9 to 7.
+``ln rho``, ``ln tau``, ``ln tau_w``: of the quantity and its floor.
+``H``, ``rest``, ``all``: superposed densities of hydrogen atoms, of the others, and of both.
+``ln slope``: ln(|∇ρ|² / 8 (ρ + floor) + floor of τ_W), the τ_W of that density.
+``laplacian``: asinh(10 ∇²ρ), odd and logarithmic where it is large.
+"""
+
+
+def features(orbitals: OccupiedOrbitals, points: np.ndarray) -> torch.Tensor:
+    """Features of places.
+
+    Parameters
+    ----------
+    orbitals : OccupiedOrbitals
+        With both Hamiltonians.
+    points : ndarray, shape (n, 3), Å, Cartesian
+
+    Returns
+    -------
+    Tensor, shape (n, len(NAMES)), of the type of ``orbitals.dtype``
+    """
+    fields = orbitals.at(points)
+    hydrogen, rest = orbitals.superposed(points)
+    columns = of_fields(fields["huckel"]) + of_fields(fields["one-shot"])
+    columns += of_superposed(hydrogen) + of_superposed(rest) + of_superposed(hydrogen + rest)[1:]
+    return torch.stack(columns, -1)
+
+
+def of_fields(fields: Fields) -> list[torch.Tensor]:
+    """z, ln ρ, ln τ and ln τ_W."""
+    rho, tau = fields.rho.clamp(min=0), fields.tau.clamp(min=0)
+    tau_w = (fields.gradient**2).sum(0) / (8 * (rho + FLOORS["rho"]))
+    chi = (tau - tau_w).clamp(min=0) / (FERMI * (rho + FLOORS["rho"]) ** (5 / 3))
+    z = -torch.log(chi * chi + LEAST**2)
+    logs = [
+        torch.log(part + FLOORS[name]) for name, part in (("rho", rho), ("tau", tau), ("tau_w", tau_w))
+    ]
+    return [z.clamp(min=-9), *logs]
+
+
+def of_superposed(density: Superposed) -> list[torch.Tensor]:
+    """ln ρ, ln slope and laplacian."""
+    rho = density.rho.clamp(min=0) + FLOORS["rho"]
+    slope = (density.gradient**2).sum(0) / (8 * rho)
+    return [torch.log(rho), torch.log(slope + FLOORS["tau_w"]), torch.asinh(10 * density.laplacian)]
