@@ -2,7 +2,7 @@
 
     python examples/carbon_ruler.py [PICTURE]
 
-Reads `examples/carbon-bonds.npz`: images of the C-C bonds of twenty hydrocarbons, at rest and
+Reads the label store `examples/carbon-labels`: images of the C-C bonds of twenty hydrocarbons, at rest and
 with every atom displaced at random, made by `ase-elf dataset build` with CP2K (docs/ruler.md
 has the configuration). It is fitted to molecules with localized bonds and then reads others,
 among them butadiene and benzene: conjugated bonds, whose electrons are not where those of a
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ase_elf.dataset.source import LabelSource
 from ase_elf.report.plots import new_axis
 from ase_elf.ruler import ImageSpec
 from ase_elf.training.reading import ReadingRecipe
@@ -27,7 +28,7 @@ CONFIG = RulerConfig(
     cutoff=1.75,
     pack=Path(),
     image=ImageSpec(16, 0.8, 1.4, (0, 1), (0.35, 0.35)),
-    bonds=(HERE / "carbon-bonds.npz",),
+    labels=(LabelSource(HERE / "carbon-labels"),),
     validation=("C3H6_Cs", "2-butyne", "isobutene"),
     test=("C3H4_C3v", "trans-butane", "cyclobutene", "butadiene", "C6H6"),
     recipe=ReadingRecipe(members=3, epochs=120, batch=16),
