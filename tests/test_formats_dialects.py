@@ -434,3 +434,10 @@ def test_a_structure_without_a_grid_is_said_to_be_one(tmp_path, grid):
     (tmp_path / "other").write_text((tmp_path / "POSCAR").read_text() + "\n 2 2 2\n" + "0.5 " * 8)
     assert holds_elf(tmp_path / "other")
     assert not holds_elf(tmp_path / "nothing") and not holds_elf(tmp_path)
+
+
+def test_an_xyz_file_of_type_numbers_is_no_cube(tmp_path):
+    path = tmp_path / "types.xyz"
+    rows = "".join(f"1 {0.1 * k:.6f} 0.5 1.25\n" for k in range(8))
+    path.write_text(f'8\nLattice="3 0 0 0 3 0 0 0 3" Properties=species:S:1:pos:R:3\n{rows}')
+    assert not holds_elf(path)

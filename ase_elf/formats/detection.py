@@ -52,8 +52,10 @@ def detect(path: str | os.PathLike) -> str:
     lines = head.decode("utf-8", errors="replace").splitlines()
     if _looks_like_xsf(lines):
         return "xsf"
-    counts = [_numbers(line) for line in lines[:6]]
-    if len(counts) == 6 and counts[2] in (4, 5) and counts[3:6] == [4, 4, 4]:
+    counts = [_numbers(line) for line in lines[:7]]
+    # Atoms of an XYZ file that are named by numbers look like axes, but no five numbers follow.
+    is_xyz = bool(lines) and lines[0].strip().isdigit() and counts[6:7] != [5]
+    if len(counts) >= 6 and counts[2] in (4, 5) and counts[3:6] == [4, 4, 4] and not is_xyz:
         return "cube"
     if len(counts) >= 5 and counts[1] in (1, 3) and min(counts[2:5]) >= 3:
         return "elfcar"

@@ -194,8 +194,8 @@ class Species:
                     del atomic_numbers[label]
 
     def check_used(self, symbols: Iterable[str]) -> None:
-        """Raise :class:`InputError` where elements were given for a file that names its own."""
-        if self and not self.used:
+        """Raise :class:`InputError` where elements were given for a file that names others itself."""
+        if self and not self.used and not set(symbols) <= set(self._given.values()):
             raise InputError(
                 f"elements are given, but the file names its own ({', '.join(sorted(set(symbols)))}) and "
                 f"no atom types; leave out {remedy('elements=', '--elements')}."
