@@ -1,5 +1,6 @@
 """An editable installation of a clone that has the package's name, as a clone has."""
 
+import configparser
 import shutil
 import site
 import subprocess
@@ -90,3 +91,14 @@ def test_uninstalling_leaves_nothing_behind(clone, tmp_path):
         (record,) = (name for name in wheel.namelist() if name.endswith("RECORD"))
         listed = {line.split(",")[0] for line in wheel.read(record).decode().splitlines()}
         assert listed == set(wheel.namelist())
+
+
+def test_every_folder_of_modules_is_a_package_that_is_installed():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    listed = set(setup["options"]["packages"].split())
+    found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "ase_elf").rglob("*.py")}
+    assert found <= listed
+    places = dict(line.split(" = ") for line in setup["options"]["package_dir"].strip().splitlines())
+    assert {f"plugins/{path.parent.name}" for path in (ROOT / "plugins").glob("*/__init__.py")} <= set(places.values())
+    assert set(places) <= listed

@@ -303,3 +303,71 @@ def test_what_cannot_be_done_is_said():
         _ = OccupiedOrbitals(hydrogen(), hamiltonians=("huckel",)).fermi_level
     with pytest.raises(InputError, match="without atoms"):
         OccupiedOrbitals(Atoms(cell=[3, 3, 3]))
+
+
+# A network behind the features
+
+
+def many(**more):
+    from ase_elf.model.network import Architecture
+
+    return Architecture(
+        elements=(1, 3, 9), cutoff=5.0, channels=(8, 4, 4), point_channels=(8, 4, 4), n_updates=1, hidden=16,
+        minimal_basis=("one-shot", "atoms"), by_numbers=True, **more,
+    )  # fmt: skip
+
+
+def test_a_network_of_many_elements_gives_the_same_on_a_grid_and_at_points():
+    from ase_elf.model.field_model import FieldModel
+    from ase_elf.model.network import FieldNetwork
+
+    torch.manual_seed(2)
+    model = FieldModel(FieldNetwork(many()).requires_grad_(False))
+    atoms = bulk("LiH", "rocksalt", a=4.0)
+    atoms.positions += 0.1
+    grid = model.predict([atoms], [(12, 12, 12)])[0].values
+    points = cartesian(atoms.cell.array, (12, 12, 12))
+    assert np.sqrt(np.mean((grid.ravel() - model.predict_points(atoms, points).values) ** 2)) < 4e-3
+
+
+def test_elements_by_numbers_need_no_parameters_of_their_own():
+    from dataclasses import replace
+
+    from ase_elf.model.elements import numbers_of
+    from ase_elf.model.network import FieldNetwork
+
+    few, all_ = many(), replace(many(), elements=elements())
+    count = lambda arch: sum(p.numel() for p in FieldNetwork(arch).parameters())  # noqa: E731
+    assert count(few) == count(all_)
+    table = numbers_of(elements())
+    assert table.isfinite().all() and torch.allclose(table.mean(0), torch.zeros(table.shape[1]), atol=1e-5)
+    assert all_.n_numbers() <= sum(t.numel() for t in FieldNetwork(all_).state_dict().values())
+
+
+@pytest.mark.parametrize("wrong", [{"minimal_basis": ("none",)}, {"by_numbers": 1}])
+def test_an_architecture_names_features_that_there_are(wrong):
+    from dataclasses import replace
+
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        replace(many(), **wrong)
+
+
+def test_a_fit_starts_from_features_at_the_points_of_labels():
+    from ase_elf.dataset import Label
+    from ase_elf.model.network import FieldNetwork
+    from ase_elf.reference import Provenance
+    from ase_elf.training.fit import losses, standardise
+    from ase_elf.training.samples import Pool
+
+    atoms = bulk("LiH", "rocksalt", a=4.0)
+    values = np.random.default_rng(0).random((6, 6, 6)).astype(np.float32)
+    label = Label(id="a", name="a", atoms=atoms, provenance=Provenance("c", "v", "f"), values=values)
+    pool = Pool.draw(label, many(), 100, np.random.default_rng(1))
+    network = FieldNetwork(many())
+    standardise(network, [pool])
+    rows = torch.arange(100)
+    parts = losses(network, pool.atoms("cpu"), pool.rows(rows), pool.target, pool.highest)
+    sum(parts).backward()
+    # Vectors vanish in this crystal; what is left of them is not scaled up to order 1.
+    assert all(p.grad is None or p.grad.isfinite().all() for p in network.parameters())
+    assert float(network.read.scale.max() * network.read.scale.reciprocal().max()) < 51

@@ -37,6 +37,8 @@ class EnergyNetwork(AtomNetwork):
                 f"orbital_exponent = {arch.orbital_exponent}: energies are made without orbitals; "
                 "leave it at 0."
             )
+        if arch.minimal_basis:
+            raise InputError("minimal_basis: energies are made without orbitals; leave it empty.")
         super().__init__(arch)
         self.energy = head(self.read.n_invariants, arch.hidden, 1)
         self.register_buffer("offset", torch.zeros(len(arch.elements)))

@@ -24,6 +24,7 @@ from ase_elf.grid import cartesian
 from ase_elf.lattice import heights, lengths, upright
 from ase_elf.model import orbitals, spectral
 from ase_elf.model.fourier import carry, upsample
+from ase_elf.model.minimal_basis.features import chosen_features
 from ase_elf.model.neighbors import Surroundings, joined
 from ase_elf.model.network import ROWS, FieldNetwork
 
@@ -299,11 +300,14 @@ class FieldModel:
         shape: tuple[int, int, int] | None = None,
     ) -> torch.Tensor:
         """What orbitals say of points (bohr) or of the points of a grid, (n_orbital_features, n)."""
-        if not self.arch.orbital_exponent:
+        if not self.arch.n_orbital_features:
             n = len(points) if shape is None else math.prod(shape)
             return torch.empty(0, n, device=self.device, dtype=self.dtype)
         if shape is not None:
             points = cartesian(cell, shape)
+        if self.arch.minimal_basis:
+            groups = self.arch.minimal_basis
+            return chosen_features(atoms, points * Bohr, groups, dtype=self.dtype, device=self.device).T
         occupied = orbitals.Orbitals.of(
             self.arch.orbital_exponent, cell, atoms.get_positions() / Bohr,
             device=self.device, dtype=self.dtype,

@@ -20,6 +20,8 @@ from torch import nn
 
 from ase_elf.errors import InputError
 from ase_elf.model.basis import HIGHEST_DEGREE, harmonics, radial, symmetric_matrices
+from ase_elf.model.elements import N_NUMBERS, numbers_of
+from ase_elf.model.minimal_basis.features import GROUPS, columns
 from ase_elf.model.orbitals import EXPONENTS, N_FEATURES
 
 
@@ -49,8 +51,15 @@ class Architecture:
     n_vectors : int
         Vectors that an atom carries besides its scalars: which way its neighbourhood points.
     orbital_exponent : float, bohr⁻²
-        Of the Gaussian on every atom whose occupied space points are told of besides
-        (:mod:`ase_elf.model.orbitals`); 0: none. For hydrogen alone.
+        Exponent of the per-atom Gaussian used for orbital features (:mod:`ase_elf.model.orbitals`);
+        0 disables them. For hydrogen alone.
+    minimal_basis : tuple of str
+        Which features of a minimal basis points receive (:mod:`ase_elf.model.minimal_basis`), for any
+        element: of "huckel", "one-shot" and "atoms", which are superposed densities.
+    by_numbers : bool
+        What an atom starts with is a function of numbers of its element
+        (:mod:`ase_elf.model.elements`), so that an element that was not trained on is an
+        interpolation. Otherwise each element has free parameters.
 
     Raises
     ------
@@ -67,6 +76,8 @@ class Architecture:
     hidden: int = 128
     n_vectors: int = 0
     orbital_exponent: float = 0.0
+    minimal_basis: tuple[str, ...] = ()
+    by_numbers: bool = False
 
     def __post_init__(self) -> None:
         for name in ("elements", "channels", "point_channels"):
@@ -107,10 +118,18 @@ class Architecture:
                 f"orbital_exponent = {self.orbital_exponent} is for elements = (1,), not "
                 f"{self.elements}: it counts one electron per atom."
             )
+        if self.orbital_exponent and self.minimal_basis:
+            raise InputError("orbital_exponent and minimal_basis: choose one kind of orbitals.")
+        if not isinstance(self.minimal_basis, tuple) or not set(self.minimal_basis) <= set(GROUPS):
+            raise InputError(f"minimal_basis = {self.minimal_basis!r}; a list of {', '.join(GROUPS)}.")
+        if not isinstance(self.by_numbers, bool):
+            raise InputError(f"by_numbers = {self.by_numbers!r}; true or false is needed.")
 
     @property
     def n_orbital_features(self) -> int:
-        """Numbers of :mod:`ase_elf.model.orbitals` per point."""
+        """Numbers of :mod:`ase_elf.model.orbitals` or of the minimal basis per point."""
+        if self.minimal_basis:
+            return len(columns(self.minimal_basis))
         return N_FEATURES if self.orbital_exponent else 0
 
     def n_numbers(self) -> int:
@@ -131,7 +150,8 @@ class Architecture:
         update = reading(self.channels) + behind(self.channels, width)
         last = reading(self.point_channels) + behind(self.point_channels, 1)
         told = self.n_orbital_features * (self.hidden + 2)
-        return len(self.elements) * width + self.n_updates * update + last + told
+        species = (N_NUMBERS if self.by_numbers else width) * len(self.elements)
+        return species + self.n_updates * update + last + told
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -298,9 +318,13 @@ class AtomNetwork(nn.Module):
         super().__init__()
         self.arch = arch
         width = arch.channels[0]
-        # Elements that started alike would take long to tell apart.
-        spread = 0.7 if len(arch.elements) > 1 else 0.0
-        self.species = nn.Parameter(1 + spread * torch.randn(len(arch.elements), width))
+        if arch.by_numbers:
+            self.register_buffer("numbers", numbers_of(arch.elements))
+            self.species_of = head(N_NUMBERS, 48, width)
+        else:
+            # Elements that started alike would take long to tell apart.
+            spread = 0.7 if len(arch.elements) > 1 else 0.0
+            self.species = nn.Parameter(1 + spread * torch.randn(len(arch.elements), width))
         # Before the first update an atom knows no direction.
         carried = [0, *[arch.n_vectors] * arch.n_updates]
         *atoms, points = [
@@ -321,7 +345,7 @@ class AtomNetwork(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return self.species.device
+        return self.read.radial.device
 
     def coefficients(
         self,
@@ -347,7 +371,7 @@ class AtomNetwork(nn.Module):
         Tensor, shape (n_atoms, channels[0] + 3 * n_vectors)
             Without the vectors where no update was made.
         """
-        c = self.species[species]
+        c = (self.species_of(self.numbers) if self.arch.by_numbers else self.species)[species]
         for depth in range(len(self.readings) if n_updates is None else n_updates):
             parts = zip(index.split(ROWS), vectors.split(ROWS, dim=1), strict=True)
             change = torch.cat([self._change(depth, i, v, c) for i, v in parts])

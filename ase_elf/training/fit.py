@@ -33,6 +33,13 @@ it at 0.06 and 0.94, nearly all of it where molecules are flat and z, not the EL
 ASTRAY = 0.05
 """Weight of critical points that are not where or what they should be, in the loss of a structure that has some."""
 
+LEAST_SPREAD = 0.02
+"""Of an invariant, in units of the largest one: in symmetric crystals invariants of vectors are zero but for
+round-off, which must not be scaled up to 1."""
+
+LEAST_LOG_SIGMA = -9.0
+"""Of σ(ELF) in the likelihood, whose gradient would else be infinite where a fit begins far too sure."""
+
 FUSED_SINCE = "2.12"
 """Version of torch. With 2.11.0 the gradients of what atoms read came out wrong by up to 40 %."""
 
@@ -89,8 +96,9 @@ def standardise(
                 seen.append(reading.raw_invariants(reading.mixed(reading.gather(index, vectors, c))))
             everything = torch.cat(seen)
             reading.shift.copy_(everything.mean(0))
-            reading.scale.copy_(1 / (everything.std(0) + 1e-6))
-            if depth == len(network.readings) and network.arch.orbital_exponent:
+            spread = everything.std(0)
+            reading.scale.copy_(1 / spread.clamp(min=LEAST_SPREAD * spread.max()))
+            if depth == len(network.readings) and network.arch.n_orbital_features:
                 told = torch.cat([pool.orbitals for pool in pools]).to(network.device)
                 network.told_shift.copy_(told.mean(0))
                 network.told_scale.copy_(1 / (told.std(0) + 1e-6))
@@ -139,7 +147,7 @@ def losses(
     error2 = error**2
     wanted = torch.logit(target, eps=1e-12)
     apart2 = (_between(z, highest) - _between(wanted, highest)) ** 2
-    log_sigma = network.log_error(seen.detach())[:, 0]
+    log_sigma = network.log_error(seen.detach())[:, 0].clamp(min=LEAST_LOG_SIGMA)
     likelihood = log_sigma + 0.5 * error2.detach() * torch.exp(-2 * log_sigma)
     lost = error.new_zeros(())
     if critical is not None:

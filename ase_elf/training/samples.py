@@ -16,6 +16,7 @@ from ase.units import Bohr
 
 from ase_elf.dataset.label import Label
 from ase_elf.formats.rounding import resolution
+from ase_elf.model.minimal_basis.features import chosen_features
 from ase_elf.model.neighbors import Surroundings
 from ase_elf.model.network import Architecture
 from ase_elf.model.orbitals import Orbitals
@@ -65,6 +66,8 @@ def looked_up(
         mesh = tuple(kpts) if kpts is not None and max(kpts) > 1 else None
         positions = label.atoms.positions / Bohr
         orbitals = Orbitals.of(arch.orbital_exponent, surroundings.cell, positions, mesh=mesh).at(points)
+    if arch.minimal_basis:
+        orbitals = chosen_features(label.atoms, points * Bohr, arch.minimal_basis).T
     index, vectors = surroundings.around(points)
     return {
         "label": label,

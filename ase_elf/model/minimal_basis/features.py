@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 import torch
+from ase import Atoms
 
 from ase_elf.model.minimal_basis.fields import Fields
 from ase_elf.model.minimal_basis.occupied import OccupiedOrbitals
@@ -38,6 +39,15 @@ NAMES = (
 ``laplacian``: asinh(10 ∇²ρ), odd and logarithmic where it is large.
 """
 
+GROUPS = {"huckel": slice(0, 4), "one-shot": slice(4, 8), "atoms": slice(8, 16)}
+"""Columns by where they come from."""
+
+
+def columns(groups: tuple[str, ...]) -> list[int]:
+    """Which columns belong to ``groups``, in the order of :data:`NAMES`."""
+    everything = range(len(NAMES))
+    return [column for name, part in GROUPS.items() if name in groups for column in everything[part]]
+
 
 def features(orbitals: OccupiedOrbitals, points: np.ndarray) -> torch.Tensor:
     """Features of places.
@@ -57,6 +67,19 @@ def features(orbitals: OccupiedOrbitals, points: np.ndarray) -> torch.Tensor:
     columns = of_fields(fields["huckel"]) + of_fields(fields["one-shot"])
     columns += of_superposed(hydrogen) + of_superposed(rest) + of_superposed(hydrogen + rest)[1:]
     return torch.stack(columns, -1)
+
+
+def chosen_features(
+    atoms: Atoms,
+    points: np.ndarray,
+    groups: tuple[str, ...],
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> torch.Tensor:
+    """Features of some :data:`GROUPS` at points (Å, Cartesian, shape (n, 3)): shape (n, n_columns)."""
+    orbitals = OccupiedOrbitals(atoms, dtype=dtype, device=device)
+    return features(orbitals, points)[:, columns(groups)]
 
 
 def of_fields(fields: Fields) -> list[torch.Tensor]:
