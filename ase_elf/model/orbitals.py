@@ -65,7 +65,7 @@ FLOORS = (1e-4, 1e-4, 3e-3)
 the largest, for τ_W is 0 wherever the gradient of ρ is, and its logarithm would be a needle there."""
 
 LEAST = 3e-2
-"""Smallest χ that is told from 0, an ELF of 0.999."""
+"""Smallest χ that is distinguished from 0, an ELF of 0.999."""
 
 TILE = 2.1
 """bohr. Edge of the boxes whose points share a list of atoms."""

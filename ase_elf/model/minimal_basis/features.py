@@ -5,8 +5,6 @@ All are smooth, of order 1 to 10, and bounded in vacuum. Atomic units inside log
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from ase import Atoms
@@ -14,14 +12,7 @@ from ase import Atoms
 from ase_elf.model.minimal_basis.fields import Fields
 from ase_elf.model.minimal_basis.occupied import OccupiedOrbitals
 from ase_elf.model.minimal_basis.superposed import Superposed
-
-FLOORS = {"rho": 1e-4, "tau": 1e-4, "tau_w": 3e-3}
-"""Added before logarithms; that of τ_W is largest, for it is 0 wherever the gradient is."""
-
-LEAST = 3e-2
-"""Smallest χ that is told from 0, an ELF of 0.999."""
-
-FERMI = 0.3 * (3 * math.pi**2) ** (2 / 3)
+from ase_elf.model.orbitals import FERMI, FLOORS, LEAST
 
 NAMES = (
     "huckel z", "huckel ln rho", "huckel ln tau", "huckel ln tau_w",
@@ -85,17 +76,15 @@ def chosen_features(
 def of_fields(fields: Fields) -> list[torch.Tensor]:
     """z, ln ρ, ln τ and ln τ_W."""
     rho, tau = fields.rho.clamp(min=0), fields.tau.clamp(min=0)
-    tau_w = (fields.gradient**2).sum(0) / (8 * (rho + FLOORS["rho"]))
-    chi = (tau - tau_w).clamp(min=0) / (FERMI * (rho + FLOORS["rho"]) ** (5 / 3))
+    tau_w = (fields.gradient**2).sum(0) / (8 * (rho + FLOORS[0]))
+    chi = (tau - tau_w).clamp(min=0) / (FERMI * (rho + FLOORS[0]) ** (5 / 3))
     z = -torch.log(chi * chi + LEAST**2)
-    logs = [
-        torch.log(part + FLOORS[name]) for name, part in (("rho", rho), ("tau", tau), ("tau_w", tau_w))
-    ]
+    logs = [torch.log(part + floor) for part, floor in zip((rho, tau, tau_w), FLOORS, strict=True)]
     return [z.clamp(min=-9), *logs]
 
 
 def of_superposed(density: Superposed) -> list[torch.Tensor]:
     """ln ρ, ln slope and laplacian."""
-    rho = density.rho.clamp(min=0) + FLOORS["rho"]
+    rho = density.rho.clamp(min=0) + FLOORS[0]
     slope = (density.gradient**2).sum(0) / (8 * rho)
-    return [torch.log(rho), torch.log(slope + FLOORS["tau_w"]), torch.asinh(10 * density.laplacian)]
+    return [torch.log(rho), torch.log(slope + FLOORS[2]), torch.asinh(10 * density.laplacian)]
