@@ -23,8 +23,8 @@ def test_a_dask_cluster_makes_the_same_labels_as_local_processes(tmp_path):
         summary = build(config_for(tmp_path, frames, cluster={"kind": "local", "workers": 1}))
     assert summary.built == 3
     one, two = LabelStore(tmp_path / "labels"), LabelStore(tmp_path / "local" / "labels")
-    assert {k: r["sha256"] for k, r in one.records.items()} == {
-        k: r["sha256"] for k, r in two.records.items()
+    assert {k: r["sha256"] for k, r in one.rows.items()} == {
+        k: r["sha256"] for k, r in two.rows.items()
     }
 
 
