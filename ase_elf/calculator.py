@@ -23,16 +23,16 @@ from ase.calculators.calculator import (
 )
 from ase.outputs import all_outputs
 
-from ase_elf import frame_values
+from ase_elf.analysis import frame_values
+from ase_elf.analysis.scalars import SCALARS, accepted_names, structure_scalars
 from ase_elf.errors import ElfWarning, InputError, named
-from ase_elf.scalars import SCALARS, accepted_names, structure_scalars
 
 if TYPE_CHECKING:
     from ase import Atoms
 
     from ase_elf.domains import Domain
     from ase_elf.grid import ELFGrid
-    from ase_elf.predictor import Shape
+    from ase_elf.prediction import Shape
     from ase_elf.ruler import BondTable
 
 EXTRAS = ("elf", "bond_rulers")
@@ -82,7 +82,7 @@ class ELFCalculator(BaseCalculator):
         no ELF values.
     properties : iterable of str, optional
         What is evaluated: ``"elf"``, ``"bond_rulers"`` and names of
-        ``ase_elf.scalars.SCALARS``; by default all. Given alone it means ``every=1``.
+        ``ase_elf.analysis.scalars.SCALARS``; by default all. Given alone it means ``every=1``.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class ELFCalculator(BaseCalculator):
         every: int | None = None,
         properties: Iterable[str] | None = None,
     ) -> None:
-        from ase_elf.predictor import Predictor  # ase.io imports this module
+        from ase_elf.prediction import Predictor  # ase.io imports this module
 
         if calculator is not None and not hasattr(calculator, "get_property"):
             raise InputError(

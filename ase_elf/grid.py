@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import expit, logit
 
-from ase_elf import spline
 from ase_elf.errors import ElfWarning, InputError
-from ase_elf.lattice import MOST_POINTS, adequate_shape, interpolate, lengths, upright
+from ase_elf.geometry import spline
+from ase_elf.geometry.lattice import MOST_POINTS, adequate_shape, interpolate, lengths, upright
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -132,7 +132,7 @@ class ELFGrid:
         InputError
             If ``normal`` or ``at`` is not that.
         """
-        from ase_elf.report.field_plots import plot_grid
+        from ase_elf.plotting.fields import plot_grid
 
         if normal not in (0, 1, 2) or not np.isfinite(at):
             raise InputError(f"normal = {normal!r} must be 0, 1 or 2, and at = {at!r} a number.")

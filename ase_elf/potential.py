@@ -16,7 +16,7 @@ from ase.calculators.calculator import BaseCalculator, CalculationFailed, all_ch
 
 from ase_elf.domains import describe, domain_for, get_domain
 from ase_elf.errors import ElfWarning, InputError
-from ase_elf.lattice import upright
+from ase_elf.geometry.lattice import upright
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -35,11 +35,11 @@ from ase_elf.dataset.label import digest  # noqa: E402
 from ase_elf.errors import InputError, OutputError  # noqa: E402
 from ase_elf.model import Architecture, FieldModel, FieldNetwork  # noqa: E402
 from ase_elf.report.tables import write_json  # noqa: E402
-from ase_elf.settings import checked, read_mapping  # noqa: E402
-from ase_elf.training.agreement import total  # noqa: E402
+from ase_elf.storage.configuration import checked, read_mapping  # noqa: E402
 from ase_elf.training.config import TrainConfig  # noqa: E402
 from ase_elf.training.evaluate import score_label  # noqa: E402
 from ase_elf.training.fit import Fit, Recipe  # noqa: E402
+from ase_elf.training.matching import total  # noqa: E402
 from ase_elf.training.run import drawn, training_labels  # noqa: E402
 from ase_elf.training.samples import Pool  # noqa: E402
 

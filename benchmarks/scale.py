@@ -84,8 +84,8 @@ def used() -> float:
 
 def analysis(path: Path, out: Path, **how):
     from ase_elf.domains import get_domain
-    from ase_elf.run import AnalysisRun
-    from ase_elf.trajectory import Trajectory
+    from ase_elf.runs.trajectory import AnalysisRun
+    from ase_elf.structures.trajectory import Trajectory
 
     return AnalysisRun(Trajectory(path), get_domain("dense-hydrogen"), out, **how)
 

@@ -30,7 +30,7 @@ from fields import CUBIC, NAMED, TRICLINIC, a15_rods, gaussians  # noqa: E402
 
 from ase_elf import ELFGrid  # noqa: E402
 from ase_elf.topology import critical_points, networking  # noqa: E402
-from ase_elf.topology.summary import summarize  # noqa: E402
+from ase_elf.topology.record import summarize  # noqa: E402
 
 PEER = """
 import json, sys, time

@@ -24,8 +24,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 from distributed import LocalCluster
 
 from ase_elf.domains import get_domain
-from ase_elf.run import AnalysisRun
-from ase_elf.trajectory import Trajectory
+from ase_elf.runs.trajectory import AnalysisRun
+from ase_elf.structures.trajectory import Trajectory
 
 HERE = Path(__file__).resolve().parent
 TRAJECTORY = HERE / "dense-hydrogen.extxyz"

@@ -24,12 +24,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import yaml
+from bounds import declared
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-
-from bounds import declared
-
 
 
 def advisories(copy: Path) -> dict[str, list[dict]]:

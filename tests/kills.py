@@ -35,6 +35,7 @@ if __name__ == "__main__":
     sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 
 import figures  # noqa: E402
+
 from ase_elf import __version__  # noqa: E402 - of the tree this file is in
 
 
@@ -165,22 +166,23 @@ def files(folder: Path, *left_out: str) -> dict[str, bytes]:
 
 
 def _trajectory(folder: Path) -> None:
+    import stand_in_cli  # noqa: F401 - for those forked from here
     from ase.io import write
 
+    import ase_elf.plotting.statistics
     import ase_elf.report.html
-    import ase_elf.report.plots
     import ase_elf.testing
     import ase_elf.topology.networking
-    import stand_in_cli  # noqa: F401 - for those forked from here
 
     write(folder / "run.extxyz", ase_elf.testing.molecular_fluid(4, 12, dt=2.0, length=3.6))
 
 
 def _analyze(*options: str) -> Callable[[Path], None]:
     def work(folder: Path) -> None:
+        from stand_in_cli import stand_in
+
         import ase_elf.domains
         from ase_elf.cli import main
-        from stand_in_cli import stand_in
 
         ase_elf.domains.domain_for = ase_elf.domains.get_domain = stand_in
         words = ["analyze", "run.extxyz", "-o", "out", "--batch", "4", *options]
@@ -228,8 +230,9 @@ def _built(folder: Path) -> dict[str, bytes]:
 
 
 def _labels(folder: Path) -> None:
-    from ase_elf.training.run import prepare  # noqa: F401 - for those forked from here
     from test_training import ARCH, analytic_label, coarse
+
+    from ase_elf.training.run import prepare  # noqa: F401 - for those forked from here
 
     labels = folder / "labels"
     labels.mkdir()

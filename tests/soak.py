@@ -30,6 +30,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
+import figures
 import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator, all_changes
@@ -37,13 +38,12 @@ from ase.io import write
 from ase.md.verlet import VelocityVerlet
 from scipy.stats import linregress
 
-import figures
 from ase_elf import ELFCalculator
 from ase_elf.domains import get_domain
 from ase_elf.observers import ELFObserver
-from ase_elf.run import AnalysisRun
+from ase_elf.runs.trajectory import AnalysisRun
+from ase_elf.structures.trajectory import Trajectory
 from ase_elf.testing import molecular_fluid
-from ase_elf.trajectory import Trajectory
 
 SIZES = {"small": (8, 3.0, (16, 16, 16), 100_000), "large": (64, 6.0, None, 2000)}
 """Molecules, edge of the cube (Å), grid (None: the default), frames that are meant."""

@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from packaging.version import Version
-
 from advisories import advisories, affects
+from packaging.version import Version
 
 ENTRY = """\
 id: PYSEC-0000-1

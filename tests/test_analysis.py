@@ -5,13 +5,13 @@ import pytest
 from ase import Atoms
 from ase.build import make_supercell
 
-from ase_elf.analysis import LADDER, analyze, analyze_frame, geometry_digest, settings_for
+from ase_elf.analysis.bonding import neighbors, pair_counts
+from ase_elf.analysis.frame import LADDER, analyze, analyze_frame, geometry_digest, settings_for
 from ase_elf.errors import FormatError, InputError
 from ase_elf.grid import ELFGrid, fast_shape
-from ase_elf.pairs import neighbors, pair_counts
 from ase_elf.statistics import RunStatistics
+from ase_elf.structures.trajectory import Frame
 from ase_elf.testing import GaussianDomain, molecular_fluid
-from ase_elf.trajectory import Frame
 
 DOMAIN = GaussianDomain()
 

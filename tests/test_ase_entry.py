@@ -85,7 +85,7 @@ def test_ase_io_loads_neither_torch_nor_mdanalysis_nor_h5py(python):
     done = python(
         "import ase.io, ase.visualize\n"
         "slow = {'torch', 'MDAnalysis', 'h5py', 'matplotlib', 'scipy.ndimage'} & set(sys.modules)\n"
-        "assert 'ase_elf.ase_entry' in sys.modules and not slow, slow\n"
+        "assert 'ase_elf.ase_hooks' in sys.modules and not slow, slow\n"
     )
     assert done.returncode == 0, done.stderr
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 import yaml
 from ase.units import Bohr
+from test_training import analytic_label, write_labels
 
 from ase_elf.errors import InputError, OutputError
-from test_training import analytic_label, write_labels
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -113,8 +113,8 @@ def test_misspelt_variants_are_named(config):
 @pytest.fixture
 def pack(tmp_path, labels):
     """An untrained network as a domain pack, and the configuration that names its labels."""
-    from ase_elf.model import Architecture, FieldNetwork
     from ase_elf.dataset import read_labels
+    from ase_elf.model import Architecture, FieldNetwork
     from ase_elf.training.pack import write_pack
 
     folder = tmp_path / "pack"

@@ -10,11 +10,11 @@ import pytest
 import yaml
 from ase.io import write
 from click.testing import CliRunner
+from stand_in_cli import stand_in
 
 from ase_elf import read_elf
 from ase_elf.cli import COMMANDS, main
 from ase_elf.testing import molecular_fluid
-from stand_in_cli import stand_in
 
 
 def call(*arguments, code=0):

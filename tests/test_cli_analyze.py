@@ -16,14 +16,14 @@ import pytest
 import yaml
 from ase.io import read, write
 from click.testing import CliRunner
+from stand_in_cli import stand_in
 
-from ase_elf.analysis import settings_for
+from ase_elf.analysis.frame import settings_for
 from ase_elf.cli import main
 from ase_elf.errors import OutputError
-from ase_elf.run import AnalysisRun, pack_digest, quantities, read_provenance, write_config
+from ase_elf.runs.trajectory import AnalysisRun, pack_digest, quantities, read_provenance, write_config
+from ase_elf.structures.trajectory import Trajectory
 from ase_elf.testing import GaussianDomain, molecular_fluid
-from ase_elf.trajectory import Trajectory
-from stand_in_cli import stand_in
 
 SCRIPT = Path(__file__).with_name("stand_in_cli.py")
 LEFT_OUT = {"run.log"}  # holds times of day
@@ -31,7 +31,7 @@ LEFT_OUT = {"run.log"}  # holds times of day
 
 @pytest.fixture(autouse=True)
 def pack(monkeypatch):
-    for module in ("ase_elf.domains", "ase_elf.merging"):
+    for module in ("ase_elf.domains", "ase_elf.runs.merge"):
         monkeypatch.setattr(f"{module}.get_domain", stand_in)
     monkeypatch.setattr("ase_elf.domains.domain_for", stand_in)
 

@@ -22,11 +22,11 @@ from ase_elf.dataset.config import ClusterChoice, PointChoice
 from ase_elf.dataset.job import Failure, job_id
 from ase_elf.dataset.label import Critical
 from ase_elf.dataset.packing import pack, unpack
-from ase_elf.dataset.shard import decode, encode
 from ase_elf.dataset.points import points_near
+from ase_elf.dataset.shard import decode, encode
 from ase_elf.errors import EngineError, FormatError, InputError, OutputError
-from ase_elf.formats.rounding import coarse, restored
 from ase_elf.reference import Provenance, get_engine
+from ase_elf.storage.quantization import coarse, restored
 
 ENGINE = "standin_engine:StandIn"
 

@@ -17,8 +17,8 @@ from ase_elf.domains import Domain, describe, domain_for, get_domain
 from ase_elf.errors import DomainError, FormatError, InputError
 from ase_elf.model import orbitals
 from ase_elf.topology import critical_points, networking
-from ase_elf.training.agreement import PERSISTENCE, match_critical_points
 from ase_elf.training.config import TrainConfig
+from ase_elf.training.matching import PERSISTENCE, match_critical_points
 from ase_elf.training.run import training_labels
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from fields import GYROID, INDEX2, TRICLINIC, gaussians
+from stand_in_cli import stand_in
 
 from ase_elf import ELFGrid
 from ase_elf.cli import main
@@ -16,19 +18,17 @@ from ase_elf.model import Prediction
 from ase_elf.reference import Provenance
 from ase_elf.testing import GaussianModel, molecular_fluid
 from ase_elf.topology import networking
-from ase_elf.training.agreement import (
+from ase_elf.training.error_bars import error_bars
+from ase_elf.training.evaluate import compare, score_label
+from ase_elf.training.matching import (
     KINDS,
     connectivity,
     match_critical_points,
     pair_up,
     total,
 )
-from ase_elf.training.error_bars import error_bars
-from ase_elf.training.evaluate import compare, score_label
-from ase_elf.training.groups import grouped, power_table, summary, tables
 from ase_elf.training.residual import DISTANCES, LONG_WAVE, SHELL, spectrum
-from fields import GYROID, INDEX2, TRICLINIC, gaussians
-from stand_in_cli import stand_in
+from ase_elf.training.score_tables import grouped, power_table, summary, tables
 
 ORIGIN = Provenance(code="closed form", version="1", functional="none")
 CELLS = {"cubic": np.eye(3) * 5.0, "triclinic": TRICLINIC,

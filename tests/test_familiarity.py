@@ -9,15 +9,15 @@ import torch
 from ase import Atoms
 from ase.build import make_supercell
 from scipy.stats import chi2
+from test_training import analytic_label
 
 from ase_elf import ELFCalculator
 from ase_elf.domains import Domain
 from ase_elf.errors import ElfWarning, FormatError, InputError
 from ase_elf.model import Architecture, FieldModel, FieldNetwork
-from ase_elf.model.familiarity import ATOMS, Familiarity
+from ase_elf.model.novelty import ATOMS, Familiarity
 from ase_elf.testing import molecular_fluid
 from ase_elf.training.pack import write_pack
-from test_training import analytic_label
 
 
 def normal(n, d=5, seed=0):

@@ -15,15 +15,15 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.io import write
 from ase.md.verlet import VelocityVerlet
 from click.testing import CliRunner
+from stand_in_cli import stand_in
 
 from ase_elf import ELFCalculator, ELFGrid, write_elf
+from ase_elf.analysis.recorder import NetworkObserver, Recorder
 from ase_elf.cli import main
 from ase_elf.errors import ElfWarning, OutputError
 from ase_elf.formats.store import ELFStore
 from ase_elf.observers import ELFObserver
-from ase_elf.recorder import NetworkObserver, Recorder
 from ase_elf.testing import GaussianDomain, molecular_fluid
-from stand_in_cli import stand_in
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ def test_a_full_disk_under_the_store_of_an_observer_costs_the_run_nothing(disk, 
 
 
 def test_two_analyses_of_one_directory_are_refused(tmp_path, stand_ins):
-    from ase_elf.journal import Journal
+    from ase_elf.storage.journal import Journal
 
     write(tmp_path / "run.extxyz", molecular_fluid(1, 2, length=3.0))
     analyze(tmp_path / "run.extxyz", "-o", tmp_path / "out")
@@ -191,10 +191,10 @@ def test_two_analyses_of_one_directory_are_refused(tmp_path, stand_ins):
 
 
 def test_two_trainings_of_one_folder_are_refused(tmp_path):
-    from ase_elf.lock import locked
+    from ase_elf.storage.locks import locked
 
     code = (
-        "import sys, time; from ase_elf.lock import locked\n"
+        "import sys, time; from ase_elf.storage.locks import locked\n"
         "with locked(sys.argv[1], 'training'): print('held', flush=True); time.sleep(60)"
     )
     root = Path(__file__).parents[1]
@@ -213,8 +213,9 @@ def test_two_trainings_of_one_folder_are_refused(tmp_path):
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):
-    from ase_elf.errors import FormatError
     from test_training import ARCH, Fit, pools, recipe
+
+    from ase_elf.errors import FormatError
 
     fit = Fit(tmp_path, recipe(10), ARCH, pools([0]), [])
     fit.save()
@@ -232,9 +233,9 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
 )
 def test_a_checkpoint_that_holds_something_else_is_named(tmp_path, damage):
     import torch
+    from test_training import ARCH, Fit, pools, recipe
 
     from ase_elf.errors import FormatError
-    from test_training import ARCH, Fit, pools, recipe
 
     fit = Fit(tmp_path, recipe(10), ARCH, pools([0]), [])
     fit.save()
@@ -247,8 +248,9 @@ def test_a_checkpoint_that_holds_something_else_is_named(tmp_path, damage):
     "log", [b"\xff\xfe\x00\n", b"step 1\n", b"[1]\n", b'{"seconds": 1}\n', b'{"step": "1"}\n']
 )
 def test_a_damaged_log_of_a_training_is_named(tmp_path, log):
-    from ase_elf.errors import FormatError
     from test_training import ARCH, Fit, pools, recipe
+
+    from ase_elf.errors import FormatError
 
     (tmp_path / "log.jsonl").write_bytes(log)
     with pytest.raises(FormatError, match=r"log\.jsonl is damaged.*Remove it to go on"):

@@ -16,9 +16,9 @@ from ase import Atoms
 
 from ase_elf import read_elf, write_elf
 from ase_elf.errors import FormatError, InputError, OutputError
-from ase_elf.formats import replacing
 from ase_elf.formats.store import ELFStore
 from ase_elf.grid import ELFGrid
+from ase_elf.storage.atomic import replacing
 from ase_elf.topology import critical_points
 
 

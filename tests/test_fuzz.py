@@ -8,11 +8,10 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
-
 from fuzz import FORMATS
 from fuzz.target import ALLOWANCE, Broken, ceiling, target
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 
 @pytest.fixture(scope="module", params=FORMATS)

@@ -155,7 +155,7 @@ def test_interpolating_z_beats_interpolating_the_elf_itself():
     grid = ELFGrid(expit(steep), Atoms("H", cell=3 * np.eye(3), pbc=True))
     xyz = np.random.default_rng(9).uniform(0, 3, (500, 3))
     truth = expit(4 * wave(xyz / 3)[0])
-    from ase_elf import spline
+    from ase_elf.geometry import spline
 
     plain = spline.evaluate(spline.coefficients(grid.values), xyz / 3)
     assert np.std(grid.sample(xyz) - truth) < 0.5 * np.std(plain - truth)

@@ -15,9 +15,9 @@ from scipy.special import expit
 from ase_elf import ELFCalculator, ELFGrid
 from ase_elf.domains import check_structure
 from ase_elf.errors import ElfWarning, InputError
+from ase_elf.geometry.lattice import adequate_shape, interpolate, lengths, primitive, upright
+from ase_elf.geometry.neighbors import neighbor_list
 from ase_elf.grid import cartesian, fast_shape
-from ase_elf.lattice import adequate_shape, interpolate, lengths, primitive, upright
-from ase_elf.neighbor_list import neighbor_list
 from ase_elf.topology import critical_points, networking
 
 RNG = np.random.default_rng

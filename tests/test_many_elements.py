@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
-
-from ase_elf.dataset import Label, LabelStore
-from ase_elf.reference import Provenance
 from ase_elf_many_elements.campaign import sources
 from ase_elf_many_elements.compact import CORE, POINTS, VACUUM, nearest_core, thinned
 from ase_elf_many_elements.splits import HELD_OUT, reduced_formula, split_of
 from ase_elf_many_elements.structures import hydrides, ternary, trials
+
+from ase_elf.dataset import Label, LabelStore
+from ase_elf.reference import Provenance
 
 LABELS = Path(__file__).resolve().parents[1] / "plugins" / "many_elements" / "labels"
 

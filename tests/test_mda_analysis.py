@@ -10,7 +10,9 @@ from ase import Atoms
 from ase.io import write
 from MDAnalysis.analysis.base import AnalysisFromFunction
 
-from ase_elf.analysis import SCALARS
+from ase_elf.analysis.frame import SCALARS
+from ase_elf.analysis.recorder import NetworkObserver, Recorder
+from ase_elf.analysis.scalars import structure_scalars
 from ase_elf.errors import InputError
 from ase_elf.mda import (
     BondAnalysis,
@@ -26,10 +28,8 @@ from ase_elf.mda import (
     follow,
     to_universe,
 )
-from ase_elf.recorder import NetworkObserver, Recorder
-from ase_elf.scalars import structure_scalars
+from ase_elf.structures.trajectory import Trajectory
 from ase_elf.testing import GaussianDomain, molecular_fluid
-from ase_elf.trajectory import Trajectory
 
 DOMAIN = GaussianDomain()
 COARSE = {"domain": DOMAIN, "shape": (14, 14, 14), "r_max": 3.0}

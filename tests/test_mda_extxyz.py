@@ -14,8 +14,8 @@ from ase.geometry import get_distances
 from ase.io import write
 
 from ase_elf.errors import ElfWarning, FormatError, InputError
+from ase_elf.geometry.orientation import oriented
 from ase_elf.mda import to_atoms, to_universe
-from ase_elf.orientation import oriented
 
 SKEWED = np.array([[0.3, 4.0, 0.2], [3.5, -0.4, 1.0], [0.5, 0.7, 5.0]])
 

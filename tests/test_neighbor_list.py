@@ -9,7 +9,7 @@ import pytest
 from ase import Atoms
 from ase.neighborlist import neighbor_list as ase_neighbor_list
 
-from ase_elf.neighbor_list import neighbor_list
+from ase_elf.geometry.neighbors import neighbor_list
 from ase_elf.testing import molecular_fluid
 
 

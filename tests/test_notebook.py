@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from browser import probed
 
 ROOT = Path(__file__).parents[1]

@@ -5,10 +5,10 @@ import random
 
 import numpy as np
 import pytest
+import recorded
 import torch
 from ase.io import read
 
-import recorded
 from ase_elf import ELFCalculator
 from ase_elf.domains import get_domain
 
@@ -85,10 +85,11 @@ def global_state():
 
 
 def test_predicting_analysing_and_training_leave_global_state_alone(atoms, tmp_path, two_threads):
-    from ase_elf.analysis import analyze, settings_for
-    from ase_elf.training.fit import Fit
-    from ase_elf.trajectory import Frame
     from test_training import ARCH, pools, recipe
+
+    from ase_elf.analysis.frame import analyze, settings_for
+    from ase_elf.structures.trajectory import Frame
+    from ase_elf.training.fit import Fit
 
     before = global_state()
     calc = calculator()

@@ -13,11 +13,11 @@ from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 
 from ase_elf import ELFCalculator, read_elf
+from ase_elf.analysis.scalars import SCALARS, nearest_neighbor_elf, structure_scalars
 from ase_elf.errors import ElfWarning, InputError, OutputError
 from ase_elf.formats.store import ELFStore
 from ase_elf.grid import ELFGrid
 from ase_elf.observers import ELFObserver
-from ase_elf.scalars import SCALARS, nearest_neighbor_elf, structure_scalars
 from ase_elf.testing import GaussianDomain
 
 

@@ -14,13 +14,13 @@ from ase.filters import FrechetCellFilter
 from ase.io import Trajectory, read
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS, BFGSLineSearch
+from test_observers import CoarseDomain, check_frames, expected_mean
 
 from ase_elf import ELFCalculator, read_elf
+from ase_elf.analysis.frame_values import key_value_pairs
 from ase_elf.errors import ElfWarning
 from ase_elf.formats.store import ELFStore
-from ase_elf.frame_values import key_value_pairs
 from ase_elf.observers import ELFObserver
-from test_observers import CoarseDomain, check_frames, expected_mean
 
 
 def aluminium(**options):

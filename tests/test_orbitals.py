@@ -6,13 +6,20 @@ import math
 import numpy as np
 import pytest
 import torch
-
 from ase import Atoms
 from ase.units import Bohr
 from safetensors.torch import save_file
 
 from ase_elf.errors import FormatError, InputError
-from ase_elf.model import Architecture, EnergyNetwork, FieldModel, FieldNetwork, load_model, orbitals, save_network
+from ase_elf.model import (
+    Architecture,
+    EnergyNetwork,
+    FieldModel,
+    FieldNetwork,
+    load_model,
+    orbitals,
+    save_network,
+)
 from ase_elf.model.orbitals import FERMI, FLOORS, LEAST, N_FEATURES, TAIL, Orbitals, half_mesh
 
 EXPONENT = 0.27

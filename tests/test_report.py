@@ -6,19 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from browser import probed
 
-from ase_elf.analysis import analyze, settings_for
-from ase_elf.candidates import Collection
-from ase_elf.journal import Journal
-from ase_elf.report import plots
+from ase_elf.analysis.frame import analyze, settings_for
+from ase_elf.formats.collection import Collection
+from ase_elf.plotting import statistics as plots
 from ase_elf.report.html import script_json
 from ase_elf.report.results import write_results
 from ase_elf.report.snapshots import CAPACITY, Snapshot, stride_after
-from ase_elf.screening import Screener, ScreeningRun
+from ase_elf.runs.screening import Screener, ScreeningRun
 from ase_elf.statistics import RunStatistics
+from ase_elf.storage.journal import Journal
+from ase_elf.structures.trajectory import Frame
 from ase_elf.testing import GaussianDomain, molecular_fluid
-from ase_elf.trajectory import Frame
-from browser import probed
 
 EVIL = "<script>alert('x')</script> & \"quotes\""
 

@@ -5,11 +5,11 @@ import os
 
 import pytest
 from ase.io import write
+from browser import probed
 from click.testing import CliRunner
 
 from ase_elf.cli import main
 from ase_elf.testing import GaussianDomain, molecular_fluid
-from browser import probed
 
 MARK = "window.hacked=1"
 EVIL = f"</script><script>{MARK}</script><img src=x onerror={MARK}>\"'-->"
@@ -85,9 +85,10 @@ def test_the_browser_would_have_run_it(report, tmp_path):
 
 
 def test_a_card_with_markup_for_an_element_is_no_card(tmp_path):
+    from fuzz.card import make
+
     from ase_elf.domains import Domain
     from ase_elf.errors import FormatError
-    from fuzz.card import make
 
     card = json.loads(make()[0]) | {"elements": [EVIL]}
     (tmp_path / "card.json").write_text(json.dumps(card))
@@ -97,7 +98,7 @@ def test_a_card_with_markup_for_an_element_is_no_card(tmp_path):
 
 def test_formats_refuse_an_element_of_markup(tmp_path):
     from ase_elf.errors import FormatError
-    from ase_elf.trajectory import Trajectory
+    from ase_elf.structures.trajectory import Trajectory
 
     path = tmp_path / "run.extxyz"
     path.write_text(f"1\nLattice=\"3 0 0 0 3 0 0 0 3\"\n{EVIL.replace(' ', '')} 0 0 0\n")

@@ -9,14 +9,14 @@ import pytest
 from ase import Atoms
 from ase.io import write
 from click.testing import CliRunner
+from stand_in_cli import stand_in
 
-from ase_elf.candidates import Collection, is_collection
 from ase_elf.cli import main
 from ase_elf.domains import shortest_distance
-from ase_elf.screening import Screened, Screener, ScreeningRun, rank
+from ase_elf.formats.collection import Collection, is_collection
+from ase_elf.runs.screening import Screened, Screener, ScreeningRun, rank
 from ase_elf.testing import GaussianDomain, molecular_fluid
 from ase_elf.topology import networking
-from stand_in_cli import stand_in
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from test_formats_dialects import CELL, field
 from test_screening import call, crystals, pack, rows_of  # noqa: F401 - pack is a fixture
 
 from ase_elf import write_elf
-from ase_elf.candidates import Collection, is_collection
+from ase_elf.formats.collection import Collection, is_collection
 from ase_elf.formats.store import ELFStore
 from ase_elf.grid import ELFGrid
 from ase_elf.topology import estimate_tc, hydrogen_share, networking

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from ase_elf.errors import InputError
-from ase_elf.rounding import with_error
 from ase_elf.statistics import (
     Blocking,
     BondLifetime,
@@ -20,6 +19,7 @@ from ase_elf.statistics import (
 )
 from ase_elf.statistics.percolation import THRESHOLDS
 from ase_elf.statistics.rdf import first_minimum
+from ase_elf.statistics.rounding import with_error
 from ase_elf.statistics.run import StatisticsPlan
 
 MASSES = {"X": 1.008}

@@ -17,13 +17,13 @@ from ase.calculators.emt import EMT
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 
-from ase_elf import streaming
+from ase_elf import imd as streaming
+from ase_elf.analysis.recorder import Recorder
 from ase_elf.errors import ElfWarning, InputError, OutputError
+from ase_elf.imd import IMDServer
 from ase_elf.mda import follow, to_universe
-from ase_elf.recorder import Recorder
-from ase_elf.streaming import IMDServer
+from ase_elf.structures.trajectory import Frame
 from ase_elf.testing import GaussianDomain, molecular_fluid
-from ase_elf.trajectory import Frame
 
 
 class Replay:

@@ -9,12 +9,12 @@ import time
 import MDAnalysis as mda
 import numpy as np
 import pytest
+from test_streaming import Replay, own_signals  # noqa: F401 - a fixture that is always used
 
 from ase_elf.errors import ElfError
+from ase_elf.imd import IMDServer
 from ase_elf.mda import follow, to_universe
-from ase_elf.streaming import IMDServer
 from ase_elf.testing import GaussianDomain, molecular_fluid
-from test_streaming import Replay, own_signals  # noqa: F401 - a fixture that is always used
 
 IMAGES = molecular_fluid(4, 6, length=3.6)
 

@@ -6,7 +6,6 @@ import h5py
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.io import write
 from click.testing import CliRunner
 
 from ase_elf.cli import main

@@ -17,8 +17,8 @@ from ase_elf.dataset import LabelStore
 from ase_elf.domains import Domain, domain_for, get_domain
 from ase_elf.errors import DomainError, ElfWarning, FormatError, InputError
 from ase_elf.ruler import measure_bonds
-from ase_elf.ruler.survey import BondSurvey
 from ase_elf.ruler.surroundings import BONDS, Element, Surroundings, are_strange
+from ase_elf.ruler.survey import BondSurvey
 
 ROOT = Path(__file__).resolve().parents[1]
 gold = get_domain("gold-thiolate")

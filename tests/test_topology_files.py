@@ -16,7 +16,7 @@ from ase_elf.cli import main
 from ase_elf.cli.topology import command
 from ase_elf.errors import ElfWarning, FormatError, InputError
 from ase_elf.topology import critical_points, networking, read_density, rescaled
-from ase_elf.topology.summary import basin_rows
+from ase_elf.topology.record import basin_rows
 
 H = Atoms("H", cell=[3, 3, 3], pbc=True)
 

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from ase_elf import ELFGrid
 from ase_elf.topology import networking
-from ase_elf.topology.winding import WindingForest
+from ase_elf.topology.periodic_union_find import WindingForest
 
 ORIGIN = (0.013, 0.31, 0.77)
 

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ase_elf import ELFGrid
-from ase_elf.clusters import degrees
+from ase_elf.analysis.elf_regions import degrees
 from ase_elf.errors import ElfWarning, InputError
-from ase_elf.topology import critical_points, exclusion, network_statistics, networking
-from ase_elf.topology.summary import lines_of, summarize
+from ase_elf.topology import critical_points, network_statistics, networking, root_isolation
+from ase_elf.topology.record import lines_of, summarize
 
 DATA = Path(__file__).parent / "data" / "topology"
 NAMES = ("phi1", "phi2", "phi3", "phi_star")
@@ -101,7 +101,7 @@ EDGED = {
 @pytest.mark.parametrize("name", EDGED)
 def test_no_value_leaves_the_range_of_a_field_with_edges_and_the_search_ends(name, monkeypatch):
     # What is asked is that it ends and says what is left, whatever the budget.
-    monkeypatch.setattr(exclusion, "BUDGET", 60_000)
+    monkeypatch.setattr(root_isolation, "BUDGET", 60_000)
     values = EDGED[name]
     grid = ELFGrid(np.clip(values, 0, 1), Atoms("H2", [(1, 1, 1), (2, 2, 2)], cell=CUBIC, pbc=True))
     with warnings.catch_warnings():
@@ -120,7 +120,7 @@ def test_boxes_beyond_the_budget_are_named_and_few_enough(monkeypatch):
     grid = NAMED["gyroid"].grid(24)
     whole = critical_points(grid)
     assert len(whole.unresolved) == 0
-    monkeypatch.setattr(exclusion, "BUDGET", 2000)
+    monkeypatch.setattr(root_isolation, "BUDGET", 2000)
     cut = critical_points(grid)
     assert 0 < len(cut.unresolved) <= grid.values.size
     # Every point that was given up lies in a voxel that is named.
@@ -133,15 +133,15 @@ def test_boxes_beyond_the_budget_are_named_and_few_enough(monkeypatch):
 
 
 def test_no_more_boxes_are_tested_than_the_budget_allows(monkeypatch):
-    monkeypatch.setattr(exclusion, "BUDGET", 100_000)
-    tested, isolate = [], exclusion._isolate
+    monkeypatch.setattr(root_isolation, "BUDGET", 100_000)
+    tested, isolate = [], root_isolation._isolate
 
     def counting(*given):
         found = isolate(*given)
         tested.append(found[-1])
         return found
 
-    monkeypatch.setattr(exclusion, "_isolate", counting)
+    monkeypatch.setattr(root_isolation, "_isolate", counting)
     mask = ELFGrid(EDGED["slab"], Atoms("H", cell=CUBIC, pbc=True))
     assert len(critical_points(mask).unresolved)
     # Every cell that the first screening leaves is tested once, whatever the budget.

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ase_elf.topology.winding import WindingForest, is_independent
+from ase_elf.topology.periodic_union_find import WindingForest, is_independent
 
 shift = st.tuples(*[st.integers(-1, 1)] * 3)
 edges = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), shift), max_size=12)

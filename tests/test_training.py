@@ -1,7 +1,6 @@
 """Training: a tiny model learns, an interrupted run ends where an undisturbed one does."""
 
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -19,12 +18,12 @@ from ase_elf.dataset import LabelStore, read_labels
 from ase_elf.dataset.label import Label, digest
 from ase_elf.dataset.source import read_label
 from ase_elf.errors import FormatError, InputError
-from ase_elf.formats.rounding import coarse
 from ase_elf.model import Architecture, FieldNetwork
+from ase_elf.model.orbitals import Orbitals
 from ase_elf.reference import Provenance
+from ase_elf.storage.quantization import coarse
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.fit import Fit, Recipe, score
-from ase_elf.model.orbitals import Orbitals
 from ase_elf.training.pack import KEPT, shorten
 from ase_elf.training.run import finish, prepare
 from ase_elf.training.samples import Pool
@@ -388,8 +387,8 @@ def test_a_compiled_step_learns_what_a_plain_one_learns(tmp_path):
 
 def test_what_is_astray_is_what_the_field_says():
     # x² - y²/2 - z² around the saddle, and a slope: it is H⁻¹ times the slope away.
-    from ase_elf.training.agreement import REACH
     from ase_elf.training.critical import BENT, STEP, astray
+    from ase_elf.training.matching import REACH
 
     curvatures = torch.tensor([-2.0, -1.0, 2.0])
     slope = torch.tensor([0.02, -0.05, 0.1])
@@ -463,7 +462,7 @@ def wave_label(moved=(0.0, 0.0, 0.0), height=1.0):
 
 
 def test_critical_points_that_digits_do_not_place_are_left_out():
-    from ase_elf.formats.rounding import fine, restored
+    from ase_elf.storage.quantization import fine, restored
     from ase_elf.training.critical import critical_of
 
     label = wave_label(height=1e-4)
@@ -498,8 +497,8 @@ def test_a_fit_that_is_told_of_critical_points_puts_them_where_they_are(tmp_path
 
 def test_critical_points_of_a_sheared_cell_are_found_as_far_away_as_they_are():
     from ase_elf.topology.field import SplineField
-    from ase_elf.training.agreement import REACH
     from ase_elf.training.critical import AROUND, CriticalPlaces, astray, critical_of, places_of
+    from ase_elf.training.matching import REACH
 
     moved = np.array([0.01, -0.02, 0.015])
     label, shifted = wave_label(height=0.9), SplineField.of(wave_label(moved, height=0.9).grid)
@@ -526,7 +525,7 @@ def test_a_label_that_is_one_to_the_last_digit_says_nothing_of_its_attractor():
 
 
 def test_z_is_compared_as_far_as_the_digits_of_a_label_reach():
-    from ase_elf.formats.rounding import fine, restored
+    from ase_elf.storage.quantization import fine, restored
     from ase_elf.training.fit import losses
     from ase_elf.training.samples import HIGHEST
 

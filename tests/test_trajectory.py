@@ -16,7 +16,7 @@ from ase.io.trajectory import Trajectory as Traj
 from ase_elf.cli.ruler import _with_structure
 from ase_elf.dataset.config import StructureSource
 from ase_elf.errors import FormatError, InputError
-from ase_elf.trajectory import Trajectory
+from ase_elf.structures.trajectory import Trajectory
 
 N = 12
 
@@ -251,8 +251,8 @@ def test_a_small_file_that_unpacks_to_a_huge_frame_is_refused(tmp_path, name, be
 
 
 def test_a_small_file_may_unpack_to_any_number_of_frames(tmp_path, images, monkeypatch):
-    monkeypatch.setattr("ase_elf.formats.unpacking.BASE", 2000)
-    monkeypatch.setattr("ase_elf.formats.unpacking.PER_BYTE", 0)
+    monkeypatch.setattr("ase_elf.storage.unpacking.BASE", 2000)
+    monkeypatch.setattr("ase_elf.storage.unpacking.PER_BYTE", 0)
     write(tmp_path / "run.extxyz", images)
     path = tmp_path / "run.extxyz.xz"
     path.write_bytes(lzma.compress((tmp_path / "run.extxyz").read_bytes()))

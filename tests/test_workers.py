@@ -8,14 +8,14 @@ import pytest
 from ase.io import write
 from click.testing import CliRunner
 
-from ase_elf.candidates import Collection
 from ase_elf.cli import main
 from ase_elf.errors import ElfError, EngineError, InputError
-from ase_elf.run import AnalysisRun
-from ase_elf.screening import Screener, ScreeningRun
+from ase_elf.formats.collection import Collection
+from ase_elf.parallel.frames import Workers, in_order, workers
+from ase_elf.runs.screening import Screener, ScreeningRun
+from ase_elf.runs.trajectory import AnalysisRun
+from ase_elf.structures.trajectory import Trajectory
 from ase_elf.testing import GaussianDomain, GaussianModel, molecular_fluid
-from ase_elf.trajectory import Trajectory
-from ase_elf.workers import Workers, in_order, workers
 
 LEFT_OUT = {"run.log"}  # holds times of day
 

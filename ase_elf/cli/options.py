@@ -27,7 +27,7 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
     if path is None:
         return None
     from ase_elf.errors import FormatError
-    from ase_elf.settings import read_mapping
+    from ase_elf.storage.configuration import read_mapping
 
     try:
         content = read_mapping(path)
@@ -169,8 +169,8 @@ def together(*options: Callable) -> Callable:
 
 
 def open_trajectory(path: Path, given: dict[str, Any]):
-    """The :class:`~ase_elf.trajectory.Trajectory` that the shared reading options describe."""
-    from ase_elf.trajectory import Trajectory
+    """The :class:`~ase_elf.structures.trajectory.Trajectory` that the shared reading options describe."""
+    from ase_elf.structures.trajectory import Trajectory
 
     return Trajectory(
         path,

@@ -44,8 +44,8 @@ def write_options(ctx: click.Context, path: Path) -> Path:
     import yaml
 
     from ase_elf.errors import OutputError
-    from ase_elf.formats import replacing
-    from ase_elf.run import PROVENANCE, versions
+    from ase_elf.runs.trajectory import PROVENANCE, versions
+    from ase_elf.storage.atomic import replacing
 
     inputs = {
         p.name: _text(ctx.params[p.name])

@@ -88,7 +88,7 @@ def _each(files: tuple[Path, ...], given: dict) -> list:
     What is wrong with one of several files is printed and stops nothing.
     """
     from ase_elf.errors import ElfError
-    from ase_elf.screening import Screened, rank
+    from ase_elf.runs.screening import Screened, rank
 
     rows = []
     several = len(files) > 1
@@ -110,8 +110,8 @@ def _each(files: tuple[Path, ...], given: dict) -> list:
 
 def _one(name: str, path: Path, grid, number: int, several: bool, given: dict):
     """Print one grid, write what was asked for, and return its row."""
-    from ase_elf.screening import Screened
-    from ase_elf.topology.summary import lines_of, summarize, tc_lines
+    from ase_elf.runs.screening import Screened
+    from ase_elf.topology.record import lines_of, summarize, tc_lines
 
     if given["rescale"]:
         grid = _rescaled(grid)
@@ -167,9 +167,9 @@ def _refuse_for_folders(ctx: click.Context, files: tuple[Path, ...]) -> None:
 
 def _rank_folder(ctx: click.Context, folder: Path, given: dict) -> None:
     """ELF files of a folder by their networking value: a table, and a directory where one is given."""
-    from ase_elf.candidates import Collection
+    from ase_elf.formats.collection import Collection
     from ase_elf.report.tables import plain
-    from ase_elf.screening import Screener, ScreeningRun, rank
+    from ase_elf.runs.screening import Screener, ScreeningRun, rank
 
     collection = Collection(folder, reading=options.reading(given), only_elf=True)
     if given["output"]:
@@ -225,7 +225,7 @@ def table_lines(ranked) -> list[str]:
 def write_results(net, points, isovalue: float, number: int, given: dict) -> None:
     """Files of one grid that ``given`` names; those of further ones are numbered."""
     from ase_elf.topology import read_density, write_graph
-    from ase_elf.topology.summary import basin_rows, point_rows
+    from ase_elf.topology.record import basin_rows, point_rows
 
     density = None
     if given["density"]:
@@ -272,7 +272,7 @@ def _temperatures(record: dict, grid, given: dict) -> list:
 def _write_table(rows: list[dict], path: Path) -> None:
     import csv
 
-    from ase_elf.formats import replacing
+    from ase_elf.storage.atomic import replacing
 
     with replacing(path) as part, part.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0] if rows else ())

@@ -14,8 +14,8 @@ from ase_elf.dataset.label import BATCH
 from ase_elf.errors import InputError
 from ase_elf.reference.engine import locate_files
 from ase_elf.ruler.image import ImageSpec
-from ase_elf.settings import checked, read_mapping
-from ase_elf.trajectory import Trajectory
+from ase_elf.storage.configuration import checked, read_mapping
+from ase_elf.structures.trajectory import Trajectory
 
 SPLITS = ("", "train", "validation", "test")
 

@@ -10,9 +10,9 @@ import numpy as np
 from ase import Atoms
 
 from ase_elf.errors import InputError
-from ase_elf.formats.rounding import coarse
 from ase_elf.grid import ELFGrid
 from ase_elf.reference import Provenance
+from ase_elf.storage.quantization import coarse
 
 BATCH = "build"
 """Name of a batch that was given none."""

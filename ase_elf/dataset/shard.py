@@ -29,12 +29,12 @@ from ase_elf.dataset.packing import (
     unpack_places,
 )
 from ase_elf.errors import FormatError, InputError
-from ase_elf.formats.npz import read_arrays
-from ase_elf.formats.rounding import coarse, fine, restored
 from ase_elf.formats.structure import sound_atoms
 from ase_elf.reference import Provenance
 from ase_elf.ruler.bond_set import LEVELS, BondSet
 from ase_elf.ruler.image import ImageSpec
+from ase_elf.storage.npz import read_arrays
+from ase_elf.storage.quantization import coarse, fine, restored
 
 UPPER = np.triu_indices(3)
 """Where the six numbers of a Hessian stand in it."""

@@ -8,7 +8,7 @@ number. Only on a file system without locks they must say their numbers.
 
 A frame holds ``elf`` (and ``sigma`` where known) as uint16 with the attribute ``scale``:
 value = integer * scale, error at most scale / 2 (7.6e-6 for the ELF); where that leaves something of
-an ELF near 1, ``fine`` (int8) holds it (:mod:`ase_elf.formats.rounding`); ``cell``,
+an ELF near 1, ``fine`` (int8) holds it (:mod:`ase_elf.storage.quantization`); ``cell``,
 ``positions`` (Å), ``numbers``, ``pbc``, ``info`` (JSON, as bytes) and the attribute ``frame``.
 """
 
@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_elf.errors import FormatError, InputError, OutputError
-from ase_elf.formats import Taken, replacing
-from ase_elf.formats.rounding import FULL_SCALE, coarse, fine, restored
+from ase_elf.storage.atomic import Taken, replacing
+from ase_elf.storage.quantization import FULL_SCALE, coarse, fine, restored
 
 if TYPE_CHECKING:
     import h5py

@@ -17,10 +17,10 @@ from MDAnalysis.analysis.results import Results, ResultsGroup
 from MDAnalysis.coordinates import base as readers
 from threadpoolctl import threadpool_limits
 
-from ase_elf.analysis import SCALARS, settings_for
+from ase_elf.analysis.frame import SCALARS, settings_for
+from ase_elf.analysis.recorder import Recorder, pack_for, positive
 from ase_elf.errors import InputError
 from ase_elf.mda.bridge import described, frame_of
-from ase_elf.recorder import Recorder, pack_for, positive
 from ase_elf.statistics import RunStatistics
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class NetworkAnalysis(AnalysisBase):
     results.statistics : RunStatistics
         The accumulators; those of neighboring parts of a run merge.
     results.series : dict of str to ndarray, shape (n_frames,), float64
-        The scalars of every frame, by their names in ``ase_elf.analysis.SCALARS``.
+        The scalars of every frame, by their names in ``ase_elf.analysis.frame.SCALARS``.
     results.averages : dict of str to ScalarAverage
         Mean, standard error and correlation time of each of them; the latter two are NaN where the
         run is too short to tell them (``too_short``) or nothing varies (``constant``).

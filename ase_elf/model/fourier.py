@@ -118,7 +118,7 @@ def carry(fields: torch.Tensor, turn: np.ndarray, shape: tuple[int, int, int]) -
     fields : Tensor, shape (n, nx, ny, nz)
         Real; n is 1 or 2.
     turn : ndarray, shape (3, 3), int
-        Times the other cell it is that of ``fields`` (:func:`ase_elf.lattice.upright`).
+        Times the other cell it is that of ``fields`` (:func:`ase_elf.geometry.lattice.upright`).
     shape : tuple of int
         Grid of the other cell.
     """

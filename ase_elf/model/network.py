@@ -24,7 +24,6 @@ from ase_elf.model.elements import N_NUMBERS, numbers_of
 from ase_elf.model.minimal_basis.features import GROUPS, columns
 from ase_elf.model.orbitals import EXPONENTS, N_FEATURES
 
-
 ROWS = 2048
 """Atoms that read together, which bounds the memory of large cells."""
 

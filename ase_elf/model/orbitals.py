@@ -19,7 +19,7 @@ from ase.geometry import minkowski_reduce
 from scipy.sparse import coo_array
 
 from ase_elf.errors import InputError
-from ase_elf.lattice import heights, primitive
+from ase_elf.geometry.lattice import heights, primitive
 from ase_elf.model.neighbors import Surroundings
 
 N_FEATURES = 4

@@ -20,7 +20,7 @@ from ase_elf.errors import EngineError, InputError
 from ase_elf.grid import ELFGrid, cartesian
 from ase_elf.plugins import discover
 from ase_elf.reference.result import Provenance, ReferenceResult
-from ase_elf.settings import checked
+from ase_elf.storage.configuration import checked
 
 ENTRY_POINTS = "ase_elf.references"
 READERS = "ase_elf.reference_readers"

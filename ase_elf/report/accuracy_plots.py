@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from ase_elf.report.plots import COLORS, new_axis, style
-from ase_elf.training.agreement import PERSISTENCE, REACH
-from ase_elf.training.groups import (
+from ase_elf.plotting.statistics import COLORS, new_axis, style
+from ase_elf.training.matching import PERSISTENCE, REACH
+from ase_elf.training.residual import LONG_WAVE
+from ase_elf.training.score_tables import (
     ALL,
     calibration_table,
     correlation_table,
     grouped,
     power_table,
 )
-from ase_elf.training.residual import LONG_WAVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ from ase_elf import __version__
 from ase_elf.report import network_view
 from ase_elf.report.results import DEFINITIONS
 from ase_elf.report.tables import bond_rows
-from ase_elf.rounding import with_error
+from ase_elf.statistics.rounding import with_error
 
 if TYPE_CHECKING:
     from ase_elf.domains import Domain

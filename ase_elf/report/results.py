@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_elf import __version__
-from ase_elf.analysis import SCALARS
-from ase_elf.formats import replacing
-from ase_elf.report import plots
+from ase_elf.analysis.frame import SCALARS
+from ase_elf.plotting import statistics as plots
 from ase_elf.report.snapshots import Snapshot
 from ase_elf.report.tables import Tables, write_json
 from ase_elf.statistics import RunStatistics
+from ase_elf.storage.atomic import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ase_elf.analysis import AnalysisSettings
+    from ase_elf.analysis.frame import AnalysisSettings
     from ase_elf.domains import Domain
-    from ase_elf.journal import Journal
     from ase_elf.statistics import FrameResult, ScalarAverage
     from ase_elf.statistics.run import StatisticsPlan
+    from ase_elf.storage.journal import Journal
 
 MOST_POINTS = 3000
 """Points of a plotted series; longer runs are thinned, averages are not."""

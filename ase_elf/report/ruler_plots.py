@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_elf.report.plots import COLORS, new_axis, style
-from ase_elf.rounding import with_error
+from ase_elf.plotting.statistics import COLORS, new_axis, style
+from ase_elf.statistics.rounding import with_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,11 +17,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ase_elf.errors import FormatError
-from ase_elf.formats import replacing
 from ase_elf.model.weights import check_digest, digest
 from ase_elf.ruler.image import ImageSpec
 from ase_elf.ruler.modes import ReadingModes
 from ase_elf.ruler.network import ImageReader, ReaderArchitecture
+from ase_elf.storage.atomic import replacing
 
 BATCH = 512
 """Images that go through a network together."""

@@ -109,7 +109,7 @@ class Lifetime:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """C(t) and S(t) with error bands."""
-        from ase_elf.report.plots import plot_lifetime
+        from ase_elf.plotting.statistics import plot_lifetime
 
         return plot_lifetime(self, ax)
 

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ase_elf.errors import InputError
-from ase_elf.topology.ascent import follow_modes
+from ase_elf.topology.eigenvector_following import follow_modes
 from ase_elf.topology.field import SplineField
 
 NO_BASIN = -1

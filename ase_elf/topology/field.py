@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from ase_elf.errors import ElfWarning, InputError
-from ase_elf.lattice import adequate_shape
+from ase_elf.geometry.lattice import adequate_shape
 
 if TYPE_CHECKING:
     from ase_elf.grid import ELFGrid

@@ -13,8 +13,8 @@ import networkx as nx
 import numpy as np
 
 from ase_elf.errors import InputError
-from ase_elf.formats import replacing
-from ase_elf.topology.winding import WindingForest
+from ase_elf.storage.atomic import replacing
+from ase_elf.topology.periodic_union_find import WindingForest
 
 if TYPE_CHECKING:
     from ase_elf.topology.networking import Networking

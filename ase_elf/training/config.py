@@ -8,7 +8,7 @@ from pathlib import Path
 from ase_elf.dataset.source import LabelSource
 from ase_elf.errors import InputError
 from ase_elf.model import Architecture
-from ase_elf.settings import checked, read_mapping
+from ase_elf.storage.configuration import checked, read_mapping
 from ase_elf.training.fit import Recipe
 
 

@@ -2,8 +2,8 @@
 
 R² is against the structure's own mean. What is measured in other ways than point by point
 is in :mod:`~ase_elf.training.residual`, :mod:`~ase_elf.training.error_bars` and
-:mod:`~ase_elf.training.agreement`; averages over structures are in
-:mod:`~ase_elf.training.groups`. Printing is the caller's.
+:mod:`~ase_elf.training.matching`; averages over structures are in
+:mod:`~ase_elf.training.score_tables`. Printing is the caller's.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ase_elf.domains import describe
 from ase_elf.grid import ELFGrid
 from ase_elf.model import Prediction
 from ase_elf.topology import Networking, networking
-from ase_elf.training.agreement import Match, connectivity, match_critical_points, total
 from ase_elf.training.error_bars import ErrorBars, error_bars
+from ase_elf.training.matching import Match, connectivity, match_critical_points, total
 from ase_elf.training.residual import Spectrum, spectrum
 
 JOINT = 50

@@ -17,11 +17,10 @@ from torch import nn
 
 from ase_elf.errors import InputError
 from ase_elf.model.network import Architecture, FieldNetwork, Reading
+from ase_elf.training.critical import astray
 from ase_elf.training.loop import ALONE, FittingRun, Schedule
 from ase_elf.training.processes import Processes
-from ase_elf.training.critical import astray
 from ase_elf.training.samples import Pool
-
 
 LOWEST = -6.9
 """Least z that is compared: an ELF of 0.001. The largest depends on the digits of a label (``Pool.highest``)."""

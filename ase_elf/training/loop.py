@@ -21,7 +21,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from ase_elf.errors import FormatError, OutputError
-from ase_elf.formats import replacing
+from ase_elf.storage.atomic import replacing
 from ase_elf.training.processes import Processes
 
 ALONE = Processes()

@@ -20,7 +20,7 @@ from ase_elf.ruler.modes import attribution, find_modes
 from ase_elf.ruler.pairs import find_pairs
 from ase_elf.ruler.ruler import Ruler
 from ase_elf.ruler.surroundings import Surroundings
-from ase_elf.settings import checked, read_mapping
+from ase_elf.storage.configuration import checked, read_mapping
 from ase_elf.training.pack import write_card
 from ase_elf.training.reading import ReadingRecipe, error_factor, fit_classifier, fit_reader
 

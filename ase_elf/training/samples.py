@@ -15,11 +15,11 @@ import torch
 from ase.units import Bohr
 
 from ase_elf.dataset.label import Label
-from ase_elf.formats.rounding import resolution
 from ase_elf.model.minimal_basis.features import chosen_features
 from ase_elf.model.neighbors import Surroundings
 from ase_elf.model.network import Architecture
 from ase_elf.model.orbitals import Orbitals
+from ase_elf.storage.quantization import resolution
 
 if TYPE_CHECKING:
     from ase_elf.training.critical import CriticalPlaces

@@ -21,9 +21,9 @@ from pathlib import Path
 
 from ase.io import read
 
-from ase_elf.lock import locked
 from ase_elf.model.network import Architecture
 from ase_elf.model.weights import save_network
+from ase_elf.storage.locks import locked
 from ase_elf.training.energies import EnergyFit, EnergyFrame, EnergyRecipe, score
 from ase_elf.training.pack import write_card
 

@@ -13,6 +13,10 @@ import numpy as np
 from ase import Atoms
 from ase.io.espresso import write_espresso_in
 from ase.units import Bohr
+from ase_elf_espresso.output import known_scaling, parse_version, read_plot, read_summary
+from ase_elf_espresso.pseudodojo import find_pseudodojo
+from ase_elf_espresso.pseudopotential import digest, find_pseudopotentials
+from ase_elf_espresso.recipes import cutoff_for, get_recipe, spacing_for
 
 from ase_elf.domains import check_structure
 from ase_elf.errors import EngineError, InputError
@@ -21,10 +25,6 @@ from ase_elf.reference import Provenance, ReferenceEngine, ReferenceResult
 from ase_elf.reference.engine import bare, check_mesh, check_points, divisions
 from ase_elf.reference.program import find_program, run_program, working_directory
 from ase_elf.topology.provenance import rescaled
-from ase_elf_espresso.output import known_scaling, parse_version, read_plot, read_summary
-from ase_elf_espresso.pseudodojo import find_pseudodojo
-from ase_elf_espresso.pseudopotential import digest, find_pseudopotentials
-from ase_elf_espresso.recipes import cutoff_for, get_recipe, spacing_for
 
 PACKAGE = "Quantum ESPRESSO (Debian: quantum-espresso)"
 

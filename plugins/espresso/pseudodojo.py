@@ -8,8 +8,9 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from ase_elf.errors import FormatError, InputError
 from ase_elf_espresso.pseudopotential import digest
+
+from ase_elf.errors import FormatError, InputError
 
 FOLDER = "ASE_ELF_PSEUDO"
 

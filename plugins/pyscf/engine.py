@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 from ase import Atoms
 from ase.units import Bohr, Hartree
+from ase_elf_pyscf.evaluate import elf_at_points
 
 from ase_elf.errors import EngineError, InputError
 from ase_elf.reference import Provenance, ReferenceEngine, ReferenceResult
@@ -24,7 +25,7 @@ from ase_elf.reference.engine import (
     finish,
     grid_points,
 )
-from ase_elf_pyscf.evaluate import elf_at_points
+
 
 @dataclass(frozen=True)
 class PySCF(ReferenceEngine):

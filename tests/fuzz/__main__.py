@@ -21,6 +21,7 @@ from datetime import date
 from pathlib import Path
 
 import figures
+
 from fuzz import FORMATS
 
 TESTS = Path(__file__).resolve().parents[1]

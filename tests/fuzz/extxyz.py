@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from ase_elf.errors import ElfError
 from ase_elf.mda.extxyz import EXTXYZParser, EXTXYZReader
-from ase_elf.trajectory import Trajectory
+from ase_elf.structures.trajectory import Trajectory
 from fuzz.target import Target
 
 HEAD = b'Lattice="3 0 0 0 3 0 0 0 3" Properties=species:S:1:pos:R:3'
@@ -44,5 +44,5 @@ TARGET = Target(
             b"energy=", b"stress=", b"virial=", b"time=", b"dt=", b"pbc=", b"nan", b"1e400", b"_JSON ",
             b'"', b"{", b"}", b"[", b"]", b"-1", b"99999999999", b"\n", b"REF_energy", b"magmoms:R:1",
             b"Tv=", b"%PBC", b"VEC1"),
-    instrument=("ase_elf.trajectory", "ase_elf.mda", "ase.io.extxyz"),
+    instrument=("ase_elf.structures.trajectory", "ase_elf.mda", "ase.io.extxyz"),
 )  # fmt: skip

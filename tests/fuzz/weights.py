@@ -9,7 +9,7 @@ import torch
 
 from ase_elf.errors import ElfError
 from ase_elf.model import Architecture, EnergyNetwork, FieldNetwork
-from ase_elf.model.familiarity import Familiarity
+from ase_elf.model.novelty import Familiarity
 from ase_elf.model.weights import load_network, save_network
 from ase_elf.ruler import ImageSpec, ReadingModes, Ruler
 from ase_elf.ruler.network import ImageReader, ReaderArchitecture

@@ -17,7 +17,6 @@ from ase import Atoms
 from ase.build import molecule
 from ase.collections import g2
 from ase.data import covalent_radii
-
 from ase_elf_espresso.recipes import HARD
 from ase_elf_many_elements.splits import HELD_OUT, reduced_formula
 from ase_elf_many_elements.structures.hydrides import seeded

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ase_elf.errors import ElfError, ElfWarning, FormatError, InputError
-from ase_elf.formats import PART, detect, holds_elf, iread_elf
+from ase_elf.formats import detect, holds_elf, iread_elf
 from ase_elf.formats.ase_json import check_database
 from ase_elf.formats.opening import bare_name, unpacked
 from ase_elf.formats.store import ELFStore
 from ase_elf.formats.vasp_h5 import n_steps
-from ase_elf.trajectory import DATABASES, NoFrames, Trajectory
+from ase_elf.storage.atomic import PART
+from ase_elf.structures.trajectory import DATABASES, NoFrames, Trajectory
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -114,7 +115,7 @@ class Collection:
     path : str or Path
         Folder (all files in it and below, in order of their names, but none that are
         hidden, and no results of an analysis), ASE database, any file
-        :class:`~ase_elf.trajectory.Trajectory` reads, ELF file or store.
+        :class:`~ase_elf.structures.trajectory.Trajectory` reads, ELF file or store.
     start, stop, step : int
         Slice of the structures, counted from 0.
     predict : bool

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_elf.errors import ElfWarning, InputError
-from ase_elf.neighbor_list import neighbor_list
+from ase_elf.geometry.neighbors import neighbor_list
 
 if TYPE_CHECKING:
     from ase import Atoms

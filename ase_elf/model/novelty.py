@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ase_elf.errors import FormatError, InputError
-from ase_elf.formats import replacing
+from ase_elf.storage.atomic import replacing
 
 ATOMS = 0.95
 """Quantile over atoms that stands for a structure: a few strange ones count, a single one of

@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_elf.batching import predict_in_memory
-from ase_elf.clusters import cluster_shapes, cluster_sizes, degrees
-from ase_elf.domains import Domain, describe
-from ase_elf.errors import FormatError, InputError
-from ase_elf.grid import ELFGrid, fast_shape
-from ase_elf.lattice import heights, upright
-from ase_elf.pairs import (
+from ase_elf.analysis.bonding import (
     BOND_COLUMNS,
     Neighbors,
     find_bonds,
     molecules,
-    nematic_order,
     neighbors,
+    nematic_order,
     orientation,
     pair_counts,
     resolved_counts,
 )
+from ase_elf.analysis.elf_regions import cluster_shapes, cluster_sizes, degrees
+from ase_elf.domains import Domain, describe
+from ase_elf.errors import FormatError, InputError
+from ase_elf.geometry.lattice import heights, upright
+from ase_elf.grid import ELFGrid, fast_shape
+from ase_elf.model.batching import predict_in_memory
 from ase_elf.statistics.frame import FrameResult
 from ase_elf.statistics.run import StatisticsPlan
 
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from ase_elf.model import FieldModel
+    from ase_elf.structures.trajectory import Frame
     from ase_elf.topology import Networking
-    from ase_elf.trajectory import Frame
 
 ISOVALUE = 0.8
 """Default isovalue of ELF domains. In dense fluid hydrogen molecules separate from each

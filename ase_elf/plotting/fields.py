@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_elf.report.plots import COLORS, new_axis, style
+from ase_elf.plotting.statistics import COLORS, new_axis, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -19,8 +19,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ase_elf.errors import DomainError, FormatError, InputError, remedy
-from ase_elf.lattice import heights, upright
-from ase_elf.neighbor_list import neighbor_list
+from ase_elf.geometry.lattice import heights, upright
+from ase_elf.geometry.neighbors import neighbor_list
 from ase_elf.plugins import discover
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ class Domain:
     def distance(self, atoms: Atoms) -> float | None:
         """How far ``atoms`` are from what was trained on, without predicting; None if it is not known.
 
-        In units of :class:`ase_elf.model.familiarity.Familiarity`; on a CPU, milliseconds.
+        In units of :class:`ase_elf.model.novelty.Familiarity`; on a CPU, milliseconds.
         """
         model = self.load(device="cpu")
         known = getattr(model, "familiarity", None)

@@ -20,7 +20,8 @@ import numpy as np
 import yaml
 
 from ase_elf import __version__
-from ase_elf.analysis import (
+from ase_elf.analysis.bonding import BOND_COLUMNS
+from ase_elf.analysis.frame import (
     SCALARS,
     AnalysisSettings,
     analyze_batch,
@@ -30,14 +31,13 @@ from ase_elf.analysis import (
 )
 from ase_elf.domains import Domain
 from ase_elf.errors import ElfError, FormatError, InputError, OutputError
-from ase_elf.formats import PART, replacing, writing_into
-from ase_elf.journal import Journal
-from ase_elf.pairs import BOND_COLUMNS
+from ase_elf.parallel.frames import in_order, workers
 from ase_elf.report.snapshots import Snapshot, stride_after
-from ase_elf.settings import read_mapping
 from ase_elf.statistics.frame import FrameResult
-from ase_elf.trajectory import Frame, NoFrames, Trajectory
-from ase_elf.workers import in_order, workers
+from ase_elf.storage.atomic import PART, replacing, writing_into
+from ase_elf.storage.configuration import read_mapping
+from ase_elf.storage.journal import Journal
+from ase_elf.structures.trajectory import Frame, NoFrames, Trajectory
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class AnalysisRun:
     directory : Path
         Created; must be empty or belong to this very run.
     chosen : mapping
-        Settings of :class:`~ase_elf.analysis.AnalysisSettings` that were chosen; the others
+        Settings of :class:`~ase_elf.analysis.frame.AnalysisSettings` that were chosen; the others
         come from the domain pack and the first frame.
     batch : int, optional
         Frames predicted together; by default as many as hold some 1,000 atoms, at most 8.

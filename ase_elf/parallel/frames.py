@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ase_elf.dataset.workers import died_with_worker
 from ase_elf.errors import ElfError, EngineError, InputError
+from ase_elf.parallel.jobs import died_with_worker
 from ase_elf.reference.program import end_with_parent
 
 ATTEMPTS = 3

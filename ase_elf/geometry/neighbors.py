@@ -6,7 +6,7 @@ import ctypes
 import sys
 from typing import TYPE_CHECKING
 
-from ase_elf.lattice import upright
+from ase_elf.geometry.lattice import upright
 
 if TYPE_CHECKING:
     import numpy as np

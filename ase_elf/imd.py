@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_elf.errors import ElfWarning, InputError, OutputError, named
-from ase_elf.orientation import arrays_of
+from ase_elf.geometry.orientation import arrays_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -91,7 +91,7 @@ class IMDServer:
     >>> from ase.build import bulk
     >>> from ase.calculators.emt import EMT
     >>> from ase.md.verlet import VelocityVerlet
-    >>> from ase_elf.streaming import IMDServer
+    >>> from ase_elf.imd import IMDServer
     >>> atoms = bulk("Al", cubic=True)
     >>> atoms.calc = EMT()
     >>> dyn = VelocityVerlet(atoms, 1.0)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_elf.clusters import bond_points
-from ase_elf.neighbor_list import neighbor_list
+from ase_elf.analysis.elf_regions import bond_points
+from ase_elf.geometry.neighbors import neighbor_list
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from ase_elf.analysis import AnalysisSettings
+    from ase_elf.analysis.frame import AnalysisSettings
     from ase_elf.grid import ELFGrid
     from ase_elf.topology import Networking
 

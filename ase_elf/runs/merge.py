@@ -11,14 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ase_elf.analysis import AnalysisSettings
+from ase_elf.analysis.frame import AnalysisSettings
 from ase_elf.domains import get_domain
 from ase_elf.errors import OutputError
-from ase_elf.formats import writing_into
-from ase_elf.journal import Journal
 from ase_elf.report.results import write_results
 from ase_elf.report.snapshots import CAPACITY
-from ase_elf.run import (
+from ase_elf.runs.trajectory import (
     JOURNAL,
     SNAPSHOTS,
     quantities,
@@ -26,6 +24,8 @@ from ase_elf.run import (
     snapshot_path,
     write_config,
 )
+from ase_elf.storage.atomic import writing_into
+from ase_elf.storage.journal import Journal
 
 OWN = ("start", "stop", "first_frame", "batch")
 """What parts of one run may differ in."""

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ase_elf.errors import OutputError
-from ase_elf.lock import take
 from ase_elf.statistics.frame import FrameResult
+from ase_elf.storage.locks import take
 
 
 class Journal:

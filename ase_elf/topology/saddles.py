@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ase_elf.topology.ascent import climb, follow_modes
 from ase_elf.topology.basins import Basins, Faces, unpack, wrap
+from ase_elf.topology.eigenvector_following import climb, follow_modes
 from ase_elf.topology.field import SplineField
-from ase_elf.topology.winding import WindingForest
+from ase_elf.topology.periodic_union_find import WindingForest
 
 SAME_PASS = 1e-3
 """Voxels; bond points closer than this are one."""

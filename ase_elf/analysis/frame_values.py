@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_elf.scalars import ARRAYS, SCALARS, nearest_neighbor_elf, structure_scalars
+from ase_elf.analysis.scalars import ARRAYS, SCALARS, nearest_neighbor_elf, structure_scalars
 
 if TYPE_CHECKING:
     from ase import Atoms

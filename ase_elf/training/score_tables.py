@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ase_elf.topology.critical import KINDS
-from ase_elf.training.agreement import total
 from ase_elf.training.error_bars import BINS, rank_correlation
 from ase_elf.training.evaluate import Score
+from ase_elf.training.matching import total
 from ase_elf.training.residual import DISTANCES, SHELL
 
 ALL = "all"

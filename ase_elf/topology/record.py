@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_elf.rounding import with_error
+from ase_elf.statistics.rounding import with_error
 from ase_elf.topology.critical import PERSISTENCE, CriticalPoints, critical_points_of
 from ase_elf.topology.labels import label_attractors, label_domains
 from ase_elf.topology.network import network_statistics

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_elf.analysis import SCALARS, AnalysisSettings, analyze, settings_for
+from ase_elf.analysis.frame import SCALARS, AnalysisSettings, analyze, settings_for
 from ase_elf.domains import Domain, domain_for, get_domain
 from ase_elf.errors import ElfWarning, InputError, named
 from ase_elf.statistics import FrameResult, RunStatistics
-from ase_elf.trajectory import Frame
+from ase_elf.structures.trajectory import Frame
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -45,16 +45,16 @@ class Recorder:
     statistics : RunStatistics
         Of the frames analysed so far. Those of neighboring parts of a run merge.
     rows : list of tuple of float
-        The scalars of each frame, in the order of :data:`ase_elf.analysis.SCALARS`.
+        The scalars of each frame, in the order of :data:`ase_elf.analysis.frame.SCALARS`.
     frames : list of int
         Index of each frame in its trajectory.
     times_fs : list of float
 
     Examples
     --------
-    >>> from ase_elf.recorder import Recorder
+    >>> from ase_elf.analysis.recorder import Recorder
     >>> from ase_elf.testing import GaussianDomain, molecular_fluid
-    >>> from ase_elf.trajectory import Frame
+    >>> from ase_elf.structures.trajectory import Frame
     >>> fluid = molecular_fluid(8, 3)
     >>> recorder = Recorder.starting_with(fluid[0], domain=GaussianDomain(), batch=2)
     >>> for k, atoms in enumerate(fluid):
@@ -106,7 +106,7 @@ class Recorder:
             By default the smallest installed pack that knows the elements.
         device, batch, max_lag : optional
         **chosen : object
-            Of :class:`~ase_elf.analysis.AnalysisSettings`.
+            Of :class:`~ase_elf.analysis.frame.AnalysisSettings`.
         """
         pack = pack_for(atoms, domain)
         settings = settings_for(atoms, pack, **chosen)
@@ -164,7 +164,7 @@ class NetworkObserver:
     """Feeds a recorder with the structures of a running simulation.
 
     Attach it with ``dyn.attach(observer, interval=10)``. The ELF is evaluated in the process
-    of the simulation; to do it in another one see :class:`ase_elf.streaming.IMDServer`.
+    of the simulation; to do it in another one see :class:`ase_elf.imd.IMDServer`.
 
     Parameters
     ----------

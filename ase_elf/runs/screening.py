@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_elf import __version__, domains
-from ase_elf.analysis import geometry_digest
-from ase_elf.batching import predict_in_memory
-from ase_elf.candidates import Candidate, Collection
+from ase_elf.analysis.frame import geometry_digest
 from ase_elf.errors import ElfError, ElfWarning, FormatError, OutputError
-from ase_elf.formats import writing_into
+from ase_elf.formats.collection import Candidate, Collection
 from ase_elf.grid import ELFGrid, fast_shape
-from ase_elf.journal import Journal
-from ase_elf.run import JOURNAL, claim, pack_digest
+from ase_elf.model.batching import predict_in_memory
+from ase_elf.parallel.frames import in_order, workers
+from ase_elf.runs.trajectory import JOURNAL, claim, pack_digest
+from ase_elf.storage.atomic import writing_into
+from ase_elf.storage.journal import Journal
 from ase_elf.topology.beside import tc_beside
-from ase_elf.workers import in_order, workers
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -64,7 +64,7 @@ class Screened:
     Parameters
     ----------
     name : str
-        Where the structure is from; see :class:`~ase_elf.candidates.Candidate`.
+        Where the structure is from; see :class:`~ase_elf.formats.collection.Candidate`.
     formula : str
     n_atoms : int
     domain : str
@@ -328,7 +328,7 @@ class ScreeningRun:
     batch : int, optional
         Structures predicted together.
     workers : int or str, optional
-        As in :class:`ase_elf.run.AnalysisRun`.
+        As in :class:`ase_elf.runs.trajectory.AnalysisRun`.
     report : bool
         Also make ``report.html``.
     options, sources : mapping

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_elf.batching import predict_in_memory
 from ase_elf.domains import Domain, domain_for, get_domain
 from ase_elf.errors import ElfWarning, InputError
 from ase_elf.grid import ELFGrid, fast_shape, grid_shape
+from ase_elf.model.batching import predict_in_memory
 
 if TYPE_CHECKING:
     from ase import Atoms
