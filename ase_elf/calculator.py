@@ -131,9 +131,7 @@ class ELFCalculator(BaseCalculator):
         from ase_elf.prediction import Predictor  # ase.io imports this module
 
         if calculator is not None and not hasattr(calculator, "get_property"):
-            raise InputError(
-                f"calculator must be an ASE calculator such as EMT(), not {calculator!r}."
-            )
+            raise InputError(f"calculator must be an ASE calculator such as EMT(), not {calculator!r}.")
         if dtype not in ("float32", "float64"):
             raise InputError(f"dtype {dtype!r}; accepted are 'float32' and 'float64'.")
         if every is not None and (isinstance(every, bool) or int(every) != every or every < 1):
@@ -222,9 +220,7 @@ class ELFCalculator(BaseCalculator):
     def calculation_required(self, atoms: Atoms, properties: Sequence[str]) -> bool:
         """Whether any of ``properties`` would have to be calculated."""
         standard = [name for name in properties if name not in EXTRAS]
-        known = all(
-            self._get_extra(name, atoms, False) is not None for name in properties if name in EXTRAS
-        )
+        known = all(self._get_extra(name, atoms, False) is not None for name in properties if name in EXTRAS)
         if not standard or self.calculator is None:
             return bool(standard) or not known
         return not known or self.calculator.calculation_required(atoms, standard)
@@ -349,9 +345,7 @@ class ELFCalculator(BaseCalculator):
 
     # -- Inner workings ----------------------------------------------------------------
 
-    def _ask_calculator(
-        self, ask: Callable[[], Any], atoms: Atoms | None, allow_calculation: bool
-    ) -> Any:
+    def _ask_calculator(self, ask: Callable[[], Any], atoms: Atoms | None, allow_calculation: bool) -> Any:
         """Ask the wrapped calculator, mirror its results, and tell those who watch."""
         if atoms is not None:
             if self.every is not None:
@@ -369,9 +363,7 @@ class ELFCalculator(BaseCalculator):
             self._see(atoms)
         return value
 
-    def _get_extra(
-        self, name: str, atoms: Atoms, allow_calculation: bool
-    ) -> ELFGrid | BondTable | None:
+    def _get_extra(self, name: str, atoms: Atoms, allow_calculation: bool) -> ELFGrid | BondTable | None:
         if not allow_calculation:
             if changes(self._elf_atoms, atoms):
                 return None
@@ -414,9 +406,7 @@ class ELFCalculator(BaseCalculator):
             results.update(structure_scalars(self._grid(atoms), scalars))
         return results
 
-    def _grid(
-        self, atoms: Atoms, shape: Shape | None = None, spacing: float | None = None
-    ) -> ELFGrid:
+    def _grid(self, atoms: Atoms, shape: Shape | None = None, spacing: float | None = None) -> ELFGrid:
         """The grid of ``atoms``, from the cache where it is known."""
         (wanted,) = self._predictor.shapes([atoms], shape, spacing)
         self._keep_only(atoms)

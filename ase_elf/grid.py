@@ -416,9 +416,7 @@ def _fourier_interpolate(field: np.ndarray, shape: tuple[int, int, int]) -> np.n
 def _as_float32(values: np.ndarray, name: str) -> np.ndarray:
     array = np.asarray(values)
     if array.ndim != 3 or array.size == 0:
-        raise InputError(
-            f"{name} must be a three-dimensional array (nx, ny, nz), not shape {array.shape}."
-        )
+        raise InputError(f"{name} must be a three-dimensional array (nx, ny, nz), not shape {array.shape}.")
     try:
         array = array.astype(np.float64, casting="same_kind", copy=False)
     except TypeError as error:
@@ -441,9 +439,7 @@ def _within_unit_interval(values: np.ndarray) -> np.ndarray:
             f"{TOLERANCE}: this is not an ELF, or it is scaled (density files carry the "
             "cell volume; ELF files do not)."
         )
-    warnings.warn(
-        f"ELF values run from {low:g} to {high:g}; clipped to [0, 1].", ElfWarning, stacklevel=4
-    )
+    warnings.warn(f"ELF values run from {low:g} to {high:g}; clipped to [0, 1].", ElfWarning, stacklevel=4)
     return np.clip(values, 0.0, 1.0)
 
 

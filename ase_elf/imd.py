@@ -203,9 +203,7 @@ class IMDServer:
             from ase.units import fs
 
             ps = 1e3 * fs
-            body = struct.pack(
-                "=ddq", dynamics.dt / ps, dynamics.get_time() / ps, dynamics.nsteps
-            )
+            body = struct.pack("=ddq", dynamics.dt / ps, dynamics.get_time() / ps, dynamics.nsteps)
             parts += [struct.pack("!ii", TIME, 1), body]
         if self._has_cell:
             cell = np.zeros((3, 3)) if arrays.cell is None else arrays.cell

@@ -125,9 +125,7 @@ class Predictor:
         }
         return ELFGrid(prediction.values, atoms, info, prediction.sigma)
 
-    def _reasons_outside(
-        self, atoms: Atoms, domain: Domain, distance: float | None
-    ) -> list[str]:
+    def _reasons_outside(self, atoms: Atoms, domain: Domain, distance: float | None) -> list[str]:
         """Why a prediction is an extrapolation, with a warning once per formula."""
         reasons = domain.outside(atoms, distance)
         formula = atoms.get_chemical_formula()

@@ -42,9 +42,7 @@ def random_crystal(rng: np.random.Generator) -> Atoms:
             return Atoms(f"H{n_atoms}", positions=placed, cell=cell, pbc=True)
 
 
-def _fill(
-    rng: np.random.Generator, cell: np.ndarray, n_molecules: int, n_single: int
-) -> np.ndarray | None:
+def _fill(rng: np.random.Generator, cell: np.ndarray, n_molecules: int, n_single: int) -> np.ndarray | None:
     """Positions in Å, molecules first; None where one of them found no room."""
     shifts = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), -1).reshape(-1, 3) @ cell
     placed = np.empty((0, 3))

@@ -251,8 +251,15 @@ def _labels(folder: Path) -> None:
     recipe = {"steps": 60, "decay_steps": 30, "warmup_steps": 5, "rate": 0.01, "structures": 2,
               "points": 64, "pool": 600, "checkpoint_every": 10}  # fmt: skip
     (folder / "train.yaml").write_text(
-        json.dumps({"labels": ["labels"], "output": "out", "pack": "pack",
-                    "architecture": ARCH.to_dict(), "recipe": recipe})  # fmt: skip
+        json.dumps(
+            {
+                "labels": ["labels"],
+                "output": "out",
+                "pack": "pack",
+                "architecture": ARCH.to_dict(),
+                "recipe": recipe,
+            }
+        )  # fmt: skip
     )
 
 

@@ -59,7 +59,9 @@ def kills(found: dict) -> str:
         runs = found.get(name, [])
         last = [f"{runs[-1]['seconds']:.0f}", runs[-1]["date"]] if runs else ["", "not yet run"]
         rows.append([work, sum(r["kills"] for r in runs), sum(r["ends"] for r in runs), *last])
-    return table("work|kills|ends, all equal to the undisturbed run|undisturbed, processor time (s)|last run", rows)
+    return table(
+        "work|kills|ends, all equal to the undisturbed run|undisturbed, processor time (s)|last run", rows
+    )
 
 
 def soak(found: dict) -> str:

@@ -212,9 +212,7 @@ def main() -> None:
         record = Record(folder / "rows.jsonl", every=max(1, min(20, frames // 400)))
         name = f"{given.way} {given.size}"
         conclude(record, name, given.results)  # of a process that was stopped
-        failures = {"observer": observer, "analyze": analyze}[given.way](
-            given.size, frames, folder, record
-        )
+        failures = {"observer": observer, "analyze": analyze}[given.way](given.size, frames, folder, record)
         conclude(record, name, given.results, failures=failures)
 
 

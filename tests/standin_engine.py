@@ -58,6 +58,4 @@ class StandIn(ReferenceEngine):
         elf = 1 / (1 + np.exp(-3 * (field - 0.5)))
         provenance = Provenance("stand-in", "1", "none", attempt=attempt)
         forces = np.zeros((len(atoms), 3))
-        return finish(
-            atoms, provenance, elf, field, points=None, shape=shape, energy=-1.0, forces=forces
-        )
+        return finish(atoms, provenance, elf, field, points=None, shape=shape, energy=-1.0, forces=forces)

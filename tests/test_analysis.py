@@ -136,9 +136,9 @@ def test_pairs_are_sorted_by_the_elf_at_their_midpoints():
     for h in atoms.positions[:4]:
         apart = (atoms.positions[4:, None] + images - h).reshape(-1, 3)
         elf = grid.sample(h + apart / 2)
-        expected += np.histogram2d(
-            elf, np.linalg.norm(apart, axis=1), [np.linspace(0, 1, 11), edges]
-        )[0].astype(int)
+        expected += np.histogram2d(elf, np.linalg.norm(apart, axis=1), [np.linspace(0, 1, 11), edges])[
+            0
+        ].astype(int)
     np.testing.assert_array_equal(result.resolved_counts, expected[None])
     # Whatever their ELF, these are the pairs that g(r) counts.
     pairs = result.rdf_counts[1, : 2 * (len(edges) - 1)].reshape(-1, 2).sum(1)

@@ -141,9 +141,7 @@ def test_predict_numbers_the_files_of_several_frames(tmp_path, monkeypatch):
     monkeypatch.setattr("ase_elf.domains.domain_for", stand_in)
     write(tmp_path / "in.extxyz", molecular_fluid(8, 3, length=3.6))
     call("predict", tmp_path / "in.extxyz", "-o", tmp_path / "elf.cube", "--spacing", 0.4)
-    assert sorted(p.name for p in tmp_path.glob("*.cube")) == [
-        f"elf-{k:06d}.cube" for k in range(3)
-    ]
+    assert sorted(p.name for p in tmp_path.glob("*.cube")) == [f"elf-{k:06d}.cube" for k in range(3)]
 
 
 def test_predict_records_its_options_and_takes_them_again(tmp_path, monkeypatch):

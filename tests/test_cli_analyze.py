@@ -239,9 +239,7 @@ def test_merged_parts_are_one_run(trajectory, done, tmp_path):
     call("merge", tmp_path / "b", tmp_path / "a", "-o", tmp_path / "all")
     for name in ("frames.csv", "bonds.csv", "journal.jsonl"):
         assert (tmp_path / "all" / name).read_bytes() == (done / name).read_bytes()
-    one, merged = (
-        json.loads((folder / "summary.json").read_text()) for folder in (done, tmp_path / "all")
-    )
+    one, merged = (json.loads((folder / "summary.json").read_text()) for folder in (done, tmp_path / "all"))
     assert one == merged
     output = call("merge", tmp_path / "b", tmp_path / "b", "-o", tmp_path / "x", code=1)
     assert "overlap" in output
@@ -269,7 +267,14 @@ def changed(value):
     return value + "x"
 
 
-TYPICAL = {"shape": (12, 12, 12), "timestep": 1.0, "stop": 5, "topology": "a.gro", "elements": ("H",), "cell": (5.0, 5.0, 5.0)}
+TYPICAL = {
+    "shape": (12, 12, 12),
+    "timestep": 1.0,
+    "stop": 5,
+    "topology": "a.gro",
+    "elements": ("H",),
+    "cell": (5.0, 5.0, 5.0),
+}
 """Values of settings whose default is None."""
 
 
@@ -353,7 +358,9 @@ def test_overwrite_starts_over_and_deletes_only_what_a_run_wrote(trajectory, don
     assert summary["isovalue"] == 0.7 and summary["frames"] == 3
     assert (out / "notes.txt").read_text() == "mine"
     assert "overwrite" not in (out / "config.yaml").read_text()
-    call("analyze", trajectory, "-o", out, "--isovalue", 0.7, "--batch", 4, "--stop", 3, "--no-report")  # goes on
+    call(
+        "analyze", trajectory, "-o", out, "--isovalue", 0.7, "--batch", 4, "--stop", 3, "--no-report"
+    )  # goes on
 
 
 def test_nothing_ranked_is_said_and_no_ranking_is_promised(tmp_path):

@@ -404,7 +404,9 @@ def test_an_index_that_selects_nothing_is_refused(tmp_path, index):
         build(replace(config, structures=(source,)))
 
 
-@pytest.mark.parametrize("index, numbers", [(":", [0, 1, 2]), ("-1", [2]), ("::2", [0, 2]), ("-2:", [1, 2]), ("::-2", [2, 0])])
+@pytest.mark.parametrize(
+    "index, numbers", [(":", [0, 1, 2]), ("-1", [2]), ("::2", [0, 2]), ("-2:", [1, 2]), ("::-2", [2, 0])]
+)
 def test_an_index_selects_as_that_of_ase_does(tmp_path, index, numbers):
     images = structures(3)
     source = replace(config_for(tmp_path, images).structures[0], index=index)
@@ -454,7 +456,9 @@ def test_the_command_builds_and_tells_what_failed(tmp_path):
 
 def test_labels_at_places_of_a_mesh_keep_density_and_critical_points():
     rng = np.random.default_rng(3)
-    atoms = Atoms("LiH", positions=[(0, 0, 0), (1.1, 1.0, 1.2)], cell=[[3, 0, 0], [1, 3, 0], [0.5, 1, 4]], pbc=True)
+    atoms = Atoms(
+        "LiH", positions=[(0, 0, 0), (1.1, 1.0, 1.2)], cell=[[3, 0, 0], [1, 3, 0], [0.5, 1, 4]], pbc=True
+    )
     mesh = (11, 13, 17)
     places = np.sort(rng.choice(np.prod(mesh), 500, replace=False))
     points = np.stack(np.unravel_index(places, mesh), -1) / mesh @ atoms.cell.array

@@ -182,7 +182,9 @@ def test_a_row_that_was_cut_off_is_made_again(store, keep):
 def test_damaged_manifests_say_what_to_do(store, old, new, message):
     path = store.folder / "manifest.csv"
     path.write_text(path.read_text().replace(old, new, 1))
-    with pytest.raises(FormatError, match=rf"{message}(.|\n)*Delete the file: a store makes its manifest again"):
+    with pytest.raises(
+        FormatError, match=rf"{message}(.|\n)*Delete the file: a store makes its manifest again"
+    ):
         list(LabelStore(store.folder).select("train"))
     path.unlink()
     assert LabelStore(store.folder, create=True).rows == store.rows
@@ -213,7 +215,13 @@ def old_form(folder, labels):
         sha256 = hashlib.sha256(data).hexdigest()
         (folder / "shards" / f"{sha256[:16]}.npz").write_bytes(data)
         known = {key: text[key] for key in ("id", "name", "split", "kind", "energy", "provenance")}
-        more = {"holds": "grid", "n_values": 120, "shard": f"{sha256[:16]}.npz", "sha256": sha256, "r_s_bohr": 1.2}
+        more = {
+            "holds": "grid",
+            "n_values": 120,
+            "shard": f"{sha256[:16]}.npz",
+            "sha256": sha256,
+            "r_s_bohr": 1.2,
+        }
         lines.append(known | more)
     (folder / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"cut": ')
     (folder / "recipe.json").write_text('{"engine": "x", "options": {"conv_thr": 1e-08}}\n')

@@ -23,9 +23,7 @@ def test_a_dask_cluster_makes_the_same_labels_as_local_processes(tmp_path):
         summary = build(config_for(tmp_path, frames, cluster={"kind": "local", "workers": 1}))
     assert summary.built == 3
     one, two = LabelStore(tmp_path / "labels"), LabelStore(tmp_path / "local" / "labels")
-    assert {k: r["sha256"] for k, r in one.rows.items()} == {
-        k: r["sha256"] for k, r in two.rows.items()
-    }
+    assert {k: r["sha256"] for k, r in one.rows.items()} == {k: r["sha256"] for k, r in two.rows.items()}
 
 
 def test_a_scheduler_that_does_not_answer_is_an_error(tmp_path):

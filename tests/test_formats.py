@@ -102,9 +102,7 @@ def test_pymatgen_reads_our_elfcar_as_we_do(tmp_path, grid):
     (values,) = theirs.data.values()
     np.testing.assert_allclose(values, grid.values, rtol=1e-7)
     np.testing.assert_allclose(theirs.structure.lattice.matrix, grid.cell, atol=1e-10)
-    np.testing.assert_allclose(
-        theirs.structure.frac_coords, grid.atoms.get_scaled_positions(), atol=1e-10
-    )
+    np.testing.assert_allclose(theirs.structure.frac_coords, grid.atoms.get_scaled_positions(), atol=1e-10)
 
 
 def test_pymatgen_reads_our_cube_and_the_structure_of_our_xsf(tmp_path, grid):
@@ -199,9 +197,7 @@ def test_a_cube_origin_is_moved_to_zero_and_noted(tmp_path, grid):
     moved = read_elf(tmp_path / "elf.cube")
     from ase.units import Bohr
 
-    np.testing.assert_allclose(
-        moved.atoms.positions, grid.atoms.positions - [Bohr, 0, 0], atol=1e-8
-    )
+    np.testing.assert_allclose(moved.atoms.positions, grid.atoms.positions - [Bohr, 0, 0], atol=1e-8)
     assert moved.info["origin"] == pytest.approx([Bohr, 0, 0])
 
 
@@ -388,8 +384,7 @@ def test_mangled_files_give_a_grid_or_an_error_of_ours(tmp_path_factory, data):
         start = data.draw(st.integers(0, len(content) - 1))
         stop = start + data.draw(st.integers(0, 12))
         content[start:stop] = data.draw(
-            st.binary(max_size=6)
-            | st.sampled_from([b"-1", b" 999999999999 ", b"nan", b"1e400", b"\n", b"0"])
+            st.binary(max_size=6) | st.sampled_from([b"-1", b" 999999999999 ", b"nan", b"1e400", b"\n", b"0"])
         )
         if not content:
             break

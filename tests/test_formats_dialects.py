@@ -141,7 +141,9 @@ def test_what_is_no_number_is_named_with_its_place(tmp_path, grid, name, junk):
     (tmp_path / name).write_text("\n".join(lines))
     import re
 
-    with pytest.raises(FormatError, match=rf"{name}: '{re.escape(junk)}' .* value \d+ of \d+, line {at + 1}\b"):
+    with pytest.raises(
+        FormatError, match=rf"{name}: '{re.escape(junk)}' .* value \d+ of \d+, line {at + 1}\b"
+    ):
         read_elf(tmp_path / name)
 
 
@@ -217,7 +219,9 @@ def test_a_window_of_a_molecule_is_no_cell(tmp_path):
     path = tmp_path / "window.cube"
     span = np.diag([2.4, 2.7, 2.7])
     path.write_text(cube_text(window, span, atoms, origin=(1.2, 1.8, 1.8)))
-    with pytest.warns(ElfWarning, match="no cell but a window.* 1 of 3 atoms lie outside of it and are left out"):
+    with pytest.warns(
+        ElfWarning, match="no cell but a window.* 1 of 3 atoms lie outside of it and are left out"
+    ):
         back = read_elf(path)
     assert len(back.atoms) == 2  # the third is not folded in
     output = call("topology", path)

@@ -199,10 +199,7 @@ def test_two_processes_write_into_one_store(tmp_path):
     )
     path = tmp_path / "s"
     root = Path(__file__).parents[1]
-    jobs = [
-        subprocess.Popen([sys.executable, "-c", code, str(path), str(i)], cwd=root)
-        for i in range(2)
-    ]
+    jobs = [subprocess.Popen([sys.executable, "-c", code, str(path), str(i)], cwd=root) for i in range(2)]
     assert [job.wait() for job in jobs] == [0, 0]
     assert ELFStore(path).frames == list(range(40))
 

@@ -42,7 +42,9 @@ def vasp_file(path, grid, *, elf="results/elf/values", blocks=None, steps=1, lab
         if steps:
             run = file.create_group("intermediate/ion_dynamics")
             run["scale"] = 2.0
-            run["lattice_vectors"] = np.array([CELL / 2 * (1.1 if k < steps - 1 else 1) for k in range(steps)])
+            run["lattice_vectors"] = np.array(
+                [CELL / 2 * (1.1 if k < steps - 1 else 1) for k in range(steps)]
+            )
             run["position_ions"] = np.array([scaled + 0.01 * (steps - 1 - k) for k in range(steps)])
         if elf:
             values = np.stack([grid.values] if blocks is None else blocks)
@@ -50,7 +52,9 @@ def vasp_file(path, grid, *, elf="results/elf/values", blocks=None, steps=1, lab
     return path
 
 
-@pytest.mark.parametrize("elf", ["results/elf/values", "results/elf", "elf/elf", "charge/elf", "ELF/grid_values"])
+@pytest.mark.parametrize(
+    "elf", ["results/elf/values", "results/elf", "elf/elf", "charge/elf", "ELF/grid_values"]
+)
 def test_the_elf_is_found_by_its_name_and_read_as_that_of_an_elfcar(tmp_path, grid, elf):
     path = vasp_file(tmp_path / "vaspout.h5", grid, elf=elf)
     assert detect(path) == "vasp-h5" and holds_elf(path)
@@ -64,7 +68,9 @@ def test_the_elf_is_found_by_its_name_and_read_as_that_of_an_elfcar(tmp_path, gr
     np.testing.assert_array_equal(read_elf(packed).values, grid.values)
 
 
-@pytest.mark.parametrize("group", ["results/positions", "structure/positions", "locpot/position", "input/poscar"])
+@pytest.mark.parametrize(
+    "group", ["results/positions", "structure/positions", "locpot/position", "input/poscar"]
+)
 def test_the_structure_is_that_of_the_last_step(tmp_path, grid, group):
     for steps in (0, 1, 3):
         path = vasp_file(tmp_path / f"vaspwave{steps}.h5", grid, steps=steps, group=group)

@@ -85,8 +85,14 @@ def test_types_of_drawn_motifs():
     def types(symbols, positions, pairs):
         atoms = Atoms(symbols, positions)
         i, j = np.array(pairs).T
-        return bond_types(atoms, i, j, atoms.get_distances(i, j) if len(set(i)) == 1 else
-                          np.linalg.norm(atoms.positions[i] - atoms.positions[j], axis=1)).tolist()
+        return bond_types(
+            atoms,
+            i,
+            j,
+            atoms.get_distances(i, j)
+            if len(set(i)) == 1
+            else np.linalg.norm(atoms.positions[i] - atoms.positions[j], axis=1),
+        ).tolist()
 
     # A staple gold between two sulfurs, one of which holds on to a core gold.
     staple = [[0, 0, 0], [2.35, 0, 0], [-2.35, 0, 0], [2.35, 2.43, 0]]
@@ -107,9 +113,7 @@ def test_turning_and_renumbering_a_cluster_changes_no_reading(ring):
     np.testing.assert_allclose(after["ruler_length"], before["ruler_length"], atol=2e-4)
     order = np.random.default_rng(0).permutation(len(ring))
     mixed = measure_bonds(ring[order], calculator)
-    np.testing.assert_allclose(
-        np.sort(mixed["ruler_length"]), np.sort(before["ruler_length"]), atol=2e-4
-    )
+    np.testing.assert_allclose(np.sort(mixed["ruler_length"]), np.sort(before["ruler_length"]), atol=2e-4)
 
 
 def test_a_box_with_vacuum_changes_nothing_and_one_without_does(ring):

@@ -263,9 +263,7 @@ def test_hydrogen_labels_are_upsampled_to_a_thousandth(shared_data):
     coarse = ELFGrid(values[::2, ::2, ::2], atoms)
     for fine in (
         coarse.resample(values.shape).values,
-        coarse.sample(fractions(values.shape).reshape(-1, 3) @ atoms.cell.array).reshape(
-            values.shape
-        ),
+        coarse.sample(fractions(values.shape).reshape(-1, 3) @ atoms.cell.array).reshape(values.shape),
     ):
         error = np.sqrt(np.mean((fine - values) ** 2))
         assert error < 0.0015

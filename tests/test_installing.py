@@ -100,5 +100,7 @@ def test_every_folder_of_modules_is_a_package_that_is_installed():
     found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "ase_elf").rglob("*.py")}
     assert found <= listed
     places = dict(line.split(" = ") for line in setup["options"]["package_dir"].strip().splitlines())
-    assert {f"plugins/{path.parent.name}" for path in (ROOT / "plugins").glob("*/__init__.py")} <= set(places.values())
+    assert {f"plugins/{path.parent.name}" for path in (ROOT / "plugins").glob("*/__init__.py")} <= set(
+        places.values()
+    )
     assert set(places) <= listed

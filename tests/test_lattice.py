@@ -206,7 +206,9 @@ def test_sampling_and_resampling_see_what_the_points_of_an_oblique_grid_hold():
 def test_topology_of_an_oblique_grid_is_that_of_the_upright_one():
     grid, elf = sheared_grid((20, 20, 20))
     cube = 4.0 * np.eye(3)
-    upright_grid = ELFGrid(elf(cartesian(cube, (20,) * 3)).reshape((20,) * 3), Atoms("H", cell=cube, pbc=True))
+    upright_grid = ELFGrid(
+        elf(cartesian(cube, (20,) * 3)).reshape((20,) * 3), Atoms("H", cell=cube, pbc=True)
+    )
     one, other = networking(grid), networking(upright_grid)
     assert one.phi == pytest.approx(other.phi, abs=2e-3)
     assert one.uncertainty > 0
@@ -260,7 +262,9 @@ def test_phi_of_any_cell_is_the_same_within_its_uncertainty(calculator, change):
     atoms = hydrogen()
     one, other = (networking(calculator.get_elf(a)) for a in (atoms, in_cell(atoms, change)))
     assert abs(one.phi - other.phi) < max(one.uncertainty, other.uncertainty)
-    assert abs(one.phi_star - other.phi_star) < max(one.uncertainties["phi_star"], other.uncertainties["phi_star"])
+    assert abs(one.phi_star - other.phi_star) < max(
+        one.uncertainties["phi_star"], other.uncertainties["phi_star"]
+    )
 
 
 def test_a_shape_that_is_coarse_along_an_oblique_vector_is_enough_for_topology(calculator):
@@ -317,6 +321,8 @@ def test_gold_in_an_oblique_cell_is_gold():
     away = grid.values.ravel()[some] - calculator.get_elf(oblique, points=xyz)
     upright_grid = calculator.get_elf(gold, shape=(30, 30, 30))
     there = cartesian(gold.cell.array, upright_grid.shape)[some % upright_grid.values.size]
-    before = upright_grid.values.ravel()[some % upright_grid.values.size] - calculator.get_elf(gold, points=there)
+    before = upright_grid.values.ravel()[some % upright_grid.values.size] - calculator.get_elf(
+        gold, points=there
+    )
     # What carrying z costs here is the pack's own; the cell adds nothing to it.
     assert rms(away) < max(0.002, 1.3 * rms(before))

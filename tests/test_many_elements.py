@@ -39,7 +39,15 @@ def test_every_structure_of_a_compound_is_in_one_split(labels):
 
 @pytest.mark.parametrize(
     ("formula", "held_out"),
-    [("LaH10", True), ("La2H20", True), ("H6Mg", True), ("Si8", True), ("O2Ti4O6", True), ("LaH9", False), ("H2", False)],
+    [
+        ("LaH10", True),
+        ("La2H20", True),
+        ("H6Mg", True),
+        ("Si8", True),
+        ("O2Ti4O6", True),
+        ("LaH9", False),
+        ("H2", False),
+    ],
 )
 def test_compounds_are_held_out_whatever_the_size_of_their_cell(formula, held_out):
     atoms = Atoms(formula)
@@ -73,7 +81,9 @@ def test_helium_mixtures_have_the_density_that_their_name_states():
 
 def test_published_lattice_constants_are_those_of_the_trials():
     for (element, prototype), constant in trials.PUBLISHED.items():
-        first = next(a for a in trials.hydrides("symmetric") if a.info["id"].endswith(f"-{element}-{prototype}-0"))
+        first = next(
+            a for a in trials.hydrides("symmetric") if a.info["id"].endswith(f"-{element}-{prototype}-0")
+        )
         assert first.get_volume() == pytest.approx(constant**3 / (4 if "fm3m" in prototype else 2))
 
 

@@ -71,9 +71,7 @@ def assert_same(analysis, recorder):
         assert found.n == N
     found = analysis.results
     np.testing.assert_allclose(found.rdf.g, expected["rdf"].g, atol=2e-5)
-    np.testing.assert_allclose(
-        found.percolation.probability, expected["percolation"].probability, atol=2e-5
-    )
+    np.testing.assert_allclose(found.percolation.probability, expected["percolation"].probability, atol=2e-5)
     lifetime = expected["lifetime"]
     assert not found.lifetime.refused and found.lifetime.breaks == lifetime.breaks
     np.testing.assert_allclose(found.lifetime.continuous, lifetime.continuous)
@@ -177,9 +175,7 @@ def test_an_analysis_runs_again_from_the_start(path, serial):
 def test_a_dask_cluster_computes_it_in_its_own_processes(path, serial, tmp_path):
     distributed = pytest.importorskip("distributed")
     with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None
-        ) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
     ):
         analysis = NetworkAnalysis(mda.Universe(path), **COARSE, batch=1)
@@ -279,9 +275,7 @@ def test_the_transformation_gives_each_frame_its_elf_and_computes_it_once(path, 
 
 def test_the_transformation_travels_without_its_model(path):
     universe = mda.Universe(path)
-    elf = ELFTransformation(
-        universe, domain=CountingDomain(), shape=(14, 14, 14), scalars=["elf_mean"]
-    )
+    elf = ELFTransformation(universe, domain=CountingDomain(), shape=(14, 14, 14), scalars=["elf_mean"])
     universe.trajectory.add_transformations(elf)
     there = pickle.loads(pickle.dumps(elf))
     assert there._calculator is None and not there._known
@@ -291,9 +285,7 @@ def test_the_transformation_travels_without_its_model(path):
 
 def test_analyses_of_others_see_the_elf_in_their_worker_processes(path):
     universe = mda.Universe(path)
-    elf = ELFTransformation(
-        universe, domain=CountingDomain(), shape=(14, 14, 14), scalars=["elf_mean"]
-    )
+    elf = ELFTransformation(universe, domain=CountingDomain(), shape=(14, 14, 14), scalars=["elf_mean"])
     universe.trajectory.add_transformations(elf)
     expected = [ts.data["elf_mean"] for ts in universe.trajectory]
     there = AnalysisFromFunction(_mean_of, universe.trajectory, universe.atoms)

@@ -35,7 +35,9 @@ def test_open_boxes_are_refused_with_a_remedy(tmp_path, pbc):
     with pytest.raises(InputError, match="frame 1: the box is not periodic along .*atoms.pbc = True"):
         to_universe([slab(True), slab(pbc)])
     write(tmp_path / "slab.extxyz", slab(pbc))
-    with pytest.raises(ValueError, match=r"(?s)slab.extxyz.*frame 0.*not periodic along"):  # MDAnalysis raises it anew
+    with pytest.raises(
+        ValueError, match=r"(?s)slab.extxyz.*frame 0.*not periodic along"
+    ):  # MDAnalysis raises it anew
         mda.Universe(str(tmp_path / "slab.extxyz"))
 
 
@@ -59,7 +61,9 @@ def test_molecules_without_a_box_stay_without():
 def test_dumps_that_say_so_are_refused_by_analyses(tmp_path):
     def universe(z):
         (tmp_path / "run.lammpsdump").write_text(DUMP.format(z=z))
-        found = mda.Universe(str(tmp_path / "run.lammpsdump"), format="LAMMPSDUMP", topology_format="LAMMPSDUMP")
+        found = mda.Universe(
+            str(tmp_path / "run.lammpsdump"), format="LAMMPSDUMP", topology_format="LAMMPSDUMP"
+        )
         found.add_TopologyAttr("elements", ["H", "H"])
         return found
 
@@ -73,7 +77,9 @@ def test_dumps_that_say_so_are_refused_by_analyses(tmp_path):
 @pytest.mark.filterwarnings("ignore:Guessed all Masses", "ignore:Reader has no dt")
 def test_types_without_elements_name_the_remedy_of_a_universe(tmp_path):
     (tmp_path / "run.lammpsdump").write_text(DUMP.format(z="pp"))
-    universe = mda.Universe(str(tmp_path / "run.lammpsdump"), format="LAMMPSDUMP", topology_format="LAMMPSDUMP")
+    universe = mda.Universe(
+        str(tmp_path / "run.lammpsdump"), format="LAMMPSDUMP", topology_format="LAMMPSDUMP"
+    )
     with pytest.raises(InputError, match=r"add_TopologyAttr\('elements'") as caught:
         to_atoms(universe)
     assert "--" not in str(caught.value)
@@ -83,5 +89,7 @@ def test_isotopes_in_extended_xyz_and_in_topologies(tmp_path):
     path = tmp_path / "d.extxyz"
     path.write_text('2\nLattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:3\nD 0 0 0\nH1 0 0 1\n')
     assert to_atoms(mda.Universe(str(path))).get_chemical_formula() == "H2"
-    path.write_text("2\n# CELL(abcABC): 4 4 4 90 90 90 Step: 0 positions{angstrom} cell{angstrom}\nD 0 0 0\nD 0 0 1\n")
+    path.write_text(
+        "2\n# CELL(abcABC): 4 4 4 90 90 90 Step: 0 positions{angstrom} cell{angstrom}\nD 0 0 0\nD 0 0 1\n"
+    )
     np.testing.assert_allclose(mda.Universe(str(path)).dimensions, [4, 4, 4, 90, 90, 90])

@@ -28,7 +28,9 @@ def hydrogen() -> Atoms:
 def titanium_oxyhydride() -> Atoms:
     """s, p and d orbitals, two sorts of open shells, no symmetry, an oblique cell."""
     cell = [[3.1, 0.2, 0.1], [0.4, 3.3, -0.3], [0.2, 0.5, 3.6]]
-    return Atoms("TiOH", scaled_positions=[(0.02, 0.03, 0.01), (0.5, 0.45, 0.1), (0.55, 0.5, 0.6)], cell=cell, pbc=True)
+    return Atoms(
+        "TiOH", scaled_positions=[(0.02, 0.03, 0.01), (0.5, 0.45, 0.1), (0.55, 0.5, 0.6)], cell=cell, pbc=True
+    )
 
 
 STRUCTURES = {"hydrogen": hydrogen, "s, p and d": titanium_oxyhydride}
@@ -161,7 +163,9 @@ def test_gradients_are_those_of_the_density(make):
 def test_kinetic_energy_density_is_at_least_that_of_one_orbital(make):
     structure = make()
     for dtype, least in ((torch.float64, -1e-6), (torch.float32, -2e-4)):
-        for part in OccupiedOrbitals(structure, spacing=WIDE, dtype=dtype).at(places(structure, 200)).values():
+        for part in (
+            OccupiedOrbitals(structure, spacing=WIDE, dtype=dtype).at(places(structure, 200)).values()
+        ):
             assert ((part.tau - part.tau_w) / (part.tau + 1e-3)).min() > least
 
 
@@ -232,7 +236,11 @@ def test_insulators_have_a_gap_and_metals_have_none():
 
 def test_hydrogen_carries_the_fermi_level_of_a_calcium_clathrate():
     hydride = crystal(
-        ["Ca", "H"], [(0, 0, 0), (0.25, 0.5, 0)], spacegroup=229, cellpar=[3.501] * 3 + [90] * 3, primitive_cell=True
+        ["Ca", "H"],
+        [(0, 0, 0), (0.25, 0.5, 0)],
+        spacegroup=229,
+        cellpar=[3.501] * 3 + [90] * 3,
+        primitive_cell=True,
     )
     level = OccupiedOrbitals(hydride).fermi_level
     assert level.gap == 0

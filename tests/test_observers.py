@@ -36,9 +36,7 @@ def atoms():
 
 
 def expected_mean(frame):
-    return structure_scalars(ELFCalculator(domain=CoarseDomain()).get_elf(frame), ["elf_mean"])[
-        "elf_mean"
-    ]
+    return structure_scalars(ELFCalculator(domain=CoarseDomain()).get_elf(frame), ["elf_mean"])["elf_mean"]
 
 
 def check_frames(frames, due):

@@ -224,9 +224,7 @@ def test_the_store_is_found_from_the_trajectory_after_both_were_moved(tmp_path, 
     for number, (store, trajectory) in enumerate(
         [("run/g.elfstore", None), ("run/grids/g.elfstore", "run/1.traj"), ("h.elfstore", "run/2.traj")]
     ):
-        observer = ELFObserver(
-            atoms, scalars=["elf_mean"], interval=2, store=store, trajectory=trajectory
-        )
+        observer = ELFObserver(atoms, scalars=["elf_mean"], interval=2, store=store, trajectory=trajectory)
         run(atoms, f"run/{number}.traj", 2, observer)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "run").rename(tmp_path / "elsewhere" / "run")

@@ -15,7 +15,7 @@ def without_network(*command):
     """The command line that runs ``command`` where only the loopback device exists."""
     if shutil.which("unshare") is None:
         pytest.skip("unshare (util-linux) is not installed")
-    inside = "ip link set lo up 2>/dev/null; exec \"$@\""
+    inside = 'ip link set lo up 2>/dev/null; exec "$@"'
     words = ["unshare", "--map-root-user", "--net", "sh", "-c", inside, "sh", *map(str, command)]
     probe = [*words[:-len(command)], sys.executable, "-c",
              "import socket; socket.create_connection(('192.0.2.1', 9), timeout=3)"]  # fmt: skip

@@ -20,9 +20,7 @@ def grid():
     return ELFGrid(prediction.values, atoms, {}, prediction.sigma)
 
 
-@pytest.fixture(
-    params=["grid", "networking", "critical points", "bonds", "no bonds", "average", "short"]
-)
+@pytest.fixture(params=["grid", "networking", "critical points", "bonds", "no bonds", "average", "short"])
 def result(request, grid):
     return {
         "grid": lambda: grid,

@@ -101,6 +101,6 @@ def test_formats_refuse_an_element_of_markup(tmp_path):
     from ase_elf.structures.trajectory import Trajectory
 
     path = tmp_path / "run.extxyz"
-    path.write_text(f"1\nLattice=\"3 0 0 0 3 0 0 0 3\"\n{EVIL.replace(' ', '')} 0 0 0\n")
+    path.write_text(f'1\nLattice="3 0 0 0 3 0 0 0 3"\n{EVIL.replace(" ", "")} 0 0 0\n')
     with pytest.raises(FormatError):
         list(Trajectory(path))

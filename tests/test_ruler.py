@@ -316,9 +316,7 @@ def test_clusters_that_are_there_are_found():
     random = np.random.default_rng(0)
     spec = ImageSpec(12, 0.9, 0.8)
     parts = regions(spec, ("O", "H"))
-    maps = np.concatenate(
-        [part * (1 + 0.2 * random.random((40, 1, *part.shape))) for part in parts.values()]
-    )
+    maps = np.concatenate([part * (1 + 0.2 * random.random((40, 1, *part.shape))) for part in parts.values()])
     modes, silhouettes = find_modes(maps, maps[0], spec, ("O", "H"))
     assert max(silhouettes, key=silhouettes.get) == 3
     assert sorted(modes.names) == ["H side", "O side", "bond path"]
@@ -335,9 +333,7 @@ def test_types_are_told_apart():
     network = fit_classifier(images, classes, recipe, seed=0)
     told = network(torch.from_numpy(images))[2].argmax(1).numpy()
     assert macro_f1(classes, told) > 0.95
-    assert macro_f1(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 0])) == pytest.approx(
-        (4 / 5 + 2 / 3) / 2
-    )
+    assert macro_f1(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 0])) == pytest.approx((4 / 5 + 2 / 3) / 2)
 
 
 def test_a_ruler_with_types_is_kept_and_scored(bonds, tmp_path):

@@ -39,9 +39,7 @@ def test_each_bond_is_listed_once_with_its_image(atoms):
     np.testing.assert_allclose(table["length"], [0.74, 0.7])
     shifts = np.stack([table["S1"], table["S2"], table["S3"]], axis=1)
     ends = atoms.positions[table["j"]] + shifts @ atoms.cell.array
-    np.testing.assert_allclose(
-        np.linalg.norm(ends - atoms.positions[table["i"]], axis=1), table["length"]
-    )
+    np.testing.assert_allclose(np.linalg.norm(ends - atoms.positions[table["i"]], axis=1), table["length"])
     assert shifts[0].tolist() == [0, 0, 0] and shifts[1].any()
     assert table["label"].tolist() == ["H-H", "H-H"]
 

@@ -119,7 +119,9 @@ def test_what_is_wrong_with_a_file_is_its_row_and_stops_nothing(folder, tmp_path
 @pytest.mark.parametrize("command", ["analyze", "topology"])
 def test_where_nothing_could_be_analysed_there_is_no_ranking(tmp_path, command):
     (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "cut.cube").write_text("a\nb\n 1 0 0 0\n 2 1 0 0\n 2 0 1 0\n 2 0 0 1\n 1 1.0 0 0 0\n0.5")
+    (tmp_path / "in" / "cut.cube").write_text(
+        "a\nb\n 1 0 0 0\n 2 1 0 0\n 2 0 1 0\n 2 0 0 1\n 1 1.0 0 0 0\n0.5"
+    )
     output = call(command, tmp_path / "in", "-o", tmp_path / "out", code=1)
     assert "nothing could be analysed" in output and "ranking" not in output
     assert "cut.cube: ends after 1 of 8 values" in output

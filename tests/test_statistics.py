@@ -35,8 +35,7 @@ def frame_with(index, pairs=(), time_fs=None, n_atoms=20, scalars=None, rng=None
         frame=index,
         time_fs=2.0 * index if time_fs is None else time_fs,
         volume=30.0 + rng.random(),
-        scalars={f"elf_{name}": rng.random() for name in THRESHOLDS}
-        | (scalars or {}),
+        scalars={f"elf_{name}": rng.random() for name in THRESHOLDS} | (scalars or {}),
         outside=("dense",) if index % 7 == 0 else (),
         bonds={
             "i": pairs[:, 0],
@@ -261,9 +260,7 @@ def test_every_statistic_merges_to_one_pass(cuts, step):
         restored.load(piece.state())
         merged.merge(restored)
     for name, array in whole.state().items():
-        np.testing.assert_allclose(
-            merged.state()[name], array, rtol=1e-11, atol=1e-12, err_msg=name
-        )
+        np.testing.assert_allclose(merged.state()[name], array, rtol=1e-11, atol=1e-12, err_msg=name)
 
 
 def brute_force_correlations(frames, n_lags):

@@ -90,9 +90,10 @@ def test_random_bytes_and_half_handshakes_harm_neither_server_nor_simulation():
     threads = threading.active_count()
     with IMDServer(replay, port=0) as server:
         for _ in range(100):
-            with contextlib.suppress(OSError), socket.create_connection(
-                (server.host, server.port), timeout=5
-            ) as caller:
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection((server.host, server.port), timeout=5) as caller,
+            ):
                 caller.sendall(rng.bytes(int(rng.integers(0, 40))))
                 if rng.random() < 0.5:
                     caller.recv(int(rng.integers(1, 30)))

@@ -148,7 +148,9 @@ def test_elements_that_no_type_asks_for_are_refused(tmp_path):
 
 
 def test_elements_given_for_types_come_before_those_of_a_dump(tmp_path):
-    text = DUMP.format(columns="type element", first="1 C", second="2 C")  # LAMMPS writes C for what it is not told
+    text = DUMP.format(
+        columns="type element", first="1 C", second="2 C"
+    )  # LAMMPS writes C for what it is not told
     assert one(tmp_path, "a.lammpstrj", text, elements=("H", "Au")).get_chemical_symbols() == ["H", "Au"]
 
 
@@ -179,7 +181,10 @@ def test_names_of_atoms_in_a_pdb_file_count_where_they_are_beyond_doubt(tmp_path
     assert one(tmp_path, "a.pdb", PDB.format(" H1", "", occ="1.00")).get_chemical_formula() == "H2"
     with pytest.raises(InputError, match="CA"):
         one(tmp_path, "a.pdb", PDB.format(" CA", "", occ="1.00"))
-    assert one(tmp_path, "a.pdb", PDB.format(" CA", "", occ="1.00"), elements=("CA=C",)).get_chemical_formula() == "C2"
+    assert (
+        one(tmp_path, "a.pdb", PDB.format(" CA", "", occ="1.00"), elements=("CA=C",)).get_chemical_formula()
+        == "C2"
+    )
 
 
 @pytest.mark.parametrize(

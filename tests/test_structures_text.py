@@ -45,7 +45,13 @@ def xdatcar(names=" H ", *, variable=True, row="  {:.8f}  {:.8f}  {:.8f}"):
     for k in range(N_FRAMES):
         if variable or k == 0:
             size = 1 + 0.01 * k
-            rows += ["title", " 1.0", f"{2.8 * size} 0 0", f"{0.2 * size} {2.7 * size} 0", f"0 0 {2.9 * size}"]
+            rows += [
+                "title",
+                " 1.0",
+                f"{2.8 * size} 0 0",
+                f"{0.2 * size} {2.7 * size} 0",
+                f"0 0 {2.9 * size}",
+            ]
             rows += [names, f"  {N_ATOMS}"]
         rows.append(f"Direct configuration= {k + 1:5d}")
         rows += [row.format(*point) for point in positions(k) / 4]
@@ -223,7 +229,9 @@ def test_numbers_glued_by_their_signs_are_three(tmp_path, variable):
     (tmp_path / "XDATCAR").write_text(text)
     frames, message = read(tmp_path / "XDATCAR")
     assert len(frames) == N_FRAMES and not message
-    np.testing.assert_allclose(frames[1].atoms.get_scaled_positions(wrap=False), -10 - positions(1) / 4, atol=1e-8)
+    np.testing.assert_allclose(
+        frames[1].atoms.get_scaled_positions(wrap=False), -10 - positions(1) / 4, atol=1e-8
+    )
     (tmp_path / "XDATCAR").write_text(text.replace("-1", "1"))  # where one number ends nobody can tell
     assert "holds no three coordinates" in read(tmp_path / "XDATCAR")[1]
 
@@ -249,7 +257,11 @@ Direct
 @pytest.mark.parametrize("name", ["POSCAR", "CONTCAR.gz", "a.vasp"])
 def test_a_title_names_no_elements(tmp_path, title, name):
     path = tmp_path / name
-    pack(tmp_path / name.removesuffix(".gz"), POSCAR.format(title=title, names=""), ".gz" if "gz" in name else "")
+    pack(
+        tmp_path / name.removesuffix(".gz"),
+        POSCAR.format(title=title, names=""),
+        ".gz" if "gz" in name else "",
+    )
     with pytest.raises(InputError, match=f"{name}.*no line of element names.*elements="):
         list(Trajectory(path))
     (frame,) = Trajectory(path, elements=("H", "Au"))

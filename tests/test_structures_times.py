@@ -44,13 +44,19 @@ def times_of(path, **options):
 
 def test_times_of_the_file_hold_where_none_are_given(tmp_path):
     for name in ("time_fs", "time"):
-        assert times_of(with_times(tmp_path / "a.extxyz", [100.0, 102.0, 107.0], name)) == [100.0, 102.0, 107.0]
+        assert times_of(with_times(tmp_path / "a.extxyz", [100.0, 102.0, 107.0], name)) == [
+            100.0,
+            102.0,
+            107.0,
+        ]
         assert times_of(with_times(tmp_path / "a.traj", [100.0, 102.0, 107.0], name)) == [100.0, 102.0, 107.0]
 
 
 def test_a_given_timestep_holds_before_times_of_the_file_and_that_is_said(tmp_path):
     path = with_times(tmp_path / "a.extxyz", [0.0, 2.0, 4.0])
-    with pytest.warns(ElfWarning, match=r"a.extxyz.*states a time of 2 fs for frame 1.*100 fs.*leave out timestep="):
+    with pytest.warns(
+        ElfWarning, match=r"a.extxyz.*states a time of 2 fs for frame 1.*100 fs.*leave out timestep="
+    ):
         assert times_of(path, timestep=100.0) == [0.0, 100.0, 200.0]
 
 
@@ -99,7 +105,9 @@ def test_times_that_do_not_go_on_are_said(tmp_path, steps, times, frame):
 def test_sections_of_units_and_time_are_read(tmp_path):
     frames = [FRAME.format(step=10 * k, box=3) for k in range(3)]
     for units, unit, bohr in (("metal", 1000.0, 1.0), ("real", 1.0, 1.0), ("electron", 1.0, 0.529177)):
-        text = f"ITEM: UNITS\n{units}\n" + "".join(f"ITEM: TIME\n{0.5 * k}\n{t}" for k, t in enumerate(frames))
+        text = f"ITEM: UNITS\n{units}\n" + "".join(
+            f"ITEM: TIME\n{0.5 * k}\n{t}" for k, t in enumerate(frames)
+        )
         (tmp_path / "a.lammpstrj.gz").write_bytes(gzip.compress(text.encode()))
         source = Trajectory(tmp_path / "a.lammpstrj.gz", 1)
         assert [(f.index, f.time_fs) for f in source] == [(1, 0.5 * unit), (2, 1.0 * unit)]
@@ -121,7 +129,9 @@ def cp2k(path, times=(0.0, 0.5, 1.0)):
     return path
 
 
-def ipi(path, cell="CELL(abcABC):   5.29177 4.0 4.0 90 90 90", units="positions{atomic_unit} cell{atomic_unit}"):
+def ipi(
+    path, cell="CELL(abcABC):   5.29177 4.0 4.0 90 90 90", units="positions{atomic_unit} cell{atomic_unit}"
+):
     rows = [f"2\n# {cell}  Step: {10 * k}  Bead: 0 {units}\nD 0 0 0\nD 0 0 1.4" for k in range(3)]
     path.write_text("\n".join(rows) + "\n")
     return path
@@ -136,10 +146,18 @@ def test_times_of_cp2k_and_steps_of_ipi(tmp_path):
 @pytest.mark.parametrize(
     ("cell", "units", "lengths"),
     [
-        ("CELL(abcABC): 10 20 30 90 90 90", "positions{angstrom} cell{atomic_unit}", [5.29177, 10.58354, 15.87532]),
+        (
+            "CELL(abcABC): 10 20 30 90 90 90",
+            "positions{angstrom} cell{atomic_unit}",
+            [5.29177, 10.58354, 15.87532],
+        ),
         ("CELL{abcABC}: 10 20 30 90 90 90", "positions{angstrom} cell{angstrom}", [10, 20, 30]),
         ("CELL(H): 10 1 0 0 20 0 0 0 30", "x_centroid{angstrom} cell{angstrom}", [10, np.sqrt(401), 30]),
-        ("CELL(GENH): 10 1 0 0 20 0 0 0 30", "positions{angstrom} cell{nanometer}", [100, 10 * np.sqrt(401), 300]),
+        (
+            "CELL(GENH): 10 1 0 0 20 0 0 0 30",
+            "positions{angstrom} cell{nanometer}",
+            [100, 10 * np.sqrt(401), 300],
+        ),
     ],
 )
 def test_the_cell_of_ipi_is_read_in_its_units(tmp_path, cell, units, lengths):
@@ -182,7 +200,9 @@ def test_a_given_cell_is_that_of_all_frames(tmp_path, cell, lengths):
         assert frame.atoms.pbc.all()
 
 
-@pytest.mark.parametrize("cell", [(3, 4), (3, 4, 0), (3, 4, 5, 90, 90, 0), (1,) * 9, ("a", "b", "c"), (np.nan,) * 3])
+@pytest.mark.parametrize(
+    "cell", [(3, 4), (3, 4, 0), (3, 4, 5, 90, 90, 0), (1,) * 9, ("a", "b", "c"), (np.nan,) * 3]
+)
 def test_a_cell_that_cannot_be_meant(tmp_path, cell):
     with pytest.raises(InputError, match="three lengths"):
         Trajectory(cp2k(tmp_path / "a.xyz"), cell=cell)
@@ -194,7 +214,10 @@ def test_a_cell_is_refused_where_the_file_states_its_own(tmp_path):
 
 
 def test_a_cell_closes_open_directions(tmp_path):
-    write(tmp_path / "slab.extxyz", Atoms("H2", [(0, 0, 0), (0, 0, 0.7)], cell=[3, 3, 4], pbc=(True, True, False)))
+    write(
+        tmp_path / "slab.extxyz",
+        Atoms("H2", [(0, 0, 0), (0, 0, 0.7)], cell=[3, 3, 4], pbc=(True, True, False)),
+    )
     (frame,) = Trajectory(tmp_path / "slab.extxyz")
     assert not frame.atoms.pbc.all()  # never closed without a word
     (frame,) = Trajectory(tmp_path / "slab.extxyz", cell=(3, 3, 14))

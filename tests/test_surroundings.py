@@ -218,7 +218,10 @@ def test_atoms_bonded_to_the_ends_count_and_others_do_not():
     chain = Atoms("H3", [[0, 0, 0], [0, 0, 0.7], [0, 0, 1.45]])
     strange = np.array([[0.0] * 3, [0.0] * 3, [40.0] * 3])
     assert known.distances(chain, strange, np.array([0]), np.array([1])) > 1
-    assert known.distances(Atoms("HHe", chain.positions[:2]), strange[:2], np.array([0]), np.array([1])) == np.inf
+    assert (
+        known.distances(Atoms("HHe", chain.positions[:2]), strange[:2], np.array([0]), np.array([1]))
+        == np.inf
+    )
 
 
 def test_what_was_saved_comes_back_and_damage_is_refused(tmp_path):

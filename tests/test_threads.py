@@ -156,9 +156,7 @@ def test_copies_have_a_lock_of_their_own():
 def test_an_engine_shared_by_threads_answers_each_with_its_own():
     pytest.importorskip("pyscf", reason="PySCF is not installed (pip install ase-elf[pyscf])")
     calc = EngineCalculator(get_engine("pyscf", spacing=1.0))
-    structures = [
-        Atoms("H2", [(1, 1, 1), (1, 1, 1.7 + 0.01 * n)], cell=[2, 2, 2.7]) for n in range(4)
-    ]
+    structures = [Atoms("H2", [(1, 1, 1), (1, 1, 1.7 + 0.01 * n)], cell=[2, 2, 2.7]) for n in range(4)]
     grids = side_by_side(calc.get_elf, structures)
     for atoms, grid in zip(structures, grids, strict=True):
         assert np.array_equal(grid.atoms.positions, atoms.positions)

@@ -27,8 +27,7 @@ def test_counts_of_cosine_lattices_and_the_gyroid(name, cell, origin):
 @pytest.mark.parametrize("m", [2, 3, 5])
 def test_counts_grow_with_the_supercell(m):
     points = critical_points(
-        ELFGrid(np.tile(NAMED["aniscos"].grid(16).values, (m,) * 3),
-                Atoms("H", cell=CUBIC * m, pbc=True))
+        ELFGrid(np.tile(NAMED["aniscos"].grid(16).values, (m,) * 3), Atoms("H", cell=CUBIC * m, pbc=True))
     )
     assert points.counts == (m**3, 3 * m**3, 3 * m**3, m**3)
 
@@ -168,9 +167,7 @@ def test_refinement_on_the_hydrogen_pack_finds_the_zeros_of_its_gradient():
 
     def slope(positions):
         sides = np.eye(3) * 0.01
-        return np.linalg.norm(
-            [(model(positions + s) - model(positions - s)) / 0.02 for s in sides], axis=0
-        )
+        return np.linalg.norm([(model(positions + s) - model(positions - s)) / 0.02 for s in sides], axis=0)
 
     # 1e-3: single precision, 1e-7 over 0.02 Å, and the differences' own error.
     left = slope(refined.positions)

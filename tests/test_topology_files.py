@@ -55,8 +55,9 @@ def test_vacuum_is_reported_and_does_not_stop_the_search():
     axis = np.arange(40) * 0.3
     xyz = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1)
     values = np.exp(-0.5 * ((xyz - 6.05) ** 2).sum(-1) / 0.7**2)
-    grid = ELFGrid(np.where(values < 1e-6, 0, values),
-                   Atoms("H", positions=[[6.05] * 3], cell=[12] * 3, pbc=True))
+    grid = ELFGrid(
+        np.where(values < 1e-6, 0, values), Atoms("H", positions=[[6.05] * 3], cell=[12] * 3, pbc=True)
+    )
     points = critical_points(grid)
     assert points.empty > 0.5
     assert points.counts.attractor == 1
@@ -112,8 +113,9 @@ def test_hydrogen_fluid_has_an_attractor_per_atom_and_morse_sum_zero(shared_data
     if not path.is_file():
         pytest.skip(f"no {path.name} among the labels")
     with np.load(path) as label:
-        atoms = Atoms(f"H{len(label['pos'])}", positions=label["pos"] * Bohr,
-                      cell=label["cell"] * Bohr, pbc=True)
+        atoms = Atoms(
+            f"H{len(label['pos'])}", positions=label["pos"] * Bohr, cell=label["cell"] * Bohr, pbc=True
+        )
         grid = ELFGrid(label["elf"] / np.float32(65535), atoms)
     net = networking(grid)
     points = critical_points(grid)
@@ -139,8 +141,18 @@ def test_the_command_prints_the_networking_value(elf_file):
 
 def test_the_command_writes_json_graph_and_points(elf_file, tmp_path):
     graph, points = tmp_path / "net.json", tmp_path / "points.csv"
-    arguments = [str(elf_file), "--json", "--isovalue", "0.5", "--graph", str(graph),
-                 "--points", str(points), "--h-dos", "0.5"]
+    arguments = [
+        str(elf_file),
+        "--json",
+        "--isovalue",
+        "0.5",
+        "--graph",
+        str(graph),
+        "--points",
+        str(points),
+        "--h-dos",
+        "0.5",
+    ]
     result = CliRunner().invoke(command, arguments, catch_exceptions=False)
     record = json.loads(result.output)
     assert record["phi"] == pytest.approx(4 / 9, abs=1e-3)
@@ -233,8 +245,7 @@ def test_the_command_takes_several_files_and_stores(elf_file, tmp_path):
     store = tmp_path / "run.elfstore"
     write_elf(store, NAMED["index2"].grid(16))
     ELFStore(store).append(NAMED["aniscos"].grid(16))
-    result = CliRunner().invoke(command, [str(elf_file), str(store), "--json"],
-                                catch_exceptions=False)
+    result = CliRunner().invoke(command, [str(elf_file), str(store), "--json"], catch_exceptions=False)
     records = [json.loads(line) for line in result.output.splitlines()]
     assert [r["critical_points"]["attractor"] for r in records] == [1, 2, 1]
 

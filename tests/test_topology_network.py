@@ -43,8 +43,8 @@ def test_a_simple_cubic_network(lattice):
 
 
 @pytest.mark.parametrize(
-    ("isovalue", "dimension", "name"), [(0.8, 0, "H atom"), (0.7, 1, "chain"),
-                                        (0.6, 2, "sheet"), (0.5, 3, "3D network")]
+    ("isovalue", "dimension", "name"),
+    [(0.8, 0, "H atom"), (0.7, 1, "chain"), (0.6, 2, "sheet"), (0.5, 3, "3D network")],
 )
 def test_domains_grow_from_an_atom_to_a_network(lattice, isovalue, dimension, name):
     [(domain, label)] = label_domains(lattice, isovalue)

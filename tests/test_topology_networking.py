@@ -87,8 +87,7 @@ def test_crossing_rods_are_not_a_three_dimensional_network():
 @pytest.fixture(scope="module")
 def random_grid():
     field = gaussians(10, TRICLINIC, width=0.45, seed=5)
-    atoms = Atoms("H4", scaled_positions=np.random.default_rng(1).random((4, 3)),
-                  cell=TRICLINIC, pbc=True)
+    atoms = Atoms("H4", scaled_positions=np.random.default_rng(1).random((4, 3)), cell=TRICLINIC, pbc=True)
     return field.grid((36, 40, 44), atoms=atoms)
 
 
@@ -156,8 +155,7 @@ def bumps(sites, symbols, width=0.5, length=6.0, shape=48):
         apart = xyz - site
         apart -= length * np.round(apart / length)
         values += np.exp(-0.5 * (apart**2).sum(-1) / width**2)
-    return ELFGrid(np.minimum(values, 1.0),
-                   Atoms(symbols, positions=sites, cell=[length] * 3, pbc=True))
+    return ELFGrid(np.minimum(values, 1.0), Atoms(symbols, positions=sites, cell=[length] * 3, pbc=True))
 
 
 def test_two_hydrogens_in_one_basin_connect_at_the_lower_of_their_values():
@@ -218,9 +216,7 @@ def test_values_agree_with_persistent_homology(name):
     # first component to wind is also the next one (not for crossing rods).
     gudhi = pytest.importorskip("gudhi", reason="GUDHI is not installed")
     grid = NAMED[name].grid(32, origin=ORIGIN)
-    cubes = gudhi.PeriodicCubicalComplex(
-        vertices=-grid.values.astype(float), periodic_dimensions=[True] * 3
-    )
+    cubes = gudhi.PeriodicCubicalComplex(vertices=-grid.values.astype(float), periodic_dimensions=[True] * 3)
     cubes.compute_persistence()
     loops = cubes.persistence_intervals_in_dimension(1)
     births = sorted(-loops[np.isinf(loops[:, 1]), 0], reverse=True)

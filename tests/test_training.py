@@ -28,9 +28,7 @@ from ase_elf.training.pack import KEPT, shorten
 from ase_elf.training.run import finish, prepare
 from ase_elf.training.samples import Pool
 
-ARCH = Architecture(
-    (1,), n_radial=6, channels=(8, 4, 2), point_channels=(8, 4, 2), n_updates=1, hidden=16
-)
+ARCH = Architecture((1,), n_radial=6, channels=(8, 4, 2), point_channels=(8, 4, 2), n_updates=1, hidden=16)
 
 
 def analytic_label(seed, split="train", shape=(12, 13, 14)):
@@ -126,8 +124,7 @@ def test_the_result_is_a_mean_over_the_last_steps(tmp_path):
         {"hidden": 24},
         {"point_channels": (8, 7, 4)},
         {"orbital_exponent": 0.3},
-        {"n_vectors": 2, "n_updates": 3, "hidden": 17, "point_channels": (8, 4, 3),
-         "orbital_exponent": 0.3},
+        {"n_vectors": 2, "n_updates": 3, "hidden": 17, "point_channels": (8, 4, 3), "orbital_exponent": 0.3},
     ],
 )
 def test_a_fit_starts_where_smaller_weights_ended(tmp_path, more):
@@ -207,7 +204,7 @@ def test_short_parameters_are_close_and_compress():
     before = {name: numbers.clone() for name, numbers in network.state_dict().items()}
     shorten(network)
     for name, numbers in network.state_dict().items():
-        assert torch.all((numbers - before[name]).abs() <= 2.0**-(KEPT + 1) * before[name].abs())
+        assert torch.all((numbers - before[name]).abs() <= 2.0 ** -(KEPT + 1) * before[name].abs())
     short, long = (
         len(zlib.compress(b"".join(n.numpy().tobytes() for n in state.values()), 9))
         for state in (network.state_dict(), before)
@@ -252,9 +249,7 @@ def test_processes_that_share_a_run_learn_what_one_learns(tmp_path, label_folder
     results = []
     for n in (1, 2, 3):  # the last of three has no structure to itself
         config = tmp_path / f"train-{n}.yaml"
-        config.write_text(
-            f"labels: [labels]\noutput: run-{n}\narchitecture: {shape}\nrecipe: {recipe}\n"
-        )
+        config.write_text(f"labels: [labels]\noutput: run-{n}\narchitecture: {shape}\nrecipe: {recipe}\n")
         call = ["-c", "from ase_elf.cli import main; main()", "train", str(config), "--device", "cpu"]
         if n > 1:
             program = tmp_path / "train.py"
@@ -377,7 +372,9 @@ def test_a_compiled_step_learns_what_a_plain_one_learns(tmp_path):
     plain, compiled = (
         Fit(tmp_path / str(compile), replace(recipe(3), compile=compile, critical_points=4), ARCH, train, [])
         for compile in (False, True)
-        for train in [[replace(pools((1,))[0], critical=CriticalPlaces.of(fine_label(1), ARCH)), *pools((2,))]]
+        for train in [
+            [replace(pools((1,))[0], critical=CriticalPlaces.of(fine_label(1), ARCH)), *pools((2,))]
+        ]
     )
     for fit in (plain, compiled):
         fit.run()
@@ -555,6 +552,8 @@ def test_z_is_compared_as_far_as_the_digits_of_a_label_reach():
 
 def test_less_than_no_critical_points_are_refused(tmp_path, label_folder):
     path = tmp_path / "train.yaml"
-    path.write_text("labels: [labels]\noutput: run\narchitecture: {elements: [1]}\nrecipe: {critical_points: -1}\n")
+    path.write_text(
+        "labels: [labels]\noutput: run\narchitecture: {elements: [1]}\nrecipe: {critical_points: -1}\n"
+    )
     with pytest.raises(InputError, match="recipe.critical_points = -1"):
         prepare(TrainConfig.read(path))

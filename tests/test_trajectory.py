@@ -123,9 +123,7 @@ def test_binary_trajectory_through_mdanalysis(tmp_path, images):
     assert [f.index for f in frames] == [2, 5, 8, 11] and source.count() == 4
     assert frames[1].time_fs == pytest.approx(10.0, rel=1e-4)  # dt = 2 fs
     assert sorted(frames[0].atoms.symbols) == ["H"] * 4 + ["He"] * 2
-    np.testing.assert_allclose(
-        frames[1].atoms.cell.cellpar(), images[5].cell.cellpar(), atol=1e-3
-    )
+    np.testing.assert_allclose(frames[1].atoms.cell.cellpar(), images[5].cell.cellpar(), atol=1e-3)
     with pytest.raises(InputError, match="topology="):
         list(Trajectory(path))
 

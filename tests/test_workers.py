@@ -82,9 +82,7 @@ def test_a_killed_process_costs_time_and_nothing_else(trajectory, serial, tmp_pa
     assert not bomb.exists() and found == serial
 
 
-def test_frames_that_kill_every_process_stop_the_run_and_it_can_go_on(
-    trajectory, serial, tmp_path
-):
+def test_frames_that_kill_every_process_stop_the_run_and_it_can_go_on(trajectory, serial, tmp_path):
     bomb = tmp_path / "bomb"
     bomb.touch()
     with pytest.raises(EngineError, match="3 processes .* fewer workers"):

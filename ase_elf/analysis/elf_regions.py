@@ -52,9 +52,7 @@ def cluster_sizes(
     return sizes
 
 
-def cluster_shapes(
-    network: Networking, elf_at_nuclei: np.ndarray, isovalue: float
-) -> dict[str, int]:
+def cluster_shapes(network: Networking, elf_at_nuclei: np.ndarray, isovalue: float) -> dict[str, int]:
     """ELF domains of three atoms or more, by how their attractors are linked.
 
     Parameters

@@ -45,9 +45,7 @@ class FrameValues:
         clear(atoms)
 
 
-def write(
-    atoms: Atoms, grid: ELFGrid, scalars: tuple[str, ...], arrays: tuple[str, ...] = ()
-) -> None:
+def write(atoms: Atoms, grid: ELFGrid, scalars: tuple[str, ...], arrays: tuple[str, ...] = ()) -> None:
     """Put values of ``grid`` into ``atoms``: ``SCALARS`` into info, ``ARRAYS`` into arrays."""
     found = structure_scalars(grid, scalars)
     put(atoms, found)

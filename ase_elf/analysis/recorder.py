@@ -142,9 +142,7 @@ class Recorder:
         """Analyse the frames of an incomplete batch."""
         waiting, self._waiting = self._waiting, []
         found = []
-        groups = analyze(
-            waiting, self.domain, self.settings, device=self.device, batch=self.batch
-        )
+        groups = analyze(waiting, self.domain, self.settings, device=self.device, batch=self.batch)
         for group in groups:
             for result, _, _ in group:
                 self._count(result)

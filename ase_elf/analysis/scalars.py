@@ -99,9 +99,7 @@ def accepted_names(names: Iterable[str], accepted: tuple[str, ...], what: str) -
         if name not in accepted:
             close = difflib.get_close_matches(str(name), accepted, n=1)
             hint = f"did you mean {close[0]!r}? " if close else ""
-            raise InputError(
-                f"{what} {name!r} is not known; {hint}accepted are {', '.join(accepted)}."
-            )
+            raise InputError(f"{what} {name!r} is not known; {hint}accepted are {', '.join(accepted)}.")
     return names
 
 

@@ -180,7 +180,9 @@ def tell(run, ranked: list) -> None:
     if noted := sum(bool(row.notes) for row in ranked if len(ranked) > 1):
         click.echo(f"warning: {noted} of {len(ranked)} have notes, in screening.csv", err=True)
     if len(failed) == len(ranked):
-        click.echo(f"error: nothing could be analysed; reasons are in {run.directory / 'screening.csv'}", err=True)
+        click.echo(
+            f"error: nothing could be analysed; reasons are in {run.directory / 'screening.csv'}", err=True
+        )
         raise SystemExit(1)
     kinds = Counter(row.elf for row in ranked if row.error is None)
     click.echo("ELF: " + ", ".join(f"{n} from {'files' if elf == 'file' else elf.removeprefix('predicted by ')}"
@@ -201,7 +203,7 @@ def _details(path: Path, directory: Path, given: dict) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # said with the row
-        (_, grid), = iread_elf(path, **options.reading(given))
+        ((_, grid),) = iread_elf(path, **options.reading(given))
         record, net, points = summarize(grid)
     files = {"graph": directory / "network.graphml", "points": directory / "points.csv",
              "basins": directory / "basins.csv", "density": None,

@@ -64,7 +64,9 @@ def _scores(labels: tuple[Path, ...], splits: tuple[str, ...], given: dict):
     from ase_elf.errors import InputError
     from ase_elf.training.evaluate import score_label
 
-    chosen = [label for folder in labels for label in read_labels(folder, *splits, geometries=given["geometries"])]
+    chosen = [
+        label for folder in labels for label in read_labels(folder, *splits, geometries=given["geometries"])
+    ]
     if not chosen:
         where = ", ".join(map(str, labels))
         raise InputError(f"{where}: no label of split {', '.join(map(repr, splits))}.")

@@ -76,6 +76,7 @@ geometries = click.option(
 
 device = click.option("--device", help="cpu or cuda[:N]. [default: cuda where there is one]")
 
+
 class WorkersType(click.ParamType):
     """A number of processes, or the address of a Dask scheduler."""
 
@@ -100,9 +101,7 @@ workers = click.option(
     "With as many devices in --device (cuda:0,cuda:1) each has its own. [default: this process]",
 )
 
-spacing = click.option(
-    "--spacing", type=float, help="Grid spacing in Å. [default: that of the domain pack]"
-)
+spacing = click.option("--spacing", type=float, help="Grid spacing in Å. [default: that of the domain pack]")
 
 shape = click.option(
     "--shape", type=int, nargs=3, help="Grid points along the cell vectors instead of --spacing."

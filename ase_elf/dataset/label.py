@@ -97,8 +97,7 @@ class Label:
         """The label as a grid; :class:`InputError` where only points were kept."""
         if self.points is not None:
             raise InputError(
-                f"label {self.name!r} holds {len(self.points)} points, not a grid; "
-                "use .points and .values."
+                f"label {self.name!r} holds {len(self.points)} points, not a grid; use .points and .values."
             )
         return ELFGrid(self.values, self.atoms, {"provenance": self.provenance.as_dict()})
 

@@ -133,7 +133,7 @@ class StoredLabel:
 
     @property
     def holds(self) -> str:
-        """"grid", "points" or "images", and what else there is, joined by plus signs."""
+        """ "grid", "points" or "images", and what else there is, joined by plus signs."""
         kind = "images" if "images" in self.text else "points" if self._at_points else "grid"
         more = {"density": ("density", "ln_density"), "forces": ("forces",), "critical": ("critical",)}
         return "+".join([kind, *(k for k, names in more.items() if self.arrays.keys() & set(names))])
@@ -326,9 +326,7 @@ def _places(label: Label) -> np.ndarray:
 def _critical(arrays: dict[str, np.ndarray]) -> Critical | None:
     positions, numbers = arrays["critical"].astype(float), arrays["hessians"].astype(float)
     if positions.shape != (len(numbers), 3) or numbers.shape != (len(positions), len(UPPER[0])):
-        raise FormatError(
-            f"critical points {positions.shape} have second derivatives {numbers.shape}"
-        )
+        raise FormatError(f"critical points {positions.shape} have second derivatives {numbers.shape}")
     if not (np.abs(positions) < FARTHEST).all() or not (np.abs(numbers) < FARTHEST).all():
         raise FormatError("positions or second derivatives of critical points are not finite")
     hessians = np.empty((len(numbers), 3, 3))

@@ -61,7 +61,9 @@ class LabelSource:
         files = values.get("geometries", ())
         if not isinstance(files, list | tuple):
             files = [files]
-        return cls(folder / str(values["store"]), values.get("where", {}), tuple(folder / str(f) for f in files))
+        return cls(
+            folder / str(values["store"]), values.get("where", {}), tuple(folder / str(f) for f in files)
+        )
 
     def read(self, *splits: str) -> list[Label]:
         """Labels of these splits, or of all if none is named.

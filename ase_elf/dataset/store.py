@@ -162,8 +162,7 @@ class LabelStore:
         """
         finer = {row["refines"]: row for row in self._rows(where) if row["refines"]}
         return [
-            self._stored(finer[label.id]).refine(label) if label.id in finer else label
-            for label in labels
+            self._stored(finer[label.id]).refine(label) if label.id in finer else label for label in labels
         ]
 
     def stored(self) -> Iterator[StoredLabel]:

@@ -166,9 +166,7 @@ class Domain:
         from ase_elf.model import load_potential
 
         card = self.potential_card
-        return load_potential(
-            self.folder / card["file"], digest=card["sha256"], device=device, dtype=dtype
-        )
+        return load_potential(self.folder / card["file"], digest=card["sha256"], device=device, dtype=dtype)
 
     @property
     def must_hold(self) -> tuple[str, ...]:
@@ -413,9 +411,7 @@ def get_domain(name: str) -> Domain:
     """The domain pack called ``name``; :class:`DomainError` names the installed ones."""
     found = discover(ENTRY_POINTS)
     if name not in found:
-        raise DomainError(
-            f"no domain pack is called {name!r}; installed: {', '.join(found) or 'none'}."
-        )
+        raise DomainError(f"no domain pack is called {name!r}; installed: {', '.join(found) or 'none'}.")
     return found[name].load()
 
 
@@ -423,11 +419,7 @@ def domain_for(symbols: Iterable[str]) -> Domain:
     """The pack that knows every element in ``symbols``, the smallest one if several do."""
     wanted = set(symbols)
     packs = installed()
-    fitting = [
-        pack
-        for pack in packs.values()
-        if set(pack.must_hold) <= wanted <= set(pack.elements)
-    ]
+    fitting = [pack for pack in packs.values() if set(pack.must_hold) <= wanted <= set(pack.elements)]
     if not fitting:
         known = "; ".join(f"{n}: {p.coverage}" for n, p in packs.items())
         raise DomainError(

@@ -242,9 +242,7 @@ def _naming(path: Path) -> Iterator[None]:
         warnings.warn(text, category, stacklevel=4)
 
 
-def _read(
-    path: Path, kind: str, options: dict[str, Any]
-) -> tuple[Atoms, np.ndarray, dict[str, Any]]:
+def _read(path: Path, kind: str, options: dict[str, Any]) -> tuple[Atoms, np.ndarray, dict[str, Any]]:
     """Atoms, values and notes of one file; errors name it, and the line where it has any."""
     from ase_elf.formats.numbers import Lines
 
@@ -271,9 +269,7 @@ def _read(
                 return atoms, *select_spin(blocks, options["spin"])
             from ase_elf.formats.cube import read_cube
 
-            return read_cube(
-                lines, repeated_end_plane=options["repeated_end_plane"], grid=options["grid"]
-            )
+            return read_cube(lines, repeated_end_plane=options["repeated_end_plane"], grid=options["grid"])
     except (FormatError, InputError) as error:
         named = str(error) if str(error).startswith(str(path)) else f"{path}: {error}"
         raise type(error)(named) from error

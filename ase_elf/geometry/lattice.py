@@ -115,7 +115,9 @@ def interpolate(field: np.ndarray, cell: np.ndarray, shape: tuple[int, int, int]
     wave, step = np.nonzero(added <= added.min(1, keepdims=True) + slack)
     amplitudes = np.fft.fftn(field).ravel()[wave] / np.bincount(wave)[wave]
     place = np.ravel_multi_index(tuple(((waves[wave] + (steps @ as_waves)[step]) % shape).T), shape)
-    real, imaginary = (np.bincount(place, part, math.prod(shape)) for part in (amplitudes.real, amplitudes.imag))
+    real, imaginary = (
+        np.bincount(place, part, math.prod(shape)) for part in (amplitudes.real, amplitudes.imag)
+    )
     return np.fft.ifftn((real + 1j * imaginary).reshape(shape), norm="forward").real / field.size
 
 
@@ -153,7 +155,9 @@ def primitive(cell: np.ndarray, positions: np.ndarray, tolerance: float) -> tupl
     own = _Places(within, lengths(smaller), 3 * tolerance)
     first = [min(found) for found in own.near(within)]
     kept = np.unique(first)
-    if abs(moves * order - whole).max() > order * tolerance / edges.min() or len(kept) * order != len(positions):
+    if abs(moves * order - whole).max() > order * tolerance / edges.min() or len(kept) * order != len(
+        positions
+    ):
         return cell, positions
     return smaller, positions[kept]
 

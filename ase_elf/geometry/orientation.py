@@ -124,7 +124,10 @@ def check_directions(atoms: Atoms) -> None:
 
 def open_directions(flags: Sequence[bool]) -> str:
     """What to say of a box that is open in the directions that are true."""
-    which = " and ".join(name for name, is_open in zip("abc", flags, strict=True) if is_open) or "a vector of no length"
+    which = (
+        " and ".join(name for name, is_open in zip("abc", flags, strict=True) if is_open)
+        or "a vector of no length"
+    )
     return (
         f"the box is not periodic along {which}, but would be taken for periodic in all directions: MDAnalysis and "
         "most trajectory formats cannot say otherwise. Put vacuum into the cell there "

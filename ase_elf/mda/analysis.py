@@ -173,9 +173,7 @@ class NetworkAnalysis(AnalysisBase):
         """What a subclass keeps of single frames."""
 
     def _get_aggregator(self) -> ResultsGroup:
-        return ResultsGroup(
-            lookup={"statistics": _merged, "series": ResultsGroup.flatten_sequence}
-        )
+        return ResultsGroup(lookup={"statistics": _merged, "series": ResultsGroup.flatten_sequence})
 
     def _conclude(self) -> None:
         table = np.array(self.results.series).reshape(-1, len(SCALARS))
@@ -411,9 +409,7 @@ def _trajectory_of_all(universe: mda.Universe | AtomGroup) -> Any:
         )
     trajectory = whole.trajectory
     if isinstance(trajectory, _STREAMS):
-        raise InputError(
-            "a live stream has no length and cannot be split; use ase_elf.mda.follow(universe)."
-        )
+        raise InputError("a live stream has no length and cannot be split; use ase_elf.mda.follow(universe).")
     return trajectory
 
 

@@ -12,9 +12,7 @@ _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 """How torch words it: on CUDA, by the CPU allocator on Linux, on Windows."""
 
 
-def predict_in_memory(
-    model: Any, structures: list[Atoms], shapes: list[tuple[int, int, int]]
-) -> list[Any]:
+def predict_in_memory(model: Any, structures: list[Atoms], shapes: list[tuple[int, int, int]]) -> list[Any]:
     """``model.predict`` in batches that fit.
 
     Parameters

@@ -438,9 +438,7 @@ def _check_vacuum(atoms: Atoms, cutoff: float) -> None:
         )
 
 
-def _prediction(
-    z: torch.Tensor, log_error: torch.Tensor | None, distance: float | None
-) -> Prediction:
+def _prediction(z: torch.Tensor, log_error: torch.Tensor | None, distance: float | None) -> Prediction:
     def array(tensor):
         return tensor.to(torch.float32).cpu().numpy()
 
@@ -457,9 +455,7 @@ def native_shape(cell: np.ndarray, spacing: float) -> tuple[int, int, int]:
     return tuple(max(3, int(np.ceil(edge / spacing))) for edge in lengths(cell))
 
 
-def network_shape(
-    cell: np.ndarray, spacing: float, shape: tuple[int, int, int]
-) -> tuple[int, int, int]:
+def network_shape(cell: np.ndarray, spacing: float, shape: tuple[int, int, int]) -> tuple[int, int, int]:
     """The grid the network runs on for a prediction on ``shape``: the native one or that itself."""
     native = native_shape(cell, spacing)
     resolves = (lengths(cell) <= READ_SPACING * spacing * np.array(shape)).all()

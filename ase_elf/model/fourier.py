@@ -33,7 +33,7 @@ class Synthesis:
         together: int,
         like: torch.Tensor,
     ) -> None:
-        (nx, ny, nz), (kx, ky, kz) = shape, map(len, frequencies)
+        (nx, ny, nz), (_, ky, kz) = shape, map(len, frequencies)
         x, y, z = (_turns(f, n, like.device) for f, n in zip(frequencies, shape, strict=True))
         # Each matrix takes real parts, then imaginary ones; x begins at any power of i.
         self.x = [_to_parts(x * 1j**power).to(like) for power in range(4)]

@@ -60,9 +60,7 @@ class Familiarity:
         """
         everything = torch.cat([r.double() for r in readings]) if readings else torch.empty(0, 0)
         if len(everything) < 2:
-            raise InputError(
-                f"{len(everything)} atoms of training structures; at least two are needed."
-            )
+            raise InputError(f"{len(everything)} atoms of training structures; at least two are needed.")
         variances, axes = torch.linalg.eigh(torch.cov(everything.T).reshape((everything.shape[1],) * 2))
         whiten = axes / torch.sqrt(variances.clamp(min=0) + RIDGE)
         bare = cls(everything.mean(0), whiten, torch.ones(()))

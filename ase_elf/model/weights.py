@@ -81,9 +81,7 @@ def _check_size(arch: Architecture, shapes: list[list[int]]) -> None:
     """Compare with the tensors that are there before a network of that size is made."""
     there = sum(map(math.prod, shapes))
     if there < arch.n_numbers():
-        raise FormatError(
-            f"holds {there} numbers where its architecture needs {arch.n_numbers()}."
-        )
+        raise FormatError(f"holds {there} numbers where its architecture needs {arch.n_numbers()}.")
 
 
 def choose_device(device: str | None) -> torch.device:

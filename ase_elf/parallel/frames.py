@@ -85,8 +85,7 @@ class ClusterWorkers:
             from distributed import Client
         except ImportError as error:
             raise EngineError(
-                "a Dask scheduler was given, but Dask is not installed: "
-                "pip install 'ase-elf[cluster]'."
+                "a Dask scheduler was given, but Dask is not installed: pip install 'ase-elf[cluster]'."
             ) from error
         try:
             self._client = Client(self.address, timeout=20)
@@ -141,9 +140,7 @@ def workers(count: int | str, device: str | None) -> Iterator[Workers | ClusterW
         team.close()
 
 
-def in_order(
-    team: Workers | ClusterWorkers, function: Callable, calls: Iterable[tuple]
-) -> Iterator[Any]:
+def in_order(team: Workers | ClusterWorkers, function: Callable, calls: Iterable[tuple]) -> Iterator[Any]:
     """``function(*call, device)`` for every call, results in order.
 
     At most two calls per worker are under way, so memory does not grow with their number.

@@ -47,9 +47,7 @@ def _in_process(function: Callable, *args: object) -> object:
         try:
             return pool.submit(function, *args).result()
         except BrokenProcessPool as error:
-            raise EngineError(
-                "the process of this job was killed (out of memory, or by hand)."
-            ) from error
+            raise EngineError("the process of this job was killed (out of memory, or by hand).") from error
 
 
 def died_with_worker(error: Exception) -> bool:
@@ -85,16 +83,13 @@ def _dask_client(cluster: ClusterChoice) -> Iterator:
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise EngineError(
-            "a Dask cluster is asked for, but Dask is not installed: "
-            "pip install 'ase-elf[cluster]'."
+            "a Dask cluster is asked for, but Dask is not installed: pip install 'ase-elf[cluster]'."
         ) from error
     if cluster.kind == "scheduler":
         try:
             client = Client(cluster.address, timeout=20)
         except OSError as error:
-            raise EngineError(
-                f"no Dask scheduler answers at {cluster.address}: {error}."
-            ) from error
+            raise EngineError(f"no Dask scheduler answers at {cluster.address}: {error}.") from error
         with client:
             yield client
         return

@@ -206,9 +206,7 @@ def plot_percolation(curve: PercolationCurve, ax: Axes | None = None) -> Axes:
         rows = zip(names, curve.probability, curve.probability_error, strict=True)
         for color, (name, mean, error) in zip(COLORS, rows, strict=False):
             ax.plot(curve.isovalues, mean, color=color, label=name)
-            ax.fill_between(
-                curve.isovalues, mean - error, mean + error, color=color, alpha=0.2, lw=0
-            )
+            ax.fill_between(curve.isovalues, mean - error, mean + error, color=color, alpha=0.2, lw=0)
         low, high = curve.largest - curve.largest_error, curve.largest + curve.largest_error
         ax.plot(curve.isovalues, curve.largest, color=COLORS[-1], ls="--", label="largest domain")
         ax.fill_between(curve.isovalues, low, high, color=COLORS[-1], alpha=0.2, lw=0)
@@ -248,9 +246,7 @@ def plot_lifetime(lifetime: Lifetime, ax: Axes | None = None) -> Axes:
         )
         for color, (name, mean, error) in zip(COLORS, curves, strict=False):
             ax.plot(lifetime.lag_fs, mean, color=color, label=name)
-            ax.fill_between(
-                lifetime.lag_fs, mean - error, mean + error, color=color, alpha=0.2, lw=0
-            )
+            ax.fill_between(lifetime.lag_fs, mean - error, mean + error, color=color, alpha=0.2, lw=0)
         ax.set(xlabel="t / fs", ylabel="probability", ylim=(0, 1.03))
         ax.margins(x=0)
         ax.legend()

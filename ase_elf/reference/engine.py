@@ -93,9 +93,7 @@ def check_points(points: np.ndarray) -> np.ndarray:
     """``points`` as float64, shape (n, 3); :class:`InputError` for anything else."""
     points = np.asarray(points, dtype=float)
     if points.ndim != 2 or points.shape[1] != 3:
-        raise InputError(
-            f"points have shape {points.shape}; (n, 3) Cartesian coordinates in Å are needed."
-        )
+        raise InputError(f"points have shape {points.shape}; (n, 3) Cartesian coordinates in Å are needed.")
     if not np.isfinite(points).all():
         raise InputError("points hold NaN or infinity.")
     return points
@@ -206,9 +204,7 @@ def locate_files(name: str, options: dict, folder: Path) -> dict:
     located = dict(options)
     for option in _engine_class(name).files:
         if isinstance(given := options.get(option), dict):
-            located[option] = {
-                key: str(folder / Path(str(path)).expanduser()) for key, path in given.items()
-            }
+            located[option] = {key: str(folder / Path(str(path)).expanduser()) for key, path in given.items()}
     return located
 
 
@@ -219,9 +215,7 @@ def check_mesh(kpts: object) -> tuple[int, int, int]:
     except TypeError:
         divisions = ()
     if len(divisions) != 3 or min(divisions) < 1:
-        raise InputError(
-            f"kpts = {kpts!r}; three positive whole numbers are needed, such as [2, 2, 2]."
-        )
+        raise InputError(f"kpts = {kpts!r}; three positive whole numbers are needed, such as [2, 2, 2].")
     return divisions
 
 
@@ -255,8 +249,7 @@ def _engine_class(name: str) -> type[ReferenceEngine]:
         found = discover(ENTRY_POINTS)
         if name not in found:
             raise EngineError(
-                f"no reference engine is called {name!r}; installed: "
-                f"{', '.join(found) or 'none'}."
+                f"no reference engine is called {name!r}; installed: {', '.join(found) or 'none'}."
             )
         point = found[name]
     try:

@@ -58,9 +58,7 @@ def plot_against_density(scores: Sequence[Score]) -> Figure:
         f"power of waves over {LONG_WAVE:g} Å (ELF²)": lambda s: (
             s.spectrum.long_power if s.spectrum else np.nan
         ),
-        "correlation length (Å)": lambda s: (
-            s.spectrum.correlation_length if s.spectrum else np.nan
-        ),
+        "correlation length (Å)": lambda s: s.spectrum.correlation_length if s.spectrum else np.nan,
         "Wasserstein-1 of the ELF values": lambda s: s.histogram,
     }
     return _by_density(scores, panels, log=[True, True, True, True, False, True])

@@ -260,9 +260,7 @@ def read_results(
     tables: Tables | None = None,
 ) -> RunResults:
     """Replay a journal, and write the tables on the way where they are given."""
-    results = RunResults(
-        RunStatistics(plan), settings, domain, symbols, failure, len(journal), shown
-    )
+    results = RunResults(RunStatistics(plan), settings, domain, symbols, failure, len(journal), shown)
     for ordinal, frame in enumerate(journal):
         results.add(ordinal, frame)
         if tables:
@@ -326,8 +324,7 @@ DEFINITIONS = {
     "elf_phi_b": "the same along b",
     "elf_phi_c": "the same along c",
     "elf_molecular_fraction_cutoff": "atoms in pairs with nobody else within the bond length",
-    "elf_molecular_fraction_distance": "atoms in pairs of mutual nearest neighbors within the bond "
-    "length",
+    "elf_molecular_fraction_distance": "atoms in pairs of mutual nearest neighbors within the bond length",
     "elf_molecular_fraction_domain": "atoms in ELF domains of exactly two atoms",
     "elf_clusters_1": "ELF domains with 1 atom",
     "elf_clusters_2": "ELF domains with 2 atoms",

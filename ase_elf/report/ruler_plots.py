@@ -83,6 +83,4 @@ def _mark_nuclei(ax: Axes, example: Example) -> None:
 
 
 def _axis_label(spec) -> str:
-    return "along the bond (Å)" if spec.reference is None else (
-        f"along the bond (Å at {spec.reference:g} Å)"
-    )
+    return "along the bond (Å)" if spec.reference is None else (f"along the bond (Å at {spec.reference:g} Å)")

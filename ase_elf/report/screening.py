@@ -172,8 +172,9 @@ def _page(ranked: Sequence[Screened], run: ScreeningRun, failure: Exception | No
         facts=facts_of(_facts(ranked, good, run)),
         warnings=warnings_of(
             _warnings(ranked, failure),
-            "All structures lie within the trained range." if packs else "Nothing was predicted: the ELF "
-            "is that of the files.",
+            "All structures lie within the trained range."
+            if packs
+            else "Nothing was predicted: the ELF is that of the files.",
         ),
         view=_view_text(len(view["layout"]["sliders"][0]["steps"])) if good else "",
         figures="".join(_figures(good)) if good else "",
@@ -269,9 +270,7 @@ def plot_molecularity(rows: Sequence[Screened], ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _scatter(
-    rows: Sequence[Screened], x_name: str, ax: Axes | None, *, error: str | None = None
-) -> Axes:
+def _scatter(rows: Sequence[Screened], x_name: str, ax: Axes | None, *, error: str | None = None) -> Axes:
     groups = (
         ("within the trained range", 0, True, lambda r: not r.outside and not r.from_file),
         ("outside the trained range", 1, False, lambda r: bool(r.outside)),

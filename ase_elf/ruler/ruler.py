@@ -150,9 +150,7 @@ class Ruler:
 
     @classmethod
     def _from(cls, header: dict, tensors: dict[str, torch.Tensor]) -> Ruler:
-        networks = {
-            name: _network(name, arch, tensors) for name, arch in header["networks"].items()
-        }
+        networks = {name: _network(name, arch, tensors) for name, arch in header["networks"].items()}
         if not any(name.startswith("reader") for name in networks):
             raise LookupError("it holds no reader of lengths.")
         modes = None

@@ -144,9 +144,7 @@ class Surroundings:
             if not all(0 < x < np.inf for x in (found.limit, *(e.unit for e in elements.values()))):
                 raise ValueError("distances in units that are not positive")
         except (OSError, LookupError, TypeError, ValueError, SafetensorError) as error:
-            raise FormatError(
-                f"{path} does not hold surroundings of bonds ({str(error)[:300]})."
-            ) from error
+            raise FormatError(f"{path} does not hold surroundings of bonds ({str(error)[:300]}).") from error
         return found
 
 

@@ -118,12 +118,8 @@ def _check(parts: Sequence[Part]) -> None:
         keys = first.identity.keys() - set(OWN)
         different = sorted(k for k in keys if part.identity.get(k) != first.identity[k])
         if different:
-            details = ", ".join(
-                f"{k} {first.identity[k]} and {part.identity.get(k)}" for k in different
-            )
-            raise OutputError(
-                f"{first.directory} and {part.directory} are not parts of one run: {details}."
-            )
+            details = ", ".join(f"{k} {first.identity[k]} and {part.identity.get(k)}" for k in different)
+            raise OutputError(f"{first.directory} and {part.directory} are not parts of one run: {details}.")
         if part.first != before.last + step:
             kind = "overlap" if part.first <= before.last else "leave a gap"
             raise OutputError(

@@ -119,9 +119,7 @@ class Screened:
         except (
             ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
         ) as error:  # fmt: skip
-            raise FormatError(
-                f"not a row of a screening of this version: {str(error)[:500]}"
-            ) from error
+            raise FormatError(f"not a row of a screening of this version: {str(error)[:500]}") from error
 
 
 def rank(screened: Iterable[Screened]) -> list[Screened]:
@@ -185,9 +183,7 @@ class Screener:
 
     def _predict(self, model: Any, pack: Domain, structures: list[Atoms], members: list[int]):
         chosen = [structures[k] for k in members]
-        shapes = [
-            self.shape or fast_shape(a.cell[:], self.spacing or pack.spacing) for a in chosen
-        ]
+        shapes = [self.shape or fast_shape(a.cell[:], self.spacing or pack.spacing) for a in chosen]
         try:
             return predict_in_memory(model, chosen, shapes)
         except MemoryError as error:

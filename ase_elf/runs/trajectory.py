@@ -46,7 +46,6 @@ PROVENANCE = "provenance"
 """The one key of ``config.yaml`` that is no option."""
 
 
-
 @dataclass(frozen=True, eq=False)
 class AnalysisRun:
     """One analysis of one trajectory in one directory.
@@ -205,9 +204,7 @@ class AnalysisRun:
     ) -> Iterator[tuple[list[FrameResult], dict[int, Snapshot]]]:
         """Results and snapshots of every batch, from this process or from others."""
         groups = batches(frames, self.domain, settings, batch)
-        calls = (
-            (group, done + n * batch, self.domain, settings) for n, group in enumerate(groups)
-        )
+        calls = ((group, done + n * batch, self.domain, settings) for n, group in enumerate(groups))
         if self.workers is None:
             yield from (_analyze_group(*call, self.device) for call in calls)
             return

@@ -84,9 +84,7 @@ def _locked(part: Path, path: Path) -> Iterator[None]:
             with suppress(OSError):  # a file system without locks
                 free = take(file)
             if not free:
-                raise Taken(
-                    f"another process is writing {path}; wait for it, or choose another name."
-                )
+                raise Taken(f"another process is writing {path}; wait for it, or choose another name.")
             mine = False  # where another process has renamed or removed it since it was opened
             with suppress(FileNotFoundError):
                 mine = os.path.samefile(file.fileno(), part)

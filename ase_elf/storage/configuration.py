@@ -52,9 +52,7 @@ def checked(kind: type, loaded: object, where: str) -> dict[str, Any]:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            raise InputError(
-                f"unknown key {where}{str(key)[:200]}; {hint}known are {', '.join(known)}."
-            )
+            raise InputError(f"unknown key {where}{str(key)[:200]}; {hint}known are {', '.join(known)}.")
         wanted = _KINDS.get(str(known[key].type).removesuffix(" | None").partition("[")[0])
         if wanted == _KINDS["float"] and isinstance(value, str) and _NUMBER.fullmatch(value):
             value = loaded[key] = float(value)

@@ -96,8 +96,6 @@ def _array(data: bytes) -> np.ndarray:
     dtype = np.dtype(header[1].decode())
     shape = tuple(int(n) for n in header[3].decode().split(",") if n.strip())
     if math.prod(shape) * dtype.itemsize != len(data) - header.end():
-        raise FormatError(
-            f"an array of shape {shape} and type {dtype} has {len(data) - header.end()} bytes."
-        )
+        raise FormatError(f"an array of shape {shape} and type {dtype} has {len(data) - header.end()} bytes.")
     array = np.frombuffer(data, dtype, offset=header.end()) if dtype.itemsize else np.empty(0)
     return array.reshape(shape, order="F" if header[2] == b"True" else "C").copy(order="C")

@@ -197,9 +197,7 @@ def critical_points_of(
     rank = 3 - (eigenvalues < 0).sum(axis=1)
     order = np.lexsort((-values, rank))
     u, values, rank = roots.u[order], values[order], rank[order]
-    lifetime, cancelled = pair(
-        basins or find_basins(field), u, values, rank, persistence
-    )
+    lifetime, cancelled = pair(basins or find_basins(field), u, values, rank, persistence)
     points = CriticalPoints(
         positions=field.position_of(u),
         values=values,

@@ -94,9 +94,7 @@ def climb(
     return u
 
 
-def _mode_step(
-    field: SplineField, u: np.ndarray, n_up: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _mode_step(field: SplineField, u: np.ndarray, n_up: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Step (n, 3), its length before the cut (n,), and whether the curvatures fit (n,)."""
     sign = np.where(np.arange(3) < n_up, 1.0, -1.0)
     _, gradient, hessian = field.hessian(u)

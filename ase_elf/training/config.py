@@ -63,9 +63,7 @@ class TrainConfig:
             pack=folder / raw.pack if raw.pack else None,
             start=folder / raw.start if raw.start else None,
             kinds=tuple(raw.kinds),
-            architecture=Architecture.from_dict(
-                checked(Architecture, raw.architecture, "architecture.")
-            ),
+            architecture=Architecture.from_dict(checked(Architecture, raw.architecture, "architecture.")),
             recipe=Recipe(**checked(Recipe, raw.recipe, "recipe.")),
         )
 

@@ -125,8 +125,7 @@ class Score:
             row |= {name: getattr(self.spectrum, name) for name in names}
         for kind, match in (self.matches or {}).items():
             row |= {
-                f"{kind}_{name}": getattr(match, name)
-                for name in ("recall", "precision", "displacement")
+                f"{kind}_{name}": getattr(match, name) for name in ("recall", "precision", "displacement")
             }
         if self.connectivity is not None:
             row["f1"] = self.f1

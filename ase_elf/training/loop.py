@@ -154,9 +154,7 @@ class FittingRun:
         started, past = time.monotonic(), self.memory
         while self.step < self.recipe.steps:
             losses = self.advance()
-            self._mean |= {
-                k: past * self._mean.get(k, v) + (1 - past) * v for k, v in losses.items()
-            }
+            self._mean |= {k: past * self._mean.get(k, v) + (1 - past) * v for k, v in losses.items()}
             progress(self.step, self._mean)
             if self.step % self.recipe.checkpoint_every == 0 or self.step == self.recipe.steps:
                 # In this order: a line too many is dropped on resuming, a missing one is lost.

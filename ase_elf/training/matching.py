@@ -155,9 +155,7 @@ def connectivity(reference: Networking, predicted: Networking) -> dict[float, fl
     cell = reference.basins.field.cell
     scores = {}
     for isovalue in ISOVALUES:
-        truth, told = (
-            net.graph(isovalue, persistence=PERSISTENCE) for net in (reference, predicted)
-        )
+        truth, told = (net.graph(isovalue, persistence=PERSISTENCE) for net in (reference, predicted))
         names, steps = list(truth), list(told)
         at, there = (
             np.array([g.nodes[n]["position"] for n in nodes]).reshape(-1, 3)

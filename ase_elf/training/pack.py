@@ -94,9 +94,7 @@ def trained_range(labels: list[Label]) -> dict[str, list[float]]:
     }
 
 
-def write_familiarity(
-    folder: Path, model: FieldModel, train: list[Label], weights: str
-) -> dict[str, str]:
+def write_familiarity(folder: Path, model: FieldModel, train: list[Label], weights: str) -> dict[str, str]:
     """Write what nuclei read in training; returns its part of the card.
 
     Parameters

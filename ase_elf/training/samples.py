@@ -47,17 +47,13 @@ class Places:
     vectors: torch.Tensor
     orbitals: torch.Tensor
 
-    def rows(
-        self, rows: torch.Tensor, device: torch.device | str = "cpu"
-    ) -> tuple[torch.Tensor, ...]:
+    def rows(self, rows: torch.Tensor, device: torch.device | str = "cpu") -> tuple[torch.Tensor, ...]:
         """Index, vectors and orbitals of some places."""
         found = self.index[rows].long(), self.vectors[:, rows], self.orbitals[rows]
         return tuple(part.to(device) for part in found)
 
 
-def looked_up(
-    label: Label, arch: Architecture, surroundings: Surroundings, points: np.ndarray
-) -> dict:
+def looked_up(label: Label, arch: Architecture, surroundings: Surroundings, points: np.ndarray) -> dict:
     """Fields of :class:`Places` for ``points`` (n, 3) in bohr."""
     orbitals = torch.empty(0, len(points))
     if arch.orbital_exponent:
@@ -110,9 +106,7 @@ class Pool(Places):
     critical: CriticalPlaces | None = None
 
     @classmethod
-    def draw(
-        cls, label: Label, arch: Architecture, n_points: int, rng: np.random.Generator
-    ) -> Pool:
+    def draw(cls, label: Label, arch: Architecture, n_points: int, rng: np.random.Generator) -> Pool:
         """``n_points`` random points of ``label`` (all of them if it has fewer)."""
         chosen = rng.choice(label.values.size, min(n_points, label.values.size), replace=False)
         if label.points is None:

@@ -58,9 +58,7 @@ def summary(scores: Sequence[Score]) -> dict[str, float]:
             abs(s.phi_error) <= s.phi_uncertainty for s in scores if math.isfinite(s.phi_error)
         ),
     }
-    row["distance_error_spearman"] = rank_correlation(
-        [s.distance for s in scores], [s.rmse for s in scores]
-    )
+    row["distance_error_spearman"] = rank_correlation([s.distance for s in scores], [s.rmse for s in scores])
     return row | _of_bars(scores) | _of_spectra(scores) | _of_topology(scores)
 
 
@@ -138,9 +136,7 @@ def calibration_table(scores: Sequence[Score]) -> list[dict[str, float]]:
     if not steps:
         return []
     sigma, error = np.sqrt(np.mean(np.square(steps), axis=0))
-    return [
-        {"tenth": i + 1, "sigma": float(sigma[i]), "error": float(error[i])} for i in range(BINS)
-    ]
+    return [{"tenth": i + 1, "sigma": float(sigma[i]), "error": float(error[i])} for i in range(BINS)]
 
 
 def tables(scores: Sequence[Score]) -> dict[str, list[dict]]:
@@ -153,9 +149,7 @@ def tables(scores: Sequence[Score]) -> dict[str, list[dict]]:
         "groups": [{"group": name, **summary(members)} for name, members in groups.items()],
     }
     for name, table in parts.items():
-        found[name] = [
-            {"group": group, **row} for group, members in groups.items() for row in table(members)
-        ]
+        found[name] = [{"group": group, **row} for group, members in groups.items() for row in table(members)]
     return found
 
 

@@ -61,9 +61,7 @@ def held_out(labels: Path) -> set[tuple[str, int]]:
 def role(name: str, judged: set[tuple[str, int]]) -> str:
     """``train``, ``test``, or ``unused`` for the margin between them."""
     source, number = source_and_number(name)
-    distance = min(
-        (abs(number - other) for of, other in judged if of == source), default=MARGIN
-    )
+    distance = min((abs(number - other) for of, other in judged if of == source), default=MARGIN)
     in_block = number % EVERY
     if distance <= 1 or MARGIN <= in_block < BLOCK - MARGIN:
         return "test"

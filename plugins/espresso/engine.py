@@ -126,9 +126,7 @@ class Espresso(ReferenceEngine):
         if self.smearing not in SMEARINGS:
             raise InputError(f"smearing {self.smearing!r} is none of {', '.join(SMEARINGS)}.")
         if self.elf_scaling not in ("auto", "right", "misscaled"):
-            raise InputError(
-                f"elf_scaling {self.elf_scaling!r} is none of 'auto', 'right', 'misscaled'."
-            )
+            raise InputError(f"elf_scaling {self.elf_scaling!r} is none of 'auto', 'right', 'misscaled'.")
         if self.kpts is not None:
             object.__setattr__(self, "kpts", check_mesh(self.kpts))
 
@@ -240,9 +238,7 @@ class Espresso(ReferenceEngine):
             return find_pseudodojo(symbols, self.pseudopotentials, self.pseudo_folder)
         return find_pseudopotentials(symbols, self.pseudopotentials, ld1=self.ld1_command)
 
-    def _write_input(
-        self, atoms: Atoms, files: dict[str, Path], folder: Path, attempt: int
-    ) -> None:
+    def _write_input(self, atoms: Atoms, files: dict[str, Path], folder: Path, attempt: int) -> None:
         upf = folder / "pseudo"
         upf.mkdir(exist_ok=True)
         for symbol, path in files.items():

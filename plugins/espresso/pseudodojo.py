@@ -26,9 +26,7 @@ def known() -> dict[str, str]:
     return json.loads(files(__package__).joinpath("pseudodojo.json").read_text())
 
 
-def find_pseudodojo(
-    symbols: set[str], given: dict[str, str], folder: str | None
-) -> dict[str, Path]:
+def find_pseudodojo(symbols: set[str], given: dict[str, str], folder: str | None) -> dict[str, Path]:
     """The PseudoDojo file of every element in ``symbols``.
 
     Parameters

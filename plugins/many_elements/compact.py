@@ -97,9 +97,7 @@ def add(build: LabelStore, store: LabelStore, batch: str = "") -> int:
     for name, facts in build.batches.items():
         store.set_batch(batch or name, facts)
     before = len(store)
-    fresh = compacted(
-        replace(label, batch=batch or label.batch) for label in build if label.id not in store
-    )
+    fresh = compacted(replace(label, batch=batch or label.batch) for label in build if label.id not in store)
     while some := list(islice(fresh, PER_SHARD)):
         store.append(some)
     return len(store) - before

@@ -179,9 +179,7 @@ class PySCF(ReferenceEngine):
                 warnings.simplefilter("ignore", UserWarning)
                 if not atoms.pbc.any():
                     return gto.M(**settings)
-                return periodic.M(
-                    a=atoms.cell.array / Bohr, ke_cutoff=self.cutoff_ry / 2, **settings
-                )
+                return periodic.M(a=atoms.cell.array / Bohr, ke_cutoff=self.cutoff_ry / 2, **settings)
         except BasisNotFoundError as error:
             raise InputError(
                 f"PySCF has no basis {self.basis!r} or pseudopotential "

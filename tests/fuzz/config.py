@@ -47,7 +47,13 @@ recipe: {steps: 10, widths: [4, 4]}
 
 def read(path):
     path.with_name("config.yaml").write_bytes(path.read_bytes())
-    readers = (BuildConfig.read, TrainConfig.read, RulerConfig.read, _options, lambda p: read_provenance(p.parent))
+    readers = (
+        BuildConfig.read,
+        TrainConfig.read,
+        RulerConfig.read,
+        _options,
+        lambda p: read_provenance(p.parent),
+    )
     for reader in readers:
         with suppress(ElfError, click.ClickException):
             reader(path)

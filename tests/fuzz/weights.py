@@ -16,9 +16,7 @@ from ase_elf.ruler.network import ImageReader, ReaderArchitecture
 from fuzz.sound import written
 from fuzz.target import Target
 
-ARCH = Architecture(
-    (1,), n_radial=2, channels=(2, 1), point_channels=(2, 1, 1), n_updates=1, hidden=2
-)
+ARCH = Architecture((1,), n_radial=2, channels=(2, 1), point_channels=(2, 1, 1), n_updates=1, hidden=2)
 
 
 def make():

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     import MDAnalysis
     from ase import Atoms
 
-SUFFIXES = frozenset(
-    (".dcd", ".xtc", ".trr", ".h5md", ".ncdf", ".nc", ".tng", ".coor", ".namdbin")
-)
+SUFFIXES = frozenset((".dcd", ".xtc", ".trr", ".h5md", ".ncdf", ".nc", ".tng", ".coor", ".namdbin"))
 """Binary trajectories without chemistry."""
 
 

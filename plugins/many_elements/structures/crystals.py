@@ -63,9 +63,7 @@ def chosen(
             smallest.setdefault(formula, atoms)
     seen, taken = Counter(), []
     while smallest and len(taken) < count:
-        best = min(
-            smallest, key=lambda f: (sorted(seen[s] for s in set(smallest[f].symbols)), f)
-        )
+        best = min(smallest, key=lambda f: (sorted(seen[s] for s in set(smallest[f].symbols)), f))
         atoms = smallest.pop(best)
         seen.update(set(atoms.symbols))
         taken.append(atoms)
