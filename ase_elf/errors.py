@@ -5,7 +5,8 @@ A message names the offending value, what is accepted, and the next step.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
@@ -35,6 +36,22 @@ class OutputError(ElfError, OSError):
 
 class ElfWarning(UserWarning):
     """Something was usable but should be looked at (clipped values, out of domain)."""
+
+
+def unknown(name: object, accepted: Iterable[str], what: str) -> str:
+    """The message for a name that is not one of ``accepted``, with the one that was meant, if any is near."""
+    accepted = list(accepted)
+    close = difflib.get_close_matches(str(name), accepted, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{what} {name!r} is not known; {hint}accepted are {', '.join(accepted)}."
+
+
+def refuse_unknown(given: Iterable[str], accepted: Iterable[str], what: str) -> None:
+    """:class:`InputError` for the first of the ``given`` names that is not ``accepted``."""
+    accepted = list(accepted)
+    for name in given:
+        if name not in accepted:
+            raise InputError(unknown(name, accepted, what))
 
 
 def named(error: BaseException) -> str:

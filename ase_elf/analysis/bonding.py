@@ -1,4 +1,4 @@
-"""Pairs of atoms in one frame: neighbors, bonds with what the ELF says along them, molecules.
+"""Pairs of atoms in one frame: bonds with what the ELF says along them, molecules.
 
 Every distance is that of the nearest image or of every image within range, as stated. Knows no
 element: which pairs bond is in the settings.
@@ -6,18 +6,19 @@ element: which pairs bond is in the settings.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ase_elf.analysis.elf_regions import bond_points
 from ase_elf.geometry.neighbors import neighbor_list
+from ase_elf.geometry.pairs import pair_of
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from ase_elf.analysis.frame import AnalysisSettings
+    from ase_elf.analysis.settings import AnalysisSettings
+    from ase_elf.geometry.neighbors import Neighbors, Pairs
     from ase_elf.grid import ELFGrid
     from ase_elf.topology import Networking
 
@@ -28,45 +29,13 @@ TIE = 1e-6
 """Å. Neighbors closer together in distance than this are equally near."""
 
 
-BOND_COLUMNS = (
-    "i", "j", "length", "elf_mid", "elf_min", "elf_point", "mutual",
-    "label", "ruler_length", "deviation", "uncertainty", "outside",
-)  # fmt: skip
-"""What is kept of every bond."""
-
-
-@dataclass(frozen=True, eq=False)
-class Neighbors:
-    """Every pair within range once per end: i, j, length (Å), vector i to j (Å)."""
-
-    i: np.ndarray
-    j: np.ndarray
-    length: np.ndarray
-    vector: np.ndarray
-    once: np.ndarray
-    """bool: one of the two ends of every pair."""
-
-
-def neighbors(atoms: Atoms, settings: AnalysisSettings) -> Neighbors:
-    """Pairs close enough to bond or to be resolved by ELF; g(r) reaches further, and needs less."""
-    reach = max(settings.resolved_edges[-1], *settings.bonds.values(), 0.0)
-    i, j, length, vector, shift = neighbor_list("ijdDS", atoms, reach)
-    order = np.lexsort((*shift.T[::-1], j, i))  # the library states no order
-    i, j, length, vector, shift = (a[order] for a in (i, j, length, vector, shift))
-    i, j = i.astype(np.int64), j.astype(np.int64)
-    # Of an atom and its own image keep the lattice vector that is positive in some fixed sense.
-    sign = shift @ np.array([10**8, 10**4, 1], dtype=np.int64)
-    return Neighbors(i, j, length, vector, (i < j) | ((i == j) & (sign > 0)))
-
-
-def pair_counts(atoms: Atoms, settings: AnalysisSettings) -> np.ndarray:
+def pair_counts(near: Neighbors, settings: AnalysisSettings) -> np.ndarray:
     """Unordered pairs per bin of ``settings.r_edges``, a row per pair of elements."""
-    # Of thousands of atoms there are tens of millions of pairs: only lengths, in no order.
-    i, j, length = neighbor_list("ijd", atoms, settings.r_max)
-    symbols = np.array(atoms.get_chemical_symbols())
+    i, j, length = near.found[:3]
+    symbols = np.array(near.atoms.get_chemical_symbols())
     rows = []
-    for pair in settings.pairs:
-        a, b = pair.split("-")
+    for name in settings.pairs:
+        a, b = pair_of(name)
         counts = np.histogram(length[(symbols == a)[i] & (symbols == b)[j]], settings.r_edges)[0]
         rows.append(counts // 2 if a == b else counts)  # like atoms come from both ends
     return np.array(rows, dtype=np.int64)
@@ -74,7 +43,7 @@ def pair_counts(atoms: Atoms, settings: AnalysisSettings) -> np.ndarray:
 
 def resolved_counts(
     atoms: Atoms,
-    near: Neighbors,
+    near: Pairs,
     grid: ELFGrid,
     settings: AnalysisSettings,
     classes: np.ndarray,
@@ -89,16 +58,16 @@ def resolved_counts(
     return np.array(rows, dtype=np.int64).reshape(-1, len(classes) - 1, len(edges) - 1)
 
 
-def _between(atoms: Atoms, near: Neighbors, pair: str) -> np.ndarray:
+def _between(atoms: Atoms, near: Pairs, pair: str) -> np.ndarray:
     """bool per entry of ``near``: pairs of these elements, each once."""
     symbols = np.array(atoms.get_chemical_symbols())
-    a, b = pair.split("-")
+    a, b = pair_of(pair)
     return (symbols[near.i] == a) & (symbols[near.j] == b) & (near.once | (a != b))
 
 
 def find_bonds(
     atoms: Atoms,
-    near: Neighbors,
+    near: Pairs,
     grid: ELFGrid,
     network: Networking,
     settings: AnalysisSettings,

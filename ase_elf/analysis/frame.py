@@ -8,167 +8,41 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import combinations_with_replacement, islice
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ase_elf.analysis.bonding import (
-    BOND_COLUMNS,
-    Neighbors,
     find_bonds,
     molecules,
-    neighbors,
     nematic_order,
     orientation,
     pair_counts,
     resolved_counts,
 )
 from ase_elf.analysis.elf_regions import cluster_shapes, cluster_sizes, degrees
+from ase_elf.analysis.quantities import BONDS, FRAMES, names_of
+from ase_elf.analysis.settings import ELF_CLASSES, LADDER, AnalysisSettings, settings_for
 from ase_elf.domains import Domain, describe
 from ase_elf.errors import FormatError, InputError
-from ase_elf.geometry.lattice import heights, upright
+from ase_elf.geometry.neighbors import Neighbors
 from ase_elf.grid import ELFGrid, fast_shape
-from ase_elf.model.batching import predict_in_memory
+from ase_elf.prediction import Predictor
 from ase_elf.statistics.frame import FrameResult
-from ase_elf.statistics.run import StatisticsPlan
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from ase_elf.model import FieldModel
+    from ase_elf.geometry.neighbors import Pairs
     from ase_elf.structures.trajectory import Frame
     from ase_elf.topology import Networking
 
-ISOVALUE = 0.8
-"""Default isovalue of ELF domains. In dense fluid hydrogen molecules separate from each
-other above about 0.75, and most stay whole up to 0.85; see docs/statistics.md."""
+__all__ = ["LADDER", "SCALARS", "AnalysisSettings", "analyze", "analyze_batch", "analyze_frame", "batches",
+           "geometry_digest", "settings_for"]  # fmt: skip
 
-LADDER = np.round(np.arange(0.20, 0.96, 0.025), 3)
-"""Isovalues of the percolation curve."""
-
-ELF_CLASSES = np.linspace(0.0, 1.0, 11)
-"""Classes of ELF half way between atoms, by which g(r) is resolved."""
-
-RESOLVED_RANGE = 3.0
-"""Longest bond lengths up to which g(r) is resolved by ELF: what lies half way between atoms
-further apart belongs to others."""
-
-
-@dataclass(frozen=True)
-class AnalysisSettings:
-    """What is measured in every frame; the same for a whole run.
-
-    Parameters
-    ----------
-    bonds : dict
-        Longest length (Å) at which a pair of elements counts as a bond.
-    isovalue : float
-        ELF at which domains, clusters and degrees are counted.
-    r_max : float
-        Range of g(r) in Å.
-    spacing : float
-        Largest distance of grid points in Å.
-    shape : tuple of int, optional
-        Grid instead of ``spacing``.
-    r_bin : float
-        Bin width of distances in Å.
-    n_elf : int
-        Bins of the ELF histogram.
-    rulers : bool
-        Read the length of every bond off its ELF too, where the domain pack has a ruler.
-    """
-
-    bonds: dict[tuple[str, str], float]
-    isovalue: float = ISOVALUE
-    r_max: float = 5.0
-    spacing: float = 0.1
-    shape: tuple[int, int, int] | None = None
-    r_bin: float = 0.02
-    n_elf: int = 50
-    elements: tuple[str, ...] = field(default=())
-    rulers: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 < self.isovalue < 1:
-            raise InputError(f"isovalue = {self.isovalue} must lie between 0 and 1.")
-        for name in ("r_max", "spacing", "r_bin"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} = {getattr(self, name)} Å must be positive.")
-
-    @property
-    def r_edges(self) -> np.ndarray:
-        """ndarray, Å: bins of g(r) from 0 to ``r_max``."""
-        return np.linspace(0, self.r_max, max(2, round(self.r_max / self.r_bin)) + 1)
-
-    @property
-    def resolved_edges(self) -> np.ndarray:
-        """ndarray, Å: every second of ``r_edges``, for g(r) resolved by ELF."""
-        edges = self.r_edges[::2]
-        reach = RESOLVED_RANGE * max(self.bonds.values(), default=1.0)
-        return edges[: max(2, np.searchsorted(edges, reach, side="right"))]
-
-    @property
-    def orientation_edges(self) -> np.ndarray:
-        """ndarray, Å: bins for pairs of molecules, five times wider: they are fewer."""
-        return np.linspace(0, self.r_max, max(2, round(self.r_max / self.r_bin / 5)) + 1)
-
-    @property
-    def pairs(self) -> tuple[str, ...]:
-        return tuple("-".join(pair) for pair in combinations_with_replacement(self.elements, 2))
-
-    @property
-    def bonding_pairs(self) -> tuple[str, ...]:
-        """Those of ``pairs`` that can bond."""
-        able = {frozenset(pair) for pair in self.bonds}
-        return tuple(pair for pair in self.pairs if frozenset(pair.split("-")) in able)
-
-    @property
-    def bonding(self) -> frozenset[str]:
-        """Elements that can be in a bond."""
-        return frozenset(element for pair in self.bonds for element in pair)
-
-    def plan(self, *, step: int = 1, max_lag: int = 200) -> StatisticsPlan:
-        """Accumulators' bins for frames analysed with these settings."""
-        from ase.data import atomic_masses, atomic_numbers
-
-        longest = max(self.bonds.values(), default=1.0)
-        present = sorted(self.bonding & set(self.elements))
-        return StatisticsPlan(
-            names=SCALARS,
-            pairs=self.pairs,
-            r_edges=self.r_edges,
-            bonding_pairs=self.bonding_pairs,
-            resolved_edges=self.resolved_edges,
-            elf_edges=ELF_CLASSES,
-            orientation_edges=self.orientation_edges,
-            length_edges=np.linspace(0.4 * longest, longest, 31),
-            isovalues=LADDER,
-            n_elf=self.n_elf,
-            masses={e: float(atomic_masses[atomic_numbers[e]]) for e in present},
-            max_lag=max_lag,
-            step=step,
-        )
-
-
-def settings_for(atoms: Atoms, domain: Domain, **chosen: object) -> AnalysisSettings:
-    """Settings for runs that begin with ``atoms``; ``chosen`` overrides, None means default.
-
-    The range of g(r) is half the smallest width of the cell, where every neighbor is seen
-    once, but at least three and at most eight longest bond lengths.
-    """
-    bonds = domain.bonds
-    longest = max(bonds.values(), default=1.0)
-    half_width = 0.5 * heights(upright(atoms.cell.array)[0]).min()
-    defaults = {
-        "bonds": bonds,
-        "spacing": domain.spacing,
-        "r_max": float(np.round(np.clip(half_width, 3 * longest, 8 * longest), 2)),
-        "elements": tuple(sorted(set(atoms.get_chemical_symbols()))),
-    }
-    given = {name: value for name, value in chosen.items() if value is not None}
-    return AnalysisSettings(**(defaults | given))
+SCALARS = names_of(FRAMES)
+"""Scalars of every frame, in the order of the columns of ``frames.csv``."""
 
 
 def geometry_digest(atoms: Atoms) -> int:
@@ -207,18 +81,25 @@ def analyze(
     InputError, FormatError
         For a frame that cannot be used or read. Frames before it have been yielded.
     """
-    model = domain.load(device=device)
-    for group in batches(frames, domain, settings, batch):
-        yield analyze_batch(group, model, domain, settings)
+    for group in batches(frames, batch):
+        found, failure = analyze_batch(group, domain, settings, device=device)
+        if found:
+            yield found
+        if failure is not None:
+            raise failure
 
 
-def batches(
-    frames: Iterable[Frame], domain: Domain, settings: AnalysisSettings, batch: int
-) -> Iterator[list[Frame]]:
-    """Checked frames, ``batch`` at a time; raises like :func:`analyze`."""
+def batches(frames: Iterable[Frame], batch: int) -> Iterator[list[Frame]]:
+    """``batch`` frames at a time; what reading them raises is raised after the frames before."""
     frames = iter(frames)
     while True:
-        group, failure = _take(frames, batch, domain, settings)
+        group: list[Frame] = []
+        failure = None
+        try:
+            for frame in islice(frames, batch):
+                group.append(frame)
+        except (InputError, FormatError) as error:
+            failure = error
         if group:
             yield group
         if failure is not None:
@@ -228,35 +109,40 @@ def batches(
 
 
 def analyze_batch(
-    group: list[Frame], model: FieldModel, domain: Domain, settings: AnalysisSettings
-) -> list[tuple[FrameResult, ELFGrid, Networking]]:
-    """Predict checked frames together, and analyse each."""
-    structures = [frame.atoms for frame in group]
+    group: list[Frame], domain: Domain, settings: AnalysisSettings, *, device: str | None = None
+) -> tuple[list[tuple[FrameResult, ELFGrid, Networking]], InputError | None]:
+    """Predict frames together, and analyse each.
+
+    Returns
+    -------
+    found : list of (FrameResult, ELFGrid, Networking)
+        Of the frames before the first that cannot be used.
+    failure : InputError or None
+        What is wrong with that one.
+    """
+    nearby: list[Neighbors] = []
+    failure = None
+    for frame in group:
+        near = Neighbors(frame.atoms, settings.reach)
+        try:
+            _check(frame, domain, settings, near)
+        except InputError as error:
+            failure = error
+            break
+        nearby.append(near)
+    structures = [near.atoms for near in nearby]
+    predictor = Predictor(domain, device)
     shapes = [settings.shape or fast_shape(a.cell[:], settings.spacing) for a in structures]
-    predictions = predict_in_memory(model, structures, shapes)
+    grids = predictor.grids(structures, shapes, nearby)
     return [
-        analyze_frame(frame, _grid(frame.atoms, found, domain), settings)
-        for frame, found in zip(group, predictions, strict=True)
-    ]
+        analyze_frame(frame, grid, settings, near)
+        for frame, grid, near in zip(group, grids, nearby, strict=False)
+    ], failure
 
 
-def _take(
-    frames: Iterator[Frame], n: int, domain: Domain, settings: AnalysisSettings
-) -> tuple[list[Frame], Exception | None]:
-    """Up to ``n`` usable frames, and what was wrong with the next one, if anything."""
-    group: list[Frame] = []
+def _check(frame: Frame, domain: Domain, settings: AnalysisSettings, near: Neighbors) -> None:
     try:
-        for frame in islice(frames, n):
-            _check(frame, domain, settings)
-            group.append(frame)
-    except (InputError, FormatError) as error:
-        return group, error
-    return group, None
-
-
-def _check(frame: Frame, domain: Domain, settings: AnalysisSettings) -> None:
-    try:
-        domain.check(frame.atoms)
+        domain.check(frame.atoms, near)
         new = sorted(set(frame.atoms.get_chemical_symbols()) - set(settings.elements))
         if new:
             raise InputError(
@@ -267,53 +153,8 @@ def _check(frame: Frame, domain: Domain, settings: AnalysisSettings) -> None:
         raise InputError(f"frame {frame.index}: {error}") from error
 
 
-def _grid(atoms: Atoms, prediction: object, domain: Domain) -> ELFGrid:
-    distance = prediction.distance
-    info = {"domain": domain.name, "weights": domain.digest(large=prediction.large), "out_of_domain": domain.outside(atoms, distance),
-            "domain_distance": distance}  # fmt: skip
-    return ELFGrid(prediction.values, atoms, info, prediction.sigma)
-
-
-SCALARS = (
-    "elf_phi",
-    "elf_phi1",
-    "elf_phi2",
-    "elf_phi_star",
-    "elf_phi_uncertainty",
-    "elf_phi_a",
-    "elf_phi_b",
-    "elf_phi_c",
-    "elf_molecular_fraction_cutoff",
-    "elf_molecular_fraction_distance",
-    "elf_molecular_fraction_domain",
-    "elf_clusters_1",
-    "elf_clusters_2",
-    "elf_clusters_3",
-    "elf_clusters_larger",
-    "elf_clusters_chain",
-    "elf_clusters_branched",
-    "elf_clusters_ring",
-    "elf_degree_mean",
-    "elf_bonds",
-    "elf_bond_length_mean",
-    "elf_bond_length_std",
-    "elf_nearest_distance_mean",
-    "elf_bond_midpoint_mean",
-    "elf_bond_midpoint_std",
-    "elf_bond_minimum_mean",
-    "elf_bond_point_mean",
-    "elf_nematic_order",
-    "elf_mean",
-    "elf_sigma",
-    "elf_outside",
-    "r_s_bohr",
-    "shortest_distance",
-)
-"""Scalars of every frame, in the order of the columns of ``frames.csv``."""
-
-
 def analyze_frame(
-    frame: Frame, grid: ELFGrid, settings: AnalysisSettings
+    frame: Frame, grid: ELFGrid, settings: AnalysisSettings, near: Neighbors | None = None
 ) -> tuple[FrameResult, ELFGrid, Networking]:
     """Everything that is measured in one frame, whatever the ELF came from.
 
@@ -323,6 +164,8 @@ def analyze_frame(
     grid : ELFGrid
         ``info["out_of_domain"]`` lists why a model extrapolates, where it does.
     settings : AnalysisSettings
+    near : Neighbors, optional
+        Of ``frame.atoms`` within ``settings.reach``, where they have been searched for.
 
     Returns
     -------
@@ -335,8 +178,9 @@ def analyze_frame(
 
     atoms = frame.atoms
     network = networking(grid)
-    near = neighbors(atoms, settings)
-    bonds = find_bonds(atoms, near, grid, network, settings)
+    near = near or Neighbors(atoms, settings.reach)
+    pairs = near.within(settings.bond_reach)
+    bonds = find_bonds(atoms, pairs, grid, network, settings)
     elf_at_nuclei = grid.sample(atoms.positions)
     sizes, *ladder = cluster_sizes(network, elf_at_nuclei, [settings.isovalue, *LADDER])
     shapes = cluster_shapes(network, elf_at_nuclei, settings.isovalue)
@@ -347,12 +191,12 @@ def analyze_frame(
         **_network_scalars(network, links),
         **_cluster_scalars(sizes, shapes),
         **_molecular_fractions(sizes, atoms, bonds, settings),
-        **_bond_scalars(bonds, near),
+        **_bond_scalars(bonds, pairs),
         "elf_nematic_order": nematic_order(axes),
         "elf_mean": float(grid.values.mean(dtype=float)),
         "elf_sigma": np.nan if grid.sigma is None else _rms(grid.sigma),
         "elf_outside": float(bool(outside)),
-        **describe(atoms),
+        **describe(atoms, near),
     }
     result = FrameResult(
         frame=frame.index,
@@ -361,9 +205,9 @@ def analyze_frame(
         volume=float(atoms.get_volume()),
         scalars={name: float(scalars[name]) for name in SCALARS},
         outside=outside,
-        bonds={name: bonds[name] for name in BOND_COLUMNS},
-        rdf_counts=pair_counts(atoms, settings),
-        resolved_counts=resolved_counts(atoms, near, grid, settings, ELF_CLASSES),
+        bonds={name: bonds[name] for name in names_of(BONDS)},
+        rdf_counts=pair_counts(near, settings),
+        resolved_counts=resolved_counts(atoms, pairs, grid, settings, ELF_CLASSES),
         cluster_sizes=sizes,
         degrees=links,
         largest_fraction=np.array([s.max(initial=0) / len(atoms) for s in ladder]),
@@ -417,7 +261,7 @@ def _molecular_fractions(
     }
 
 
-def _bond_scalars(bonds: dict[str, np.ndarray], near: Neighbors) -> dict[str, float]:
+def _bond_scalars(bonds: dict[str, np.ndarray], near: Pairs) -> dict[str, float]:
     nearest = np.full(near.i.max(initial=-1) + 1, np.inf)
     np.minimum.at(nearest, near.i, near.length)
     length, mid, low = bonds["length"], bonds["elf_mid"], bonds["elf_min"]

@@ -218,10 +218,3 @@ def pack_for(atoms: Atoms, domain: str | Domain | None) -> Domain:
     pack = get_domain(domain) if isinstance(domain, str) else domain
     pack.check(atoms)
     return pack
-
-
-def positive(value: int, name: str) -> int:
-    """``value`` if it is a positive integer, else :class:`InputError`."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise InputError(f"{name} = {value!r} must be a positive integer.")
-    return int(value)

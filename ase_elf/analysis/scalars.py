@@ -6,20 +6,22 @@ Their names carry the prefix ``elf_``, under which they appear in ``atoms.info``
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_elf.errors import ElfWarning, InputError
+from ase_elf.analysis.quantities import INFO, names_of
+from ase_elf.errors import ElfWarning, InputError, refuse_unknown
 from ase_elf.geometry.neighbors import neighbor_list
 
 if TYPE_CHECKING:
     from ase import Atoms
 
     from ase_elf.grid import ELFGrid
+
+__all__ = ["ARRAYS", "SCALARS", "accepted_names", "nearest_neighbor_elf", "structure_scalars"]
 
 NETWORK = {
     "elf_phi": "phi",
@@ -29,7 +31,7 @@ NETWORK = {
 }
 """Scalars that need the network of the ELF, and what they are called there."""
 
-SCALARS = (*NETWORK, "elf_mean", "elf_outside")
+SCALARS = names_of(INFO)
 """All scalars: networking value in three, one and two dimensions and molecularity index
 (see :func:`ase_elf.topology.networking`), mean over the cell, and whether the structure
 lies outside the trained range of the domain pack that predicted it."""
@@ -95,11 +97,7 @@ def accepted_names(names: Iterable[str], accepted: tuple[str, ...], what: str) -
     if isinstance(names, str):
         names = (names,)
     names = tuple(names)
-    for name in names:
-        if name not in accepted:
-            close = difflib.get_close_matches(str(name), accepted, n=1)
-            hint = f"did you mean {close[0]!r}? " if close else ""
-            raise InputError(f"{what} {name!r} is not known; {hint}accepted are {', '.join(accepted)}.")
+    refuse_unknown(names, accepted, what)
     return names
 
 

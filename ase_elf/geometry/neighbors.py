@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.spatial import cKDTree
 
 from ase_elf.geometry.lattice import upright
 
 if TYPE_CHECKING:
-    import numpy as np
     from ase import Atoms
+
+__all__ = ["Neighbors", "Pairs", "neighbor_list"]
 
 # vesin's arrays come through ctypes, which makes a type for every new number of pairs, and a
 # pointer to it. Before Python 3.14 it keeps them for ever (CPython issue 100926): a kilobyte or
@@ -46,3 +52,74 @@ def neighbor_list(quantities: str, atoms: Atoms, cutoff: float) -> tuple[np.ndar
         if isinstance(kind, type) and issubclass(kind, ctypes.Array):
             _POINTERS.pop(kind, None)
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pairs of atoms, each once per end, sorted by i, j and image.
+
+    Parameters
+    ----------
+    i, j : ndarray, shape (n,), int64
+    length : ndarray, shape (n,), Å
+    vector : ndarray, shape (n, 3), Å
+        From atom i to the image of atom j.
+    once : ndarray, shape (n,), bool
+        One of the two ends of every pair.
+    """
+
+    i: np.ndarray
+    j: np.ndarray
+    length: np.ndarray
+    vector: np.ndarray
+    once: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbors:
+    """Which atoms of a structure are near each other, searched for once, when first asked for.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Its ``pbc`` says which directions repeat.
+    reach : float, optional
+        Å. By default so far that a shortest distance is found, in most structures at once.
+    """
+
+    atoms: Atoms
+    reach: float | None = None
+
+    @cached_property
+    def found(self) -> tuple[np.ndarray, ...]:
+        """i, j, length (Å), vector (Å) and lattice cell of every pair within reach, in no order."""
+        return neighbor_list("ijdDS", self.atoms, self._cutoff)
+
+    @property
+    def _cutoff(self) -> float:
+        # A sphere of twice the Wigner-Seitz radius always holds a second atom somewhere.
+        return self.reach or (self.atoms.get_volume() / len(self.atoms)) ** (1 / 3)
+
+    @cached_property
+    def shortest(self) -> float:
+        """Distance of the closest two nuclei in Å, images of one atom included."""
+        if not self.atoms.pbc.any():
+            positions = self.atoms.positions
+            return float(cKDTree(positions).query(positions, k=2)[0][:, 1].min())
+        lengths, cutoff = self.found[2], self._cutoff
+        while not len(lengths):
+            cutoff *= 1.5
+            (lengths,) = neighbor_list("d", self.atoms, cutoff)
+        return float(lengths.min())
+
+    def within(self, cutoff: float) -> Pairs:
+        """Pairs not further apart than ``cutoff`` (Å), at most ``reach``."""
+        i, j, length, vector, shift = self.found
+        near = np.flatnonzero(length <= cutoff)
+        i, j, length, vector, shift = (a[near] for a in (i, j, length, vector, shift))
+        order = np.lexsort((*shift.T[::-1], j, i))  # the library states no order
+        i, j, length, vector, shift = (a[order] for a in (i, j, length, vector, shift))
+        i, j = i.astype(np.int64), j.astype(np.int64)
+        # Of an atom and its own image keep the lattice vector that is positive in some fixed sense.
+        sign = shift @ np.array([10**8, 10**4, 1], dtype=np.int64)
+        return Pairs(i, j, length, vector, (i < j) | ((i == j) & (sign > 0)))
