@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.calculators.calculator import BaseCalculator, CalculationFailed, all_changes
 
-from ase_elf.domains import describe, domain_for, get_domain
+from ase_elf.domains import describe, find_domain
 from ase_elf.errors import ElfWarning, InputError
 from ase_elf.geometry.lattice import upright
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ase import Atoms
 
     from ase_elf.domains import Domain
@@ -29,8 +31,8 @@ class Potential(BaseCalculator):
 
     Parameters
     ----------
-    domain : str or Domain, optional
-        Domain pack. By default the smallest installed one that knows the elements.
+    domain : str, Path or Domain, optional
+        Domain pack, by name or folder. By default the smallest installed one that knows the elements.
     device : str, optional
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``. By default CUDA where there is one, else CPU.
     dtype : {"float32", "float64"}
@@ -67,14 +69,14 @@ class Potential(BaseCalculator):
     def __init__(
         self,
         *,
-        domain: str | Domain | None = None,
+        domain: str | Path | Domain | None = None,
         device: str | None = None,
         dtype: str = "float32",
     ) -> None:
         if dtype not in ("float32", "float64"):
             raise InputError(f"dtype {dtype!r}; accepted are 'float32' and 'float64'.")
         super().__init__()
-        self.domain = get_domain(domain) if isinstance(domain, str) else domain
+        self.domain = None if domain is None else find_domain(domain)
         self.device, self.dtype = device, dtype
         self._network, self._warned = None, False
         self.parameters = self.todict()
@@ -135,7 +137,7 @@ class Potential(BaseCalculator):
     def _check(self, atoms: Atoms, changes: Sequence[str]) -> None:
         """In full for a new system, and of positions only whether they are numbers."""
         if self.domain is None:
-            self.domain = domain_for(atoms.get_chemical_symbols())
+            self.domain = find_domain(None, atoms.get_chemical_symbols())
         if self._network is None or {"numbers", "pbc"} & set(changes):
             self.domain.check(atoms)
         elif not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.cell.array).all():

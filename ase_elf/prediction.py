@@ -1,7 +1,7 @@
 """Predictor: from structures to ELF grids with the domain packs that know them.
 
-Chooses pack and grid, checks what goes in, batches, and says what lies outside of training.
-Owns loaded models; knows nothing of ASE's calculators, and keeps no result.
+The only way from a model to a grid: calculator, analysis, screening and command line use it, so
+that every predicted grid says the same of where it is from (``ELFGrid.info``).
 """
 
 from __future__ import annotations
@@ -12,37 +12,51 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_elf.domains import Domain, domain_for, get_domain
+from ase_elf import domains
 from ase_elf.errors import ElfWarning, InputError
+from ase_elf.geometry.neighbors import Neighbors
 from ase_elf.grid import ELFGrid, fast_shape, grid_shape
 from ase_elf.model.batching import predict_in_memory
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ase import Atoms
+
+    from ase_elf.domains import Domain
+
+__all__ = ["Predictor", "Shape"]
 
 Shape = tuple[int, int, int]
 
 
 class Predictor:
-    """Models of domain packs, loaded when they are first needed.
+    """Models of domain packs, loaded when they are first needed. Keeps no grid.
 
     Parameters
     ----------
-    domain : str or Domain, optional
-        Domain pack for all structures. By default each gets the smallest installed one that
-        knows its elements.
-    device, dtype : str
-        As in :class:`~ase_elf.calculator.ELFCalculator`.
+    domain : str, Path or Domain, optional
+        Domain pack for all structures, by name or folder. By default each gets the smallest
+        installed one that knows its elements.
+    device : str, optional
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``. By default CUDA where there is one, else CPU.
+    dtype : {"float32", "float64"}
+        Precision of the model.
     """
 
-    def __init__(self, domain: str | Domain | None, device: str | None, dtype: str) -> None:
-        self.domain = get_domain(domain) if isinstance(domain, str) else domain
+    def __init__(
+        self,
+        domain: str | Path | Domain | None = None,
+        device: str | None = None,
+        dtype: str = "float32",
+    ) -> None:
+        self.domain = None if domain is None else domains.find_domain(domain)
         self.device, self.dtype = device, dtype
         self.forget()
 
     def forget(self) -> None:
         """Let go of models, choices of packs, and who was warned of what."""
-        self._models: dict[str, Any] = {}
+        self._models: dict[Domain, Any] = {}
         self._domains: dict[frozenset[str], Domain] = {}
         self._warned: set[str] = set()
 
@@ -52,16 +66,16 @@ class Predictor:
             return self.domain
         symbols = frozenset(atoms.get_chemical_symbols())
         if symbols not in self._domains:
-            self._domains[symbols] = domain_for(symbols)
+            self._domains[symbols] = domains.domain_for(symbols)
         return self._domains[symbols]
 
     def shapes(
         self,
         structures: Sequence[Atoms],
-        shape: Shape | Sequence[Shape] | None,
-        spacing: float | None,
+        shape: Shape | Sequence[Shape] | None = None,
+        spacing: float | None = None,
     ) -> list[Shape]:
-        """A grid per structure, from what the caller of :meth:`on_grids` gave."""
+        """A grid per structure: ``shape``, or points at most ``spacing`` (Å) apart, by default the pack's."""
         if shape is not None and spacing is not None:
             raise InputError("give shape= or spacing=, not both.")
         if shape is None:
@@ -79,65 +93,89 @@ class Predictor:
         return [grid_shape(shape)] * len(structures)
 
     def on_grids(self, structures: Sequence[Atoms], shapes: Sequence[Shape]) -> list[ELFGrid]:
-        """ELF of each structure on its grid; all are checked before the first is computed."""
-        domains = []
-        for number, atoms in enumerate(structures):
-            domain = self.domain_of(atoms)
+        """ELF of each structure on its grid; all are checked before the first is computed.
+
+        Warns once per formula of a structure that lies outside of training.
+        """
+        nearby = [Neighbors(atoms) for atoms in structures]
+        for number, near in enumerate(nearby):
             try:
-                domain.check(atoms)
+                self.domain_of(near.atoms).check(near.atoms, near)
             except InputError as error:
                 raise InputError(f"structure {number}: {error}") from error
-            domains.append(domain)
-        grids: list[ELFGrid | None] = [None] * len(structures)
-        for name in dict.fromkeys(domain.name for domain in domains):
-            chosen = [n for n, domain in enumerate(domains) if domain.name == name]
+        grids = self.grids(structures, shapes, nearby)
+        for grid in grids:
+            self._warn(grid.atoms, grid.info["out_of_domain"], grid.info["domain"])
+        return grids
+
+    def grids(
+        self,
+        structures: Sequence[Atoms],
+        shapes: Sequence[Shape],
+        nearby: Sequence[Neighbors] | None = None,
+        *,
+        keep_errors: bool = False,
+    ) -> list[Any]:
+        """ELF of structures that have been checked, those of one pack together.
+
+        Parameters
+        ----------
+        structures : sequence of ase.Atoms
+        shapes : sequence of tuple of int
+        nearby : sequence of Neighbors, optional
+            Of each, where they have been searched for.
+        keep_errors : bool
+            Return the ``MemoryError`` of a structure that does not fit in its place.
+
+        Returns
+        -------
+        list of ELFGrid
+            In the order of ``structures``. ``info`` holds ``domain``, ``weights`` (their SHA-256, of
+            those for large cells where they predicted), ``out_of_domain`` and ``domain_distance``; and
+            ``pack``, the folder of a pack that is not installed.
+        """
+        packs = [self.domain_of(atoms) for atoms in structures]
+        found: list[Any] = [None] * len(structures)
+        for pack in dict.fromkeys(packs):
+            chosen = [n for n, other in enumerate(packs) if other == pack]
             predictions = predict_in_memory(
-                self._model(domains[chosen[0]]),
+                self._model(pack),
                 [structures[n] for n in chosen],
                 [shapes[n] for n in chosen],
+                keep_errors=keep_errors,
             )
             for n, prediction in zip(chosen, predictions, strict=True):
-                grids[n] = self._grid(structures[n], domains[n], prediction)
-        return grids
+                near = None if nearby is None else nearby[n]
+                found[n] = _grid(structures[n], pack, prediction, near)
+        return found
 
     def at_points(self, atoms: Atoms, points: np.ndarray) -> np.ndarray:
         """ELF at Cartesian points (Å), shape (n, 3), with no grid in between; (n,) float32."""
         xyz = np.asarray(points, dtype=float)
         if xyz.ndim != 2 or xyz.shape[1] != 3 or not np.isfinite(xyz).all():
             raise InputError(f"points must be finite and of shape (n, 3), not {xyz.shape}.")
-        domain = self.domain_of(atoms)
-        domain.check(atoms)
-        prediction = self._model(domain).predict_points(atoms, xyz)
-        self._reasons_outside(atoms, domain, prediction.distance)
+        pack, near = self.domain_of(atoms), Neighbors(atoms)
+        pack.check(atoms, near)
+        prediction = self._model(pack).predict_points(atoms, xyz)
+        self._warn(atoms, pack.outside(atoms, prediction.distance, near), pack.name)
         return np.asarray(prediction.values)
 
-    def _model(self, domain: Domain):
-        if domain.name not in self._models:
-            self._models[domain.name] = domain.load(device=self.device, dtype=self.dtype)
-        return self._models[domain.name]
+    def _model(self, pack: Domain) -> Any:
+        if pack not in self._models:
+            self._models[pack] = pack.load(device=self.device, dtype=self.dtype)
+        return self._models[pack]
 
-    def _grid(self, atoms: Atoms, domain: Domain, prediction: Any) -> ELFGrid:
-        info = {
-            "domain": domain.name,
-            "weights": domain.digest(large=prediction.large),
-            "out_of_domain": self._reasons_outside(atoms, domain, prediction.distance),
-            "domain_distance": prediction.distance,
-        }
-        return ELFGrid(prediction.values, atoms, info, prediction.sigma)
-
-    def _reasons_outside(self, atoms: Atoms, domain: Domain, distance: float | None) -> list[str]:
-        """Why a prediction is an extrapolation, with a warning once per formula."""
-        reasons = domain.outside(atoms, distance)
+    def _warn(self, atoms: Atoms, reasons: Sequence[str], name: str) -> None:
+        """Say that a prediction is an extrapolation, once per formula."""
         formula = atoms.get_chemical_formula()
         if reasons and formula not in self._warned:
             self._warned.add(formula)
             warnings.warn(
-                f"{formula} lies outside what the domain pack {domain.name!r} was trained on: "
+                f"{formula} lies outside what the domain pack {name!r} was trained on: "
                 f"{'; '.join(reasons)}. Its ELF is an extrapolation (info['out_of_domain']).",
                 ElfWarning,
-                stacklevel=5,
+                stacklevel=4,
             )
-        return reasons
 
     def __getstate__(self) -> dict[str, Any]:
         # Models are loaded again where they are needed, on the device that is there.
@@ -146,3 +184,20 @@ class Predictor:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.forget()
+
+
+def _grid(
+    atoms: Atoms, pack: Domain, prediction: Any, near: Neighbors | None
+) -> ELFGrid | MemoryError:
+    """A prediction with its atoms, and where it is from."""
+    if isinstance(prediction, MemoryError):
+        return prediction
+    found = domains.address(pack)
+    info = {
+        "domain": pack.name,
+        **({} if found == pack.name else {"pack": found}),
+        "weights": pack.digest(large=prediction.large),
+        "out_of_domain": pack.outside(atoms, prediction.distance, near),
+        "domain_distance": prediction.distance,
+    }
+    return ELFGrid(prediction.values, atoms, info, prediction.sigma)

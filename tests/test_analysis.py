@@ -113,8 +113,8 @@ def test_pair_counts_match_brute_force_in_a_skewed_cell():
 def test_what_is_kept_of_pairs_does_not_grow_with_the_range_of_the_pair_distribution():
     atoms = molecular_fluid(64, 1, length=7.0)[0]
     near, far = (settings_for(atoms, DOMAIN, r_max=r) for r in (3.0, 12.0))
-    assert len(neighbors(atoms, near).i) == len(neighbors(atoms, far).i)
-    counts = pair_counts(atoms, far)
+    assert len(neighbors(atoms, near).pairs.i) == len(neighbors(atoms, far).pairs.i)
+    counts = pair_counts(neighbors(atoms, far), far)
     volume = 4 / 3 * np.pi * 12.0**3
     # A sphere of 12 Å holds a volume's worth of atoms, up to its surface and its center.
     assert 2 * counts.sum() / 128 == pytest.approx(128 / 7.0**3 * volume - 1, rel=0.01)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_elf.analysis.elf_regions import bond_points
-from ase_elf.geometry.neighbors import neighbor_list
+from ase_elf.geometry.neighbors import Neighbors, neighbor_list
 from ase_elf.geometry.pairs import pair_of
 
 if TYPE_CHECKING:
     from ase import Atoms
 
     from ase_elf.analysis.settings import AnalysisSettings
-    from ase_elf.geometry.neighbors import Neighbors, Pairs
+    from ase_elf.geometry.neighbors import Pairs
     from ase_elf.grid import ELFGrid
     from ase_elf.topology import Networking
 
@@ -29,16 +29,14 @@ TIE = 1e-6
 """Å. Neighbors closer together in distance than this are equally near."""
 
 
+def neighbors(atoms: Atoms, settings: AnalysisSettings) -> Neighbors:
+    """Atoms close enough to bond or to be resolved by ELF, and the counts of g(r), which reaches further."""
+    return Neighbors(atoms, settings.bond_reach, settings.r_edges)
+
+
 def pair_counts(near: Neighbors, settings: AnalysisSettings) -> np.ndarray:
     """Unordered pairs per bin of ``settings.r_edges``, a row per pair of elements."""
-    i, j, length = near.found[:3]
-    symbols = np.array(near.atoms.get_chemical_symbols())
-    rows = []
-    for name in settings.pairs:
-        a, b = pair_of(name)
-        counts = np.histogram(length[(symbols == a)[i] & (symbols == b)[j]], settings.r_edges)[0]
-        rows.append(counts // 2 if a == b else counts)  # like atoms come from both ends
-    return np.array(rows, dtype=np.int64)
+    return np.array([near.counts(pair_of(name)) for name in settings.pairs], dtype=np.int64)
 
 
 def resolved_counts(

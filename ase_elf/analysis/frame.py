@@ -16,6 +16,7 @@ import numpy as np
 from ase_elf.analysis.bonding import (
     find_bonds,
     molecules,
+    neighbors,
     nematic_order,
     orientation,
     pair_counts,
@@ -26,7 +27,6 @@ from ase_elf.analysis.quantities import BONDS, FRAMES, names_of
 from ase_elf.analysis.settings import ELF_CLASSES, LADDER, AnalysisSettings, settings_for
 from ase_elf.domains import Domain, describe
 from ase_elf.errors import FormatError, InputError
-from ase_elf.geometry.neighbors import Neighbors
 from ase_elf.grid import ELFGrid, fast_shape
 from ase_elf.prediction import Predictor
 from ase_elf.statistics.frame import FrameResult
@@ -34,7 +34,7 @@ from ase_elf.statistics.frame import FrameResult
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from ase_elf.geometry.neighbors import Pairs
+    from ase_elf.geometry.neighbors import Neighbors, Pairs
     from ase_elf.structures.trajectory import Frame
     from ase_elf.topology import Networking
 
@@ -123,7 +123,7 @@ def analyze_batch(
     nearby: list[Neighbors] = []
     failure = None
     for frame in group:
-        near = Neighbors(frame.atoms, settings.reach)
+        near = neighbors(frame.atoms, settings)
         try:
             _check(frame, domain, settings, near)
         except InputError as error:
@@ -165,7 +165,7 @@ def analyze_frame(
         ``info["out_of_domain"]`` lists why a model extrapolates, where it does.
     settings : AnalysisSettings
     near : Neighbors, optional
-        Of ``frame.atoms`` within ``settings.reach``, where they have been searched for.
+        Of ``frame.atoms``, where they have been searched for.
 
     Returns
     -------
@@ -178,8 +178,8 @@ def analyze_frame(
 
     atoms = frame.atoms
     network = networking(grid)
-    near = near or Neighbors(atoms, settings.reach)
-    pairs = near.within(settings.bond_reach)
+    near = near or neighbors(atoms, settings)
+    pairs = near.pairs
     bonds = find_bonds(atoms, pairs, grid, network, settings)
     elf_at_nuclei = grid.sample(atoms.positions)
     sizes, *ladder = cluster_sizes(network, elf_at_nuclei, [settings.isovalue, *LADDER])

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_elf.analysis.frame import SCALARS, AnalysisSettings, analyze, settings_for
-from ase_elf.domains import Domain, domain_for, get_domain
+from ase_elf.analysis.frame import SCALARS, analyze
+from ase_elf.analysis.settings import AnalysisSettings, positive
+from ase_elf.domains import Domain, find_domain
 from ase_elf.errors import ElfWarning, InputError, named
 from ase_elf.statistics import FrameResult, RunStatistics
 from ase_elf.structures.trajectory import Frame
@@ -22,6 +24,9 @@ from ase_elf.structures.trajectory import Frame
 if TYPE_CHECKING:
     from ase import Atoms
     from ase.optimize.optimize import Dynamics
+
+
+__all__ = ["NetworkObserver", "Recorder"]
 
 
 class Recorder:
@@ -35,8 +40,6 @@ class Recorder:
         Where the model runs.
     batch : int
         Frames predicted together. More keep a GPU busy; 1 shows every frame at once.
-    max_lag : int
-        Longest lag of the bond correlation functions, in frames.
     first : int
         Number of the first frame within the run, for parts of a run that are merged.
 
@@ -72,14 +75,13 @@ class Recorder:
         *,
         device: str | None = None,
         batch: int = 8,
-        max_lag: int = 200,
         first: int = 0,
     ) -> None:
         self.domain = domain
         self.settings = settings
         self.device = device
         self.batch = positive(batch, "batch")
-        self.statistics = RunStatistics(settings.plan(max_lag=positive(max_lag, "max_lag")))
+        self.statistics = RunStatistics(settings.plan())
         self.rows: list[tuple[float, ...]] = []
         self.frames: list[int] = []
         self.times_fs: list[float] = []
@@ -91,26 +93,30 @@ class Recorder:
         cls,
         atoms: Atoms,
         *,
-        domain: str | Domain | None = None,
+        domain: str | Path | Domain | None = None,
         device: str | None = None,
         batch: int = 8,
-        max_lag: int = 200,
-        **chosen: object,
+        **chosen: Any,
     ) -> Recorder:
-        """A recorder for runs of ``atoms``, set up as :func:`settings_for` does.
+        """A recorder for runs of ``atoms``, set up as :meth:`AnalysisSettings.for_atoms` does.
 
         Parameters
         ----------
         atoms : ase.Atoms
-        domain : str or Domain, optional
+        domain : str, Path or Domain, optional
             By default the smallest installed pack that knows the elements.
-        device, batch, max_lag : optional
-        **chosen : object
-            Of :class:`~ase_elf.analysis.frame.AnalysisSettings`.
+        device, batch : optional
+        **chosen
+            Of :class:`~ase_elf.analysis.settings.AnalysisSettings`.
+
+        Raises
+        ------
+        InputError
+            For a structure that cannot be used, and for what is no setting.
         """
         pack = pack_for(atoms, domain)
-        settings = settings_for(atoms, pack, **chosen)
-        return cls(pack, settings, device=device, batch=batch, max_lag=max_lag)
+        settings = AnalysisSettings.for_atoms(atoms, pack, **chosen)
+        return cls(pack, settings, device=device, batch=batch)
 
     def __len__(self) -> int:
         """Number of frames analysed."""
@@ -211,10 +217,8 @@ def time_of(dynamics: Dynamics) -> float:
     return dynamics.get_time() / fs if hasattr(dynamics, "get_time") else np.nan
 
 
-def pack_for(atoms: Atoms, domain: str | Domain | None) -> Domain:
+def pack_for(atoms: Atoms, domain: str | Path | Domain | None) -> Domain:
     """The domain pack meant by ``domain``, checked against ``atoms``."""
-    if domain is None:
-        domain = domain_for(atoms.get_chemical_symbols())
-    pack = get_domain(domain) if isinstance(domain, str) else domain
+    pack = find_domain(domain, atoms.get_chemical_symbols())
     pack.check(atoms)
     return pack

@@ -162,11 +162,6 @@ class AnalysisSettings:
         return float(max(self.resolved_edges[-1], *self.bonds.values(), 0.0))
 
     @property
-    def reach(self) -> float:
-        """Å: how far apart any pair of atoms may be that is measured."""
-        return max(self.bond_reach, self.r_max)
-
-    @property
     def orientation_edges(self) -> np.ndarray:
         """ndarray, Å: bins for pairs of molecules, five times wider: they are fewer."""
         return np.linspace(0, self.r_max, max(2, round(self.r_max / self.r_bin / 5)) + 1)

@@ -15,6 +15,9 @@ NOT_IN_CONFIG = ("output", "overwrite", "progress", "device", "workers", "report
 OF_TRAJECTORIES = ("topology", "timestep", "cell", "isovalue", "bond", "rulers", "r_max", "max_lag")
 """Options that mean nothing for structures that do not follow each other."""
 
+SETTINGS = ("isovalue", "r_max", "spacing", "shape", "rulers", "max_lag")
+"""Options that are settings of an analysis (:class:`~ase_elf.analysis.settings.AnalysisSettings`)."""
+
 OF_READING = ("spin", "grid", "end_plane")
 """Options that mean nothing where no ELF is read."""
 
@@ -81,7 +84,6 @@ def command(ctx: click.Context, trajectory: Path, output: Path | None, **given) 
 
 def _follow(ctx: click.Context, trajectory: Path, output: Path | None, given: dict) -> None:
     """One substance in time."""
-    from ase_elf.domains import domain_for, get_domain
     from ase_elf.formats import holds_elf
     from ase_elf.runs.trajectory import AnalysisRun
 
@@ -89,25 +91,13 @@ def _follow(ctx: click.Context, trajectory: Path, output: Path | None, given: di
     if trajectory.is_file() and holds_elf(trajectory):
         click.echo(f"the ELF in {trajectory} is not used: that of its structures is predicted anew", err=True)
     source = options.open_trajectory(trajectory, given)
-    if given["domain"]:
-        domain = get_domain(given["domain"])
-    else:
-        domain = domain_for(next(iter(source)).atoms.get_chemical_symbols())
     directory = _directory(trajectory, output)
     run = AnalysisRun(
         source,
-        domain,
+        given["domain"],
         directory,
-        chosen={
-            "isovalue": given["isovalue"],
-            "r_max": given["r_max"],
-            "spacing": given["spacing"],
-            "shape": given["shape"],
-            "rulers": given["rulers"],
-            "bonds": {**domain.bonds, **_bonds(given["bond"])} if given["bond"] else None,
-        },
+        chosen={name: given[name] for name in SETTINGS} | {"bonds": _bonds(given["bond"])},
         batch=given["batch"],
-        max_lag=given["max_lag"],
         device=given["device"],
         workers=given["workers"],
         report=given["report"],
@@ -244,14 +234,16 @@ def _execute(run, source, shown: bool | None, unit: str):
 
 def _bonds(texts: tuple[str, ...]) -> dict[tuple[str, str], float]:
     """``A-B=1.2`` as a dictionary."""
+    from ase_elf.geometry.pairs import pair_of
+
     bonds = {}
     for text in texts:
-        pair, _, length = text.partition("=")
-        elements = tuple(pair.split("-"))
+        name, _, length = text.partition("=")
         try:
-            bonds[elements] = float(length)
-        except ValueError:
-            bonds[elements] = -1.0
-        if len(elements) != 2 or not bonds[elements] > 0:
+            pair, cut = pair_of(name), float(length)
+        except ValueError:  # InputError is one
+            cut = -1.0
+        if not cut > 0:
             raise click.BadParameter(f"{text!r} is not of the form A-B=1.2", param_hint="--bond")
+        bonds[pair] = cut
     return bonds

@@ -142,13 +142,13 @@ def select(
 
     from ase_elf.dataset import LabelStore, select_frames
     from ase_elf.dataset.config import StructureSource
-    from ase_elf.domains import domain_for, get_domain
+    from ase_elf.domains import find_domain
     from ase_elf.errors import OutputError
 
     named = StructureSource(trajectory, index=index).read()
     frames = [atoms for _, atoms in named]
     symbols = {symbol for atoms in frames for symbol in atoms.symbols}
-    pack = get_domain(domain) if domain else domain_for(symbols)
+    pack = find_domain(domain, symbols)
     known = [label.atoms for folder in labelled for label in LabelStore(folder).select(geometries=geometries)]
     chosen = select_frames(frames, pack.load(device=device), count, labelled=known)
     for one in chosen:

@@ -60,7 +60,7 @@ def _scores(labels: tuple[Path, ...], splits: tuple[str, ...], given: dict):
     from tqdm import tqdm
 
     from ase_elf.dataset import read_labels
-    from ase_elf.domains import domain_for, get_domain
+    from ase_elf.domains import find_domain
     from ase_elf.errors import InputError
     from ase_elf.training.evaluate import score_label
 
@@ -71,7 +71,7 @@ def _scores(labels: tuple[Path, ...], splits: tuple[str, ...], given: dict):
         where = ", ".join(map(str, labels))
         raise InputError(f"{where}: no label of split {', '.join(map(repr, splits))}.")
     symbols = {symbol for label in chosen for symbol in label.atoms.symbols}
-    pack = get_domain(given["domain"]) if given["domain"] else domain_for(symbols)
+    pack = find_domain(given["domain"], symbols)
     model = pack.load(device=given["device"])
     show = sys.stderr.isatty() if given["progress"] is None else given["progress"]
     with tqdm(chosen, unit="structure", disable=not show, file=sys.stderr) as bar:

@@ -65,8 +65,24 @@ progress = click.option(
     "--progress/--no-progress", default=None, help="Progress on stderr. [default: on a terminal]"
 )
 
+class DomainType(click.ParamType):
+    """The name of a domain pack, or the folder of one, which is made absolute: a run may be repeated elsewhere."""
+
+    name = "NAME|FOLDER"
+
+    def convert(self, value, param, ctx):
+        """The name as it stands, or the absolute path."""
+        from ase_elf.domains import ENTRY_POINTS
+        from ase_elf.plugins import discover
+
+        is_folder = str(value) not in discover(ENTRY_POINTS) and Path(value).is_dir()
+        return str(Path(value).absolute()) if is_folder else value
+
+
 domain = click.option(
-    "--domain", help="Domain pack. [default: the one that knows the elements]", metavar="NAME"
+    "--domain",
+    type=DomainType(),
+    help="Domain pack, by name or the folder of its card.json. [default: the one that knows the elements]",
 )
 
 geometries = click.option(

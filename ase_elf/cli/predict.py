@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ase_elf.cli import options, records
+
+if TYPE_CHECKING:
+    from ase_elf.prediction import Predictor
 
 
 @click.command(name="predict", context_settings=options.CONTEXT)
@@ -31,6 +35,9 @@ def command(ctx: click.Context, structures: Path, output: Path, **given) -> None
 
     from tqdm import tqdm
 
+    from ase_elf.prediction import Predictor
+
+    predictor = Predictor(given["domain"], given["device"])
     source = options.open_trajectory(structures, given)
     given["structures"] = structures
     show = sys.stderr.isatty() if given["progress"] is None else given["progress"]
@@ -43,11 +50,11 @@ def command(ctx: click.Context, structures: Path, output: Path, **given) -> None
                 first = frame
                 continue
             if not written:
-                written.append(_write(first, _numbered(output, first.index), given))
-            written.append(_write(frame, _numbered(output, frame.index), given))
+                written.append(_write(first, _numbered(output, first.index), predictor, given))
+            written.append(_write(frame, _numbered(output, frame.index), predictor, given))
             bar.update(len(written) - bar.n)
         if not written:
-            written.append(_write(first, output, given))
+            written.append(_write(first, output, predictor, given))
             bar.update(1)
     records.write_beside(ctx, output)
     text = f"{len(written)} ELF {'grid' if len(written) == 1 else 'grids'} written as {output}"
@@ -55,28 +62,24 @@ def command(ctx: click.Context, structures: Path, output: Path, **given) -> None
     records.say(text, {"files": files}, machine=given["as_json"])
 
 
-def _write(frame, path: Path, given: dict) -> Path:
+def _write(frame, path: Path, predictor: Predictor, given: dict) -> Path:
     import warnings
 
-    from ase_elf import ELFGrid, write_elf
-    from ase_elf.domains import domain_for, get_domain
+    from ase_elf import write_elf
     from ase_elf.errors import ElfWarning, InputError
-    from ase_elf.grid import fast_shape
+    from ase_elf.geometry.neighbors import Neighbors
     from ase_elf.storage.atomic import writing_into
 
-    atoms = frame.atoms
-    symbols = atoms.get_chemical_symbols()
-    domain = get_domain(given["domain"]) if given["domain"] else domain_for(symbols)
+    near = Neighbors(frame.atoms)
     try:
-        domain.check(atoms)
+        predictor.domain_of(frame.atoms).check(frame.atoms, near)
     except InputError as error:
         raise InputError(f"frame {frame.index} of {given['structures']}: {error}") from error
-    shape = given["shape"] or fast_shape(atoms.cell[:], given["spacing"] or domain.spacing)
-    found = domain.load(device=given["device"]).predict([atoms], [shape])[0]
-    for reason in domain.outside(atoms, found.distance):
+    spacing = None if given["shape"] else given["spacing"]  # of both the shape counts
+    shapes = predictor.shapes([frame.atoms], given["shape"] or None, spacing)
+    (grid,) = predictor.grids([frame.atoms], shapes, [near])
+    for reason in grid.info["out_of_domain"]:
         warnings.warn(f"frame {frame.index}: {reason}", ElfWarning, stacklevel=2)
-    info = {"domain": domain.name, "domain_distance": found.distance}
-    grid = ELFGrid(found.values, atoms, info=info, sigma=found.sigma)
     with writing_into(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_elf(path, grid)

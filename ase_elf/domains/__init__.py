@@ -4,7 +4,7 @@ Other modules ask this package by attribute at the time of use (``domains.get_do
 import within the function), so that replacing a name here replaces it for all of them.
 """
 
-from ase_elf.domains.discovery import ENTRY_POINTS, domain_for, get_domain, installed
+from ase_elf.domains.discovery import ENTRY_POINTS, address, domain_for, find_domain, get_domain, installed
 from ase_elf.domains.pack import FINEST, VACUUM, Domain
 from ase_elf.geometry.checks import (
     LONGEST,
@@ -21,9 +21,11 @@ __all__ = [
     "OVERLAP",
     "VACUUM",
     "Domain",
+    "address",
     "check_structure",
     "describe",
     "domain_for",
+    "find_domain",
     "get_domain",
     "installed",
     "shortest_distance",

@@ -6,10 +6,13 @@ Packs are found through the entry-point group ``ase_elf.domains``.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from ase_elf.domains.pack import Domain
 from ase_elf.errors import DomainError
 from ase_elf.plugins import discover
+
+__all__ = ["ENTRY_POINTS", "address", "domain_for", "find_domain", "get_domain", "installed"]
 
 ENTRY_POINTS = "ase_elf.domains"
 
@@ -19,12 +22,46 @@ def installed() -> dict[str, Domain]:
     return {name: point.load() for name, point in discover(ENTRY_POINTS).items()}
 
 
-def get_domain(name: str) -> Domain:
-    """The domain pack called ``name``; :class:`DomainError` names the installed ones."""
+def get_domain(name: str | Path) -> Domain:
+    """The domain pack called ``name``, or in the folder of that path.
+
+    Raises
+    ------
+    DomainError
+        If no pack is installed under that name, and no folder of that path holds a ``card.json``.
+    """
     found = discover(ENTRY_POINTS)
-    if name not in found:
-        raise DomainError(f"no domain pack is called {name!r}; installed: {', '.join(found) or 'none'}.")
-    return found[name].load()
+    if name in found:
+        return found[name].load()
+    folder = Path(name).expanduser().absolute()
+    if (folder / "card.json").is_file():
+        # An installed pack brings code for its bonds, which its folder alone does not.
+        known = (pack for pack in installed().values() if pack.folder.resolve() == folder.resolve())
+        return next(known, Domain(folder))
+    if folder.is_dir():
+        raise DomainError(f"the folder {str(name)!r} is no domain pack: it holds no card.json.")
+    raise DomainError(
+        f"no domain pack is called {str(name)!r}, and no folder is; installed: {', '.join(found) or 'none'}. "
+        "Give one of these names, or the folder that holds the card.json of a pack."
+    )
+
+
+def find_domain(domain: str | Path | Domain | None, symbols: Iterable[str] = ()) -> Domain:
+    """The pack that is meant: by name, by folder, itself, or, for None, by the elements it is to know."""
+    from ase_elf import domains
+
+    if domain is None:
+        return domains.domain_for(symbols)
+    return domains.get_domain(domain) if isinstance(domain, str | Path) else domain
+
+
+def address(pack: Domain) -> str:
+    """What :func:`get_domain` takes for this pack: its name, or the folder of one that is not installed."""
+    point = discover(ENTRY_POINTS).get(pack.name)
+    folder = pack.folder.absolute()
+    if not (folder / "card.json").is_file() or (point is not None and point.load().folder.samefile(folder)):
+        return pack.name
+    return str(folder)
 
 
 def domain_for(symbols: Iterable[str]) -> Domain:

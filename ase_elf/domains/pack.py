@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 
 from ase_elf.errors import DomainError, FormatError, InputError
 from ase_elf.geometry.checks import check_structure, describe
+from ase_elf.geometry.pairs import by_pair, pair_of
 
 if TYPE_CHECKING:
     import numpy as np
     from ase import Atoms
 
+    from ase_elf.geometry.neighbors import Neighbors
     from ase_elf.model import EnergyNetwork, FieldModel
 
 VACUUM = 3.5
@@ -70,7 +72,7 @@ class Domain:
     @property
     def bonds(self) -> dict[tuple[str, str], float]:
         """Longest length (Å) at which a pair of elements is listed as a bond."""
-        return {tuple(pair.split("-")): cut for pair, cut in self.card["bonds"].items()}
+        return by_pair(self.card["bonds"])
 
     @property
     def spacing(self) -> float:
@@ -109,7 +111,7 @@ class Domain:
         """Cards of the rulers of this pack, by the elements of first and second atom."""
         paths = sorted(self.folder.glob("ruler-*.json"))
         cards = [_read_card(path, _check_ruler_card) for path in paths]
-        return {tuple(card["pair"].split("-")): card for card in cards}
+        return {pair_of(card["pair"]): card for card in cards}
 
     @cached_property
     def potential_card(self) -> dict:
@@ -160,9 +162,12 @@ class Domain:
         boxed.pbc = True
         return boxed
 
-    def check(self, atoms: Atoms) -> None:
-        """Raise :class:`InputError` unless ``atoms`` can be given to the model at all."""
-        check_structure(atoms, isolated=self.isolated)
+    def check(self, atoms: Atoms, near: Neighbors | None = None) -> None:
+        """Raise :class:`InputError` unless ``atoms`` can be given to the model at all.
+
+        ``near`` are the neighbors of ``atoms``, where whoever asks needs them too.
+        """
+        check_structure(atoms, isolated=self.isolated, near=near)
         unknown = sorted(set(atoms.get_chemical_symbols()) - set(self.elements))
         if unknown:
             raise InputError(
@@ -187,7 +192,9 @@ class Domain:
         known = getattr(model, "familiarity", None)
         return None if known is None else known.distance(model.readings(atoms))
 
-    def outside(self, atoms: Atoms, distance: float | None = None) -> list[str]:
+    def outside(
+        self, atoms: Atoms, distance: float | None = None, near: Neighbors | None = None
+    ) -> list[str]:
         """Reasons why ``atoms`` lies outside what was trained on; empty when it is inside.
 
         Parameters
@@ -195,9 +202,11 @@ class Domain:
         atoms : ase.Atoms
         distance : float, optional
             :attr:`ase_elf.model.Prediction.distance` of its prediction.
+        near : Neighbors, optional
+            Of ``atoms``, where they have been searched for.
         """
         reasons = []
-        for quantity, value in describe(atoms).items():
+        for quantity, value in describe(atoms, near).items():
             limits = self.card["trained_range"].get(quantity)
             if limits and not limits[0] <= value <= limits[1]:
                 reasons.append(
@@ -234,7 +243,8 @@ def _check_card(card: dict) -> None:
         if symbol not in atomic_numbers:
             raise ValueError(f"element {symbol!r:.20} is unknown")
     for pair, length in card["bonds"].items():
-        if len(pair.split("-")) != 2 or not 0 < length < math.inf:
+        pair_of(pair)
+        if not 0 < length < math.inf:
             raise ValueError(f"bond {pair!r:.20}: {length!r:.20}")
     spacings = card["spacing"], card.get("native_spacing", FINEST)
     if not all(FINEST <= spacing < math.inf for spacing in spacings):
@@ -251,8 +261,7 @@ def _check_card(card: dict) -> None:
 
 
 def _check_ruler_card(card: dict) -> None:
-    if len(card["pair"].split("-")) != 2:
-        raise ValueError(f"pair {card['pair']!r:.20}")
+    pair_of(card["pair"])
     _check_file(card)
     if "surroundings" in card:
         _check_file(card["surroundings"])

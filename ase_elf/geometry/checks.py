@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from ase_elf.errors import InputError, remedy
 from ase_elf.geometry.lattice import heights, upright
-from ase_elf.geometry.neighbors import neighbor_list
+from ase_elf.geometry.neighbors import Neighbors
 
 if TYPE_CHECKING:
     from ase import Atoms
+
+__all__ = ["LONGEST", "OVERLAP", "check_structure", "describe", "shortest_distance"]
 
 OVERLAP = 0.3
 """Å. Two nuclei closer than this are a broken structure, not a strained one."""
@@ -22,8 +23,14 @@ LONGEST = 150
 by zero, which ends the process."""
 
 
-def describe(atoms: Atoms) -> dict[str, float]:
+def describe(atoms: Atoms, near: Neighbors | None = None) -> dict[str, float]:
     """What the trained range is stated in.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+    near : Neighbors, optional
+        Of ``atoms``, where they have been searched for.
 
     Returns
     -------
@@ -33,26 +40,19 @@ def describe(atoms: Atoms) -> dict[str, float]:
     """
     from ase.units import Bohr
 
+    shortest = (near or Neighbors(atoms)).shortest
     if not atoms.pbc.all():
-        return {"shortest_distance": shortest_distance(atoms)}
+        return {"shortest_distance": shortest}
     volume_per_atom = atoms.get_volume() / len(atoms)
     return {
         "r_s_bohr": (3 * volume_per_atom / (4 * np.pi)) ** (1 / 3) / Bohr,
-        "shortest_distance": shortest_distance(atoms),
+        "shortest_distance": shortest,
     }
 
 
 def shortest_distance(atoms: Atoms) -> float:
     """Closest pair of nuclei in Å, images of one atom included."""
-    if not atoms.pbc.any():
-        return float(cKDTree(atoms.positions).query(atoms.positions, k=2)[0][:, 1].min())
-    # A sphere of twice the Wigner-Seitz radius always holds a second atom somewhere.
-    cutoff = (atoms.get_volume() / len(atoms)) ** (1 / 3)
-    while True:
-        _, lengths = neighbor_list("id", atoms, cutoff)
-        if len(lengths):
-            return float(lengths.min())
-        cutoff *= 1.5
+    return Neighbors(atoms).shortest
 
 
 def _check_proportions(across: np.ndarray) -> None:
@@ -67,10 +67,11 @@ def _check_proportions(across: np.ndarray) -> None:
         )
 
 
-def check_structure(atoms: Atoms, *, isolated: bool = False) -> None:
+def check_structure(atoms: Atoms, *, isolated: bool = False, near: Neighbors | None = None) -> None:
     """Raise :class:`InputError` for what no domain can use: no cell, NaN, overlap.
 
-    An ``isolated`` structure, periodic in no direction, needs no cell.
+    An ``isolated`` structure, periodic in no direction, needs no cell. ``near`` are the neighbors of
+    ``atoms``, where whoever asks needs them too.
     """
     if len(atoms) == 0:
         raise InputError("the structure holds no atoms; give at least one.")
@@ -99,7 +100,7 @@ def check_structure(atoms: Atoms, *, isolated: bool = False) -> None:
         )
     if not isolated:
         _check_proportions(heights(upright(atoms.cell.array)[0]))
-    shortest = shortest_distance(atoms)
+    shortest = (near or Neighbors(atoms)).shortest
     if shortest < OVERLAP:
         raise InputError(
             f"two nuclei are {shortest:.3f} Å apart, less than {OVERLAP} Å: "

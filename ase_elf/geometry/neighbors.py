@@ -6,6 +6,7 @@ import ctypes
 import sys
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,26 +80,32 @@ class Pairs:
 class Neighbors:
     """Which atoms of a structure are near each other, searched for once, when first asked for.
 
+    What is kept does not grow with the range of ``edges``.
+
     Parameters
     ----------
     atoms : ase.Atoms
         Its ``pbc`` says which directions repeat.
     reach : float, optional
-        Å. By default so far that a shortest distance is found, in most structures at once.
+        Å, of :attr:`pairs`. By default so far that a shortest distance is found, in most structures
+        at once.
+    edges : ndarray, shape (n + 1,), Å, optional
+        Bins of distance in which pairs are counted.
     """
 
     atoms: Atoms
     reach: float | None = None
-
-    @cached_property
-    def found(self) -> tuple[np.ndarray, ...]:
-        """i, j, length (Å), vector (Å) and lattice cell of every pair within reach, in no order."""
-        return neighbor_list("ijdDS", self.atoms, self._cutoff)
+    edges: np.ndarray | None = None
 
     @property
-    def _cutoff(self) -> float:
-        # A sphere of twice the Wigner-Seitz radius always holds a second atom somewhere.
-        return self.reach or (self.atoms.get_volume() / len(self.atoms)) ** (1 / 3)
+    def pairs(self) -> Pairs:
+        """Pairs not further apart than ``reach``."""
+        return self._searched[0]
+
+    def counts(self, pair: tuple[str, str]) -> np.ndarray:
+        """Unordered pairs of these elements per bin of ``edges``; ndarray, shape (n,), int64."""
+        found = self._searched[1].get(tuple(sorted(pair)))
+        return np.zeros(len(self.edges) - 1, dtype=np.int64) if found is None else found
 
     @cached_property
     def shortest(self) -> float:
@@ -106,20 +113,39 @@ class Neighbors:
         if not self.atoms.pbc.any():
             positions = self.atoms.positions
             return float(cKDTree(positions).query(positions, k=2)[0][:, 1].min())
-        lengths, cutoff = self.found[2], self._cutoff
+        lengths, cutoff = self.pairs.length, self._reach
         while not len(lengths):
             cutoff *= 1.5
             (lengths,) = neighbor_list("d", self.atoms, cutoff)
         return float(lengths.min())
 
-    def within(self, cutoff: float) -> Pairs:
-        """Pairs not further apart than ``cutoff`` (Å), at most ``reach``."""
-        i, j, length, vector, shift = self.found
-        near = np.flatnonzero(length <= cutoff)
-        i, j, length, vector, shift = (a[near] for a in (i, j, length, vector, shift))
+    @property
+    def _reach(self) -> float:
+        # A sphere of twice the Wigner-Seitz radius always holds a second atom somewhere.
+        return self.reach or (self.atoms.get_volume() / len(self.atoms)) ** (1 / 3)
+
+    @cached_property
+    def _searched(self) -> tuple[Pairs, dict[tuple[str, str], np.ndarray]]:
+        reach = self._reach
+        furthest = reach if self.edges is None else max(reach, float(self.edges[-1]))
+        i, j, length, vector, shift = neighbor_list("ijdDS", self.atoms, furthest)
+        counts = {} if self.edges is None else _counted(self.atoms, i, j, length, self.edges)
+        near = np.flatnonzero(length <= reach)
+        i, j, length, vector, shift = (part[near] for part in (i, j, length, vector, shift))
         order = np.lexsort((*shift.T[::-1], j, i))  # the library states no order
-        i, j, length, vector, shift = (a[order] for a in (i, j, length, vector, shift))
+        i, j, length, vector, shift = (part[order] for part in (i, j, length, vector, shift))
         i, j = i.astype(np.int64), j.astype(np.int64)
         # Of an atom and its own image keep the lattice vector that is positive in some fixed sense.
         sign = shift @ np.array([10**8, 10**4, 1], dtype=np.int64)
-        return Pairs(i, j, length, vector, (i < j) | ((i == j) & (sign > 0)))
+        return Pairs(i, j, length, vector, (i < j) | ((i == j) & (sign > 0))), counts
+
+
+def _counted(
+    atoms: Atoms, i: np.ndarray, j: np.ndarray, length: np.ndarray, edges: np.ndarray
+) -> dict[tuple[str, str], np.ndarray]:
+    symbols = np.array(atoms.get_chemical_symbols())
+    found = {}
+    for a, b in combinations_with_replacement(sorted(set(symbols.tolist())), 2):
+        counts = np.histogram(length[(symbols == a)[i] & (symbols == b)[j]], edges)[0]
+        found[a, b] = counts // 2 if a == b else counts  # like atoms come from both ends
+    return found

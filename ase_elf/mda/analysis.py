@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import multiprocessing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from MDAnalysis.analysis.results import Results, ResultsGroup
 from MDAnalysis.coordinates import base as readers
 from threadpoolctl import threadpool_limits
 
-from ase_elf.analysis.frame import SCALARS, settings_for
-from ase_elf.analysis.recorder import Recorder, pack_for, positive
+from ase_elf.analysis.frame import SCALARS
+from ase_elf.analysis.recorder import Recorder, pack_for
+from ase_elf.analysis.settings import AnalysisSettings, positive
 from ase_elf.errors import InputError
 from ase_elf.mda.bridge import described, frame_of
 from ase_elf.statistics import RunStatistics
@@ -38,7 +40,7 @@ class NetworkAnalysis(AnalysisBase):
     ----------
     universe : Universe or AtomGroup
         All atoms of the cell: the ELF of some of them would be another one.
-    domain : str or Domain, optional
+    domain : str, Path or Domain, optional
         Domain pack; by default the smallest installed one that knows the elements.
     isovalue : float, optional
         ELF at which domains, clusters and degrees are counted.
@@ -115,7 +117,7 @@ class NetworkAnalysis(AnalysisBase):
         self,
         universe: mda.Universe | AtomGroup,
         *,
-        domain: str | Domain | None = None,
+        domain: str | Path | Domain | None = None,
         isovalue: float | None = None,
         r_max: float | None = None,
         spacing: float | None = None,
@@ -131,7 +133,7 @@ class NetworkAnalysis(AnalysisBase):
         self._symbols, self._known_time = described(universe.universe)
         atoms = frame_of(trajectory.ts, self._symbols, known_time=False).atoms
         self._pack = pack_for(atoms, domain)
-        self._settings = settings_for(
+        self._settings = AnalysisSettings.for_atoms(
             atoms,
             self._pack,
             isovalue=isovalue,
@@ -139,12 +141,9 @@ class NetworkAnalysis(AnalysisBase):
             spacing=spacing,
             shape=shape,
             r_bin=r_bin,
+            max_lag=max_lag,
         )
-        self._options = {
-            "batch": positive(batch, "batch"),
-            "max_lag": positive(max_lag, "max_lag"),
-            "device": device,
-        }
+        self._options = {"batch": positive(batch, "batch"), "device": device}
         self._first = 0
 
     def _compute(self, indexed_frames: np.ndarray, *args: Any, **kwargs: Any) -> NetworkAnalysis:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ase_elf.analysis.recorder import Recorder, positive
+from ase_elf.analysis.recorder import Recorder
+from ase_elf.analysis.settings import AnalysisSettings, positive
 from ase_elf.domains import Domain
-from ase_elf.errors import InputError
+from ase_elf.errors import InputError, refuse_unknown
 from ase_elf.mda.bridge import described, frame_of
 
 if TYPE_CHECKING:
@@ -17,13 +20,12 @@ if TYPE_CHECKING:
 def follow(
     universe: mda.Universe,
     *,
-    domain: str | Domain | None = None,
+    domain: str | Path | Domain | None = None,
     device: str | None = None,
     step: int = 1,
     stop: int | None = None,
     batch: int = 1,
-    max_lag: int = 200,
-    **chosen: object,
+    **chosen: Any,
 ) -> Iterator[Recorder]:
     """Statistics so far, again after every batch of frames, until the stream ends.
 
@@ -39,10 +41,8 @@ def follow(
         End after so many analysed frames.
     batch : int
         Frames predicted together.
-    max_lag : int
-        Longest lag of the bond correlation functions, in frames.
-    **chosen : object
-        Of :class:`~ase_elf.analysis.frame.AnalysisSettings`: ``isovalue``, ``spacing``, ...
+    **chosen
+        Of :class:`~ase_elf.analysis.settings.AnalysisSettings`: ``isovalue``, ``spacing``, ``max_lag``, ...
 
     Yields
     ------
@@ -55,6 +55,7 @@ def follow(
     Where frames are lost on the way (a server that does not wait for its reader), times are
     uneven, and no bond lifetime is given; averages are not affected.
     """
+    refuse_unknown(chosen, [f.name for f in fields(AnalysisSettings)], "setting")  # before waiting for a frame
     step = positive(step, "step")
     stop = None if stop is None else positive(stop, "stop")
     trajectory = universe.trajectory
@@ -69,7 +70,6 @@ def follow(
                     domain=domain,
                     device=device,
                     batch=batch,
-                    max_lag=max_lag,
                     **chosen,
                 )
             if recorder.add(frame):

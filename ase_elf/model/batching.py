@@ -12,7 +12,13 @@ _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 """How torch words it: on CUDA, by the CPU allocator on Linux, on Windows."""
 
 
-def predict_in_memory(model: Any, structures: list[Atoms], shapes: list[tuple[int, int, int]]) -> list[Any]:
+def predict_in_memory(
+    model: Any,
+    structures: list[Atoms],
+    shapes: list[tuple[int, int, int]],
+    *,
+    keep_errors: bool = False,
+) -> list[Any]:
     """``model.predict`` in batches that fit.
 
     Parameters
@@ -20,6 +26,8 @@ def predict_in_memory(model: Any, structures: list[Atoms], shapes: list[tuple[in
     model : FieldModel
     structures : list of ase.Atoms
     shapes : list of tuple of int
+    keep_errors : bool
+        Return the ``MemoryError`` of a structure that does not fit in its place, and go on.
 
     Returns
     -------
@@ -30,7 +38,7 @@ def predict_in_memory(model: Any, structures: list[Atoms], shapes: list[tuple[in
     Raises
     ------
     MemoryError
-        If not even a single structure fits.
+        If not even a single structure fits, unless ``keep_errors``.
     """
     done: list[Any] = []
     batch = len(structures)
@@ -47,10 +55,13 @@ def predict_in_memory(model: Any, structures: list[Atoms], shapes: list[tuple[in
         if failure is not None:
             if batch == 1:
                 atoms, shape = structures[len(done)], shapes[len(done)]
-                raise MemoryError(
+                error = MemoryError(
                     f"one structure of {len(atoms)} atoms on a {shape} grid does not fit: "
                     f"{failure}. Ask for a smaller shape, or another device."
                 )
+                if not keep_errors:
+                    raise error
+                done.append(error)
             batch = (batch + 1) // 2
             _release_device_memory()
     return done

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_elf import __version__
+from ase_elf.analysis.quantities import FRAMES
 from ase_elf.report import network_view
-from ase_elf.report.results import DEFINITIONS
 from ase_elf.report.tables import bond_rows
 from ase_elf.statistics.rounding import with_error
 
@@ -164,10 +164,12 @@ def _warnings(results: RunResults) -> str:
 
 def _averages(results: RunResults) -> str:
     rows = []
-    for name, definition in DEFINITIONS.items():
-        average = results.averages[name]
+    for quantity in FRAMES:
+        average = results.averages[quantity.name]
         time = f"{average.correlation_frames:.2g}" if np.isfinite(average.correlation_frames) else ""
-        cells = [escape(definition), escape(str(average)), time, f"<code>{escape(name)}</code>"]
+        cells = [
+            escape(quantity.described), escape(str(average)), time, f"<code>{escape(quantity.name)}</code>"
+        ]  # fmt: skip
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     head = "<tr><th>quantity</th><th>mean ± standard error</th>" \
         "<th>correlation time / frames</th><th>column of frames.csv</th></tr>"  # fmt: skip

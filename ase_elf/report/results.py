@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_elf import __version__
-from ase_elf.analysis.frame import SCALARS
+from ase_elf.analysis.quantities import FRAMES, Quantity, named, names_of
+from ase_elf.geometry.pairs import by_name
 from ase_elf.plotting import statistics as plots
 from ase_elf.report.snapshots import Snapshot
 from ase_elf.report.tables import Tables, write_json
@@ -20,7 +21,7 @@ from ase_elf.storage.atomic import replacing
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ase_elf.analysis.frame import AnalysisSettings
+    from ase_elf.analysis.settings import AnalysisSettings
     from ase_elf.domains import Domain
     from ase_elf.statistics import FrameResult, ScalarAverage
     from ase_elf.statistics.run import StatisticsPlan
@@ -67,7 +68,7 @@ class RunResults:
     shown: frozenset[int] = frozenset()
     frames: list[int] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
-    series: dict[str, list[float]] = field(default_factory=lambda: {n: [] for n in SCALARS})
+    series: dict[str, list[float]] = field(default_factory=lambda: {n: [] for n in names_of(FRAMES)})
     reasons: dict[str, int] = field(default_factory=dict)
     weights: dict[str, int] = field(default_factory=dict)
     bonds: dict[int, FrameResult] = field(default_factory=dict)
@@ -85,7 +86,7 @@ class RunResults:
         if ordinal % self._stride == 0:
             self.frames.append(frame.frame)
             self.times.append(frame.time_fs)
-            for name in SCALARS:
+            for name in self.series:
                 self.series[name].append(frame.scalars[name])
         if ordinal in self.shown:
             self.bonds[frame.frame] = frame
@@ -125,7 +126,7 @@ class RunResults:
                 f"domain pack {self.domain.name!r} was trained on ({kinds}): the model "
                 "extrapolates there, and its stated uncertainty need not cover the error."
             )
-        short = [name for name in SCALARS if self.averages[name].too_short]
+        short = [name for name in names_of(FRAMES) if self.averages[name].too_short]
         if short:
             names = ", ".join(short[:6]) + (f" and {len(short) - 6} more" if len(short) > 6 else "")
             out.append(
@@ -157,13 +158,14 @@ class RunResults:
         figures["lifetime"] = plots.draw(plots.plot_lifetime, r["lifetime"])
         return figures
 
-    def _plot_series(self, group: tuple[str, dict[str, str]]) -> Any:
+    def _plot_series(self, group: tuple[str, tuple[str, ...]]) -> Any:
         y_label, names = group
         time, x_label = self.abscissa()
+        drawn = named(*names)
         return plots.plot_series(
             time,
-            {label: np.array(self.series[name]) for name, label in names.items()},
-            {label: self.averages[name] for name, label in names.items()},
+            {each.label: np.array(self.series[each.name]) for each in drawn},
+            {each.label: self.averages[each.name] for each in drawn},
             x_label=x_label,
             y_label=y_label,
         )
@@ -180,13 +182,13 @@ class RunResults:
             "time_fs": [first.time_fs, last.time_fs],
             "composition": self.composition,
             "isovalue": self.settings.isovalue,
-            "bonds": {"-".join(pair): cut for pair, cut in self.settings.bonds.items()},
+            "bonds": by_name(self.settings.bonds),
             "domain": self.domain.name,
             "weights_sha256": next(iter(self.weights)) if len(self.weights) == 1 else self.weights,
             "ase_elf": __version__,
             "frames_out_of_domain": self.statistics.n_outside,
             "warnings": self.warnings(),
-            "averages": {name: _average(avg) for name, avg in self.averages.items()},
+            "averages": {each.name: _average(each, self.averages[each.name]) for each in FRAMES},
             "lifetime": self.results["lifetime"],
             "rdf": self.results["rdf"],
             "resolved_rdf": self.results["resolved_rdf"],
@@ -201,43 +203,29 @@ class RunResults:
 
 
 SERIES = {
-    "networking": (
-        "ELF",
-        {
-            "elf_phi": "φ  (3D)",
-            "elf_phi2": "φ₂ (2D)",
-            "elf_phi1": "φ₁ (1D)",
-            "elf_phi_star": "φ*",
-        },
-    ),
+    "networking": ("ELF", ("elf_phi", "elf_phi2", "elf_phi1", "elf_phi_star")),
     "molecular_fraction": (
         "share of atoms",
-        {
-            "elf_molecular_fraction_cutoff": "nobody else within the bond length",
-            "elf_molecular_fraction_distance": "nearest neighbors",
-            "elf_molecular_fraction_domain": "ELF domains",
-        },
+        (
+            "elf_molecular_fraction_cutoff",
+            "elf_molecular_fraction_distance",
+            "elf_molecular_fraction_domain",
+        ),
     ),
     "cluster_numbers": (
         "ELF domains",
-        {
-            "elf_clusters_1": "1 atom",
-            "elf_clusters_2": "2 atoms",
-            "elf_clusters_3": "3 atoms",
-            "elf_clusters_larger": "larger",
-        },
+        ("elf_clusters_1", "elf_clusters_2", "elf_clusters_3", "elf_clusters_larger"),
     ),
-    "bond_length": (
-        "length / Å",
-        {"elf_bond_length_mean": "bonds", "elf_nearest_distance_mean": "nearest neighbor"},
-    ),
+    "bond_length": ("length / Å", ("elf_bond_length_mean", "elf_nearest_distance_mean")),
 }
-"""Plotted series: file name to axis label and the scalars with their legends."""
+"""Plotted series: file name to axis label and quantities."""
 
 
-def _average(average: ScalarAverage) -> dict[str, Any]:
+def _average(quantity: Quantity, average: ScalarAverage) -> dict[str, Any]:
     """An average as JSON; no error (null) where the run is too short for one, or nothing varies."""
     return {
+        "definition": quantity.definition,
+        "unit": quantity.unit,
         "mean": average.mean,
         "error": average.error,
         "std": average.std,
@@ -312,36 +300,3 @@ def _write_report(directory: Path, results: RunResults, snapshots: list[Path]) -
             plots.save(figure, folder / name)
     with replacing(directory / "report.html") as part:
         write_report(part, results, folder, [Snapshot.read(path) for path in snapshots])
-
-
-DEFINITIONS = {
-    "elf_phi": "networking value φ: highest ELF at which one domain is periodic in 3 directions",
-    "elf_phi2": "the same in 2 directions",
-    "elf_phi1": "the same in 1 direction",
-    "elf_phi_star": "molecularity index φ*: highest ELF at which two atoms connect",
-    "elf_phi_uncertainty": "uncertainty of φ from grid and model",
-    "elf_phi_a": "highest ELF at which a domain closes on itself along a",
-    "elf_phi_b": "the same along b",
-    "elf_phi_c": "the same along c",
-    "elf_molecular_fraction_cutoff": "atoms in pairs with nobody else within the bond length",
-    "elf_molecular_fraction_distance": "atoms in pairs of mutual nearest neighbors within the bond length",
-    "elf_molecular_fraction_domain": "atoms in ELF domains of exactly two atoms",
-    "elf_clusters_1": "ELF domains with 1 atom",
-    "elf_clusters_2": "ELF domains with 2 atoms",
-    "elf_clusters_3": "ELF domains with 3 atoms",
-    "elf_clusters_larger": "larger ELF domains",
-    "elf_clusters_chain": "ELF domains of 3 or more atoms that are chains",
-    "elf_clusters_branched": "the same, branched",
-    "elf_clusters_ring": "the same, with a cycle",
-    "elf_degree_mean": "neighbors of an atom in the ELF network",
-    "elf_bonds": "pairs within the bond length",
-    "elf_bond_length_mean": "their mean length / Å",
-    "elf_nearest_distance_mean": "mean distance to the nearest neighbor / Å",
-    "elf_bond_midpoint_mean": "mean ELF at bond midpoints",
-    "elf_bond_minimum_mean": "mean of the lowest ELF along bonds",
-    "elf_bond_point_mean": "mean ELF at the critical points of bonds",
-    "elf_nematic_order": "nematic order of molecular axes (finite number: above 0 also at random)",
-    "elf_mean": "mean ELF of the cell",
-    "elf_sigma": "rms uncertainty of the ELF stated by the model",
-}
-"""What the averaged scalars mean."""

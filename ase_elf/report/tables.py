@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_elf.analysis.frame import SCALARS
+from ase_elf.analysis.quantities import BONDS, FRAMES, names_of
+from ase_elf.geometry.pairs import name_of
 
 if TYPE_CHECKING:
     from ase_elf.statistics import FrameResult
 
-FRAME_COLUMNS = ("frame", "time_fs", *SCALARS, "reasons_outside")
-"""Columns of ``frames.csv``. Lengths in Å, times in fs; empty = undefined."""
+FRAME_COLUMNS = ("frame", "time_fs", *names_of(FRAMES), "reasons_outside")
+"""Columns of ``frames.csv``. Times in fs; empty = undefined."""
 
-BOND_COLUMNS = (
-    "frame", "time_fs", "i", "j", "pair", "length", "elf_mid", "elf_min", "elf_point",
-    "mutual", "label", "ruler_length", "deviation", "uncertainty", "outside",
-)  # fmt: skip
+BOND_COLUMNS = ("frame", "time_fs", "i", "j", "pair", *names_of(BONDS)[2:])
 """Columns of ``bonds.csv``: one row per bond and frame; i and j count from 0."""
 
 
@@ -53,25 +51,22 @@ class Tables:
 
     def add(self, frame: FrameResult) -> None:
         time = number(frame.time_fs)
-        scalars = [number(frame.scalars[name]) for name in SCALARS]
+        scalars = [number(frame.scalars[name]) for name in names_of(FRAMES)]
         self._frames.writerow([frame.frame, time, *scalars, "; ".join(frame.outside)])
         self._bonds.writerows([frame.frame, time, *row] for row in bond_rows(frame, self._symbols))
 
 
 def bond_rows(frame: FrameResult, symbols: list[str]) -> Iterator[list[object]]:
     """Rows of the bond table of one frame, from column ``i`` on."""
-    columns = (frame.bonds[name].tolist() for name in ("i", "j", "length", "elf_mid", "elf_min"))
-    point = (f"{v:.5f}" if v == v else "" for v in frame.bonds["elf_point"].tolist())
-    mutual, label = frame.bonds["mutual"].tolist(), frame.bonds["label"].tolist()
-    read = zip(*(frame.bonds[name].tolist() for name in BOND_COLUMNS[-4:-1]), strict=True)
-    outside = frame.bonds["outside"].tolist()
-    for (i, j, length, mid, low), critical, nearest, kind, told, strange in zip(
-        zip(*columns, strict=True), point, mutual, label, read, outside, strict=True
-    ):
-        pair = "-".join(sorted((symbols[i], symbols[j])))
-        measured = [f"{length:.5f}", f"{mid:.5f}", f"{low:.5f}", critical, int(nearest)]
-        told = (f"{v:.5f}" if v == v else "" for v in told)
-        yield [i, j, pair, *measured, kind, *told, int(strange)]
+    for i, j, *values in zip(*(frame.bonds[name].tolist() for name in names_of(BONDS)), strict=True):
+        yield [i, j, name_of(sorted((symbols[i], symbols[j]))), *map(_cell, values)]
+
+
+def _cell(value: object) -> object:
+    """Five digits of a number, nothing for NaN, and 0 or 1 for a truth."""
+    if isinstance(value, float):
+        return f"{value:.5f}" if value == value else ""
+    return int(value) if isinstance(value, bool) else value
 
 
 def number(value: float) -> str:

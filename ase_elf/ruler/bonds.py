@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_elf.errors import DomainError, ElfWarning, InputError
+from ase_elf.geometry.pairs import name_of
 from ase_elf.grid import ELFGrid
 from ase_elf.ruler.frame import BondFrames
 from ase_elf.ruler.image import ELFSource
@@ -159,7 +160,7 @@ def bond_rows(atoms: Atoms, i: np.ndarray, j: np.ndarray, vectors: np.ndarray) -
     rows["i"], rows["j"], rows["length"] = i, j, np.linalg.norm(vectors, axis=1)
     symbols = np.array(atoms.get_chemical_symbols())
     pairs = np.sort(np.stack([symbols[i], symbols[j]], axis=1), axis=1)
-    rows["label"] = ["-".join(pair) for pair in pairs.tolist()]
+    rows["label"] = [name_of(pair) for pair in pairs.tolist()]
     return rows
 
 
@@ -279,7 +280,8 @@ def packs_of(atoms: Atoms, elf: ELFGrid | PredictsELF, *, required: bool = False
         return [elf.domain_of(atoms)]
     symbols = set(atoms.get_chemical_symbols())
     try:
-        return [get_domain(elf.info["domain"]) if "domain" in elf.info else domain_for(symbols)]
+        known = elf.info.get("pack", elf.info.get("domain"))
+        return [domain_for(symbols) if known is None else get_domain(known)]
     except DomainError:
         packs = [p for p in installed().values() if any(set(r) <= symbols for r in p.ruler_cards)]
         if required and not packs:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ase_elf.analysis.frame import AnalysisSettings
+from ase_elf.analysis.settings import AnalysisSettings
 from ase_elf.domains import get_domain
 from ase_elf.errors import OutputError
 from ase_elf.report.results import write_results
@@ -97,7 +97,7 @@ def _merged(parts: Sequence[Part], output: Path) -> int:
         write_results(
             output,
             journal,
-            settings.plan(step=identity["step"], max_lag=identity["max_lag"]),
+            settings.plan(step=identity["step"]),
             settings=settings,
             domain=get_domain(identity["domain"]),
             symbols=_symbols(identity),
@@ -130,13 +130,9 @@ def _check(parts: Sequence[Part]) -> None:
 
 
 def _settings(identity: dict[str, Any]) -> AnalysisSettings:
-    chosen = {f.name: identity[f.name] for f in fields(AnalysisSettings) if f.name in identity}
-    shape = chosen["shape"]
-    return AnalysisSettings(**chosen | {
-        "bonds": {tuple(pair.split("-")): cut for pair, cut in chosen["bonds"].items()},
-        "shape": None if shape is None else tuple(shape),
-        "elements": tuple(sorted(set(_symbols(identity)))),
-    })  # fmt: skip
+    names = [f.name for f in fields(AnalysisSettings) if f.name in identity]
+    elements = sorted(set(_symbols(identity)))
+    return AnalysisSettings.from_dict({name: identity[name] for name in names} | {"elements": elements})
 
 
 def _symbols(identity: dict[str, Any]) -> list[str]:

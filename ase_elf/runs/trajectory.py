@@ -13,6 +13,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,10 @@ import numpy as np
 import yaml
 
 from ase_elf import __version__
-from ase_elf.analysis.bonding import BOND_COLUMNS
-from ase_elf.analysis.frame import (
-    SCALARS,
-    AnalysisSettings,
-    analyze_batch,
-    batches,
-    geometry_digest,
-    settings_for,
-)
-from ase_elf.domains import Domain
+from ase_elf.analysis.frame import analyze_batch, batches, geometry_digest
+from ase_elf.analysis.quantities import BONDS, FRAMES, names_of
+from ase_elf.analysis.settings import AnalysisSettings
+from ase_elf.domains import Domain, address, find_domain
 from ase_elf.errors import ElfError, FormatError, InputError, OutputError
 from ase_elf.parallel.frames import in_order, workers
 from ase_elf.report.snapshots import Snapshot, stride_after
@@ -37,7 +32,7 @@ from ase_elf.statistics.frame import FrameResult
 from ase_elf.storage.atomic import PART, replacing, writing_into
 from ase_elf.storage.configuration import read_mapping
 from ase_elf.storage.journal import Journal
-from ase_elf.structures.trajectory import Frame, NoFrames, Trajectory
+from ase_elf.structures.trajectory import Frame, Trajectory
 
 logger = logging.getLogger(__name__)
 
@@ -53,16 +48,17 @@ class AnalysisRun:
     Parameters
     ----------
     trajectory : Trajectory
-    domain : Domain
+    domain : str, Path or Domain, optional
+        Domain pack by name or folder, or itself; None for the smallest installed one that knows the
+        elements of the first frame.
     directory : Path
         Created; must be empty or belong to this very run.
     chosen : mapping
-        Settings of :class:`~ase_elf.analysis.frame.AnalysisSettings` that were chosen; the others
-        come from the domain pack and the first frame.
+        Settings of :class:`~ase_elf.analysis.settings.AnalysisSettings` that were chosen; the others
+        come from the domain pack and the first frame. Lengths of ``bonds`` replace those of the pack
+        for the same elements.
     batch : int, optional
         Frames predicted together; by default as many as hold some 1,000 atoms, at most 8.
-    max_lag : int
-        Longest lag of the bond correlation functions, in frames.
     device : str, optional
         Where the model runs; with ``workers``, also several devices separated by commas, of
         which process k takes the k-th in turn. Not part of the identity of a run.
@@ -81,11 +77,10 @@ class AnalysisRun:
     """
 
     trajectory: Trajectory
-    domain: Domain
+    domain: str | Path | Domain | None
     directory: Path
     chosen: Mapping[str, Any] = field(default_factory=dict)
     batch: int | None = None
-    max_lag: int = 200
     device: str | None = None
     workers: int | str | None = None
     report: bool = True
@@ -119,68 +114,74 @@ class AnalysisRun:
             return self._execute(progress)
 
     def _execute(self, progress: Callable[[int], None] | None) -> Path:
-        first = self._first()
-        settings = settings_for(first.atoms, self.domain, **self.chosen)
+        frames = iter(self.trajectory)
+        first = next(frames)
+        symbols = first.atoms.get_chemical_symbols()
+        started = _Started(self, first, frames, find_domain(self.domain, symbols))
         self.directory.mkdir(parents=True, exist_ok=True)
-        batch = self.batch or max(1, min(8, 1024 // len(first.atoms)))
-        identity = self._identity(first, settings, batch)
-        claim(self.directory, identity, self.options, self.sources, overwrite=self.overwrite)
+        claim(self.directory, started.identity(), self.options, self.sources, overwrite=self.overwrite)
         with Journal(self.directory / JOURNAL) as journal:
-            failure = self._analyze(journal, settings, batch, progress)
-            self._conclude(journal, settings, first, failure)
+            failure = started.analyze(journal, progress)
+            started.conclude(journal, failure)
         if failure is not None:
             raise failure
         return self.directory
 
-    def _first(self) -> Frame:
-        first = next(self._frames(0))
-        try:
-            self.domain.check(first.atoms)
-        except InputError as error:
-            raise InputError(f"{str(self.trajectory.path)!r}, frame {first.index}: {error}") from error
-        return first
 
-    def _identity(self, first: Frame, settings: AnalysisSettings, batch: int) -> dict[str, Any]:
+class _Started:
+    """A run whose first frame has been read: with it come domain pack, settings and batch.
+
+    The file is not opened again for the frames after the first, unless a run is taken up again.
+    """
+
+    def __init__(self, run: AnalysisRun, first: Frame, rest: Iterator[Frame], domain: Domain) -> None:
+        self.run, self.domain, self.directory = run, domain, run.directory
+        self.first = self._periodic(first)
+        self._rest = rest
+        try:
+            domain.check(self.first.atoms)
+        except InputError as error:
+            raise InputError(f"{str(run.trajectory.path)!r}, frame {first.index}: {error}") from error
+        chosen = dict(run.chosen)
+        if chosen.get("bonds"):
+            chosen["bonds"] = domain.bonds | chosen["bonds"]
+        self.settings = AnalysisSettings.for_atoms(self.first.atoms, domain, **chosen)
+        self.batch = run.batch or max(1, min(8, 1024 // len(first.atoms)))
+
+    def identity(self) -> dict[str, Any]:
         """What must be equal for two runs to be the same; plain YAML values.
 
         Every setting is in it, by the fields of the classes that hold them, so that none can be
         forgotten.
         """
-        source = {f.name: getattr(self.trajectory, f.name) for f in fields(self.trajectory)}
-        chosen = {f.name: getattr(settings, f.name) for f in fields(settings)}
-        del chosen["elements"]  # those of the formula
-        rulers = self.domain.ruler_cards if settings.rulers else {}
+        trajectory = self.run.trajectory
+        source = {f.name: getattr(trajectory, f.name) for f in fields(trajectory)}
+        settings = self.settings.to_dict()
+        del settings["elements"]  # those of the formula
+        rulers = self.domain.ruler_cards if self.settings.rulers else {}
         return {
             "trajectory": Path(source.pop("path")).name,
             **{name: _yaml(value) for name, value in source.items()},
             "topology": None if source["topology"] is None else Path(source["topology"]).name,
-            "formula": first.atoms.get_chemical_formula(mode="reduce"),
-            "first_frame": f"{geometry_digest(first.atoms):08x}",
-            "domain": self.domain.name,
+            "formula": self.first.atoms.get_chemical_formula(mode="reduce"),
+            "first_frame": f"{geometry_digest(self.first.atoms):08x}",
+            "domain": address(self.domain),
             "pack": pack_digest(self.domain),
             "ruler_weights": sorted(card["sha256"] for card in rulers.values()),
-            **{name: _yaml(value) for name, value in chosen.items()},
-            "max_lag": self.max_lag,
-            "batch": batch,
+            **settings,
+            "batch": self.batch,
             "quantities": quantities(),
             "ase_elf": __version__,
         }
 
-    def _analyze(
-        self,
-        journal: Journal,
-        settings: AnalysisSettings,
-        batch: int,
-        progress: Callable[[int], None] | None,
-    ) -> ElfError | None:
+    def analyze(self, journal: Journal, progress: Callable[[int], None] | None) -> ElfError | None:
         """Append what is missing; the error that stopped it, if one did."""
-        done = self._resume(journal, batch)
+        done, frames = self._resume(journal)
         if progress:
             progress(done)
         began, count = time.perf_counter(), 0
         try:
-            frames = self._frames(done) if self._has(done) else ()
-            for results, snapshots in self._analyzed(frames, settings, batch, done):
+            for results, snapshots in self._analyzed(frames, done):
                 for ordinal, snapshot in snapshots.items():
                     self._keep(ordinal, snapshot)
                 journal.append(results)
@@ -200,59 +201,54 @@ class AnalysisRun:
         return None
 
     def _analyzed(
-        self, frames: Iterable[Frame], settings: AnalysisSettings, batch: int, done: int
+        self, frames: Iterable[Frame], done: int
     ) -> Iterator[tuple[list[FrameResult], dict[int, Snapshot]]]:
         """Results and snapshots of every batch, from this process or from others."""
-        groups = batches(frames, self.domain, settings, batch)
-        calls = ((group, done + n * batch, self.domain, settings) for n, group in enumerate(groups))
-        if self.workers is None:
-            yield from (_analyze_group(*call, self.device) for call in calls)
+        groups = batches(frames, self.batch)
+        calls = (
+            (group, done + n * self.batch, self.domain, self.settings) for n, group in enumerate(groups)
+        )
+        if self.run.workers is None:
+            found = (_analyze_group(*call, self.run.device) for call in calls)
+            yield from _until_failure(found)
             return
-        with workers(self.workers, self.device) as team:
-            yield from in_order(team, _analyze_group, calls)
+        with workers(self.run.workers, self.run.device) as team:
+            yield from _until_failure(in_order(team, _analyze_group, calls))
 
-    def _resume(self, journal: Journal, batch: int) -> int:
-        """Number of frames that need not be analysed again.
+    def _resume(self, journal: Journal) -> tuple[int, Iterator[Frame]]:
+        """Number of frames that need not be analysed again, and those that do.
 
         Whole batches only: with other frames beside it in a batch a prediction may differ
         in the last bit.
         """
         done = len(journal)
-        if done and not self._has(done):
-            journal.keep(done)  # nothing is left to do but to write the results
-        else:
-            done -= done % batch
-            journal.keep(done)
+        if not done:
+            journal.keep(0)
+            return 0, chain([self.first], map(self._periodic, self._rest))
+        self._rest.close()
+        frames = self._from(done - 1)
+        self._check_last(journal, next(frames))
+        frames, more = _looked_ahead(frames)
+        if more and done % self.batch:
+            done -= done % self.batch
+            frames = self._from(done)
+        journal.keep(done)
         if done:
-            self._check_last(journal)
             self._log(f"resumed at {done} frames")
-        return done
+        return done, frames
 
-    def _from(self, ordinal: int) -> Trajectory:
-        source = self.trajectory
-        return replace(source, start=source.start + ordinal * source.step)
-
-    def _frames(self, ordinal: int) -> Iterator[Frame]:
+    def _from(self, ordinal: int) -> Iterator[Frame]:
         """Frames from that number on, ready for a grid."""
-        for frame in self._from(ordinal):
-            yield replace(frame, atoms=self.domain.periodic(frame.atoms))
+        source = self.run.trajectory
+        return map(self._periodic, replace(source, start=source.start + ordinal * source.step))
 
-    def _has(self, ordinal: int) -> bool:
-        """Whether the trajectory holds a frame of that number; damage counts as a frame."""
-        try:
-            next(iter(self._from(ordinal)))
-        except NoFrames:
-            return False
-        except ElfError:
-            pass
-        return True
+    def _periodic(self, frame: Frame) -> Frame:
+        return replace(frame, atoms=self.domain.periodic(frame.atoms))
 
-    def _check_last(self, journal: Journal) -> None:
-        last = journal.last()
-        frame = next(self._frames(len(journal) - 1))
-        if geometry_digest(frame.atoms) != last.geometry:
+    def _check_last(self, journal: Journal, frame: Frame) -> None:
+        if geometry_digest(frame.atoms) != journal.last().geometry:
             raise OutputError(
-                f"frame {frame.index} of {self.trajectory.path} is not the one analysed in "
+                f"frame {frame.index} of {self.run.trajectory.path} is not the one analysed in "
                 f"{self.directory}: the trajectory was replaced. Choose another output "
                 "directory (-o)."
             )
@@ -266,9 +262,8 @@ class AnalysisRun:
             if int(path.stem) % stride:
                 path.unlink()
 
-    def _conclude(
-        self, journal: Journal, settings: AnalysisSettings, first: Frame, failure: ElfError | None
-    ) -> None:
+    def conclude(self, journal: Journal, failure: ElfError | None) -> None:
+        """Write tables, summary and report of what is in the journal."""
         from ase_elf.report.results import write_results
 
         stride = stride_after(len(journal))
@@ -278,11 +273,11 @@ class AnalysisRun:
         write_results(
             self.directory,
             journal,
-            settings.plan(step=self.trajectory.step, max_lag=self.max_lag),
-            report=self.report,
-            settings=settings,
+            self.settings.plan(step=self.run.trajectory.step),
+            report=self.run.report,
+            settings=self.settings,
             domain=self.domain,
-            symbols=first.atoms.get_chemical_symbols(),
+            symbols=self.first.atoms.get_chemical_symbols(),
             failure=None if failure is None else str(failure),
         )
 
@@ -293,9 +288,34 @@ class AnalysisRun:
             log.write(f"{stamp} {line}\n")
 
 
+def _looked_ahead(frames: Iterator[Frame]) -> tuple[Iterator[Frame], bool]:
+    """The same frames, and whether there are any; damage counts as a frame, and is raised in its place."""
+    try:
+        return chain([next(frames)], frames), True
+    except StopIteration:
+        return iter(()), False
+    except ElfError as error:
+        return _raising(error), True
+
+
+def _raising(error: ElfError) -> Iterator[Frame]:
+    raise error
+    yield
+
+
+def _until_failure(
+    found: Iterable[tuple[list[FrameResult], dict[int, Snapshot], InputError | None]],
+) -> Iterator[tuple[list[FrameResult], dict[int, Snapshot]]]:
+    for results, snapshots, failure in found:
+        if results:
+            yield results, snapshots
+        if failure is not None:
+            raise failure
+
+
 def quantities() -> str:
     """Digest of what is written down of a frame: results of other versions may lack some."""
-    names = (*SCALARS, *BOND_COLUMNS, *(each.name for each in fields(FrameResult)))
+    names = (*names_of(FRAMES), *names_of(BONDS), *(each.name for each in fields(FrameResult)))
     return f"{zlib.crc32(' '.join(names).encode()):08x}"
 
 
@@ -305,9 +325,7 @@ def pack_digest(domain: Domain) -> str:
 
 
 def _yaml(value: Any) -> Any:
-    """A setting as plain YAML: pairs of elements as text, of a file its name."""
-    if isinstance(value, Mapping):
-        return {"-".join(key): _yaml(item) for key, item in value.items()}
+    """An option of a trajectory as plain YAML: of a file its name."""
     if isinstance(value, Path):
         return value.name
     if isinstance(value, np.ndarray | np.generic):
@@ -395,18 +413,19 @@ def _clear(directory: Path) -> None:
 
 def _analyze_group(
     group: list[Frame], first: int, domain: Domain, settings: AnalysisSettings, device: str | None
-) -> tuple[list[FrameResult], dict[int, Snapshot]]:
-    """Results of one batch, and snapshots of those of its frames that a report may show.
+) -> tuple[list[FrameResult], dict[int, Snapshot], InputError | None]:
+    """Results of one batch, snapshots of those of its frames that a report may show, and what is wrong
+    with the frame that ended it.
 
     ``first`` counts the frames of the run before this batch.
     """
     results, snapshots = [], {}
-    found = analyze_batch(group, domain.load(device=device), domain, settings)
+    found, failure = analyze_batch(group, domain, settings, device=device)
     for ordinal, (result, grid, network) in enumerate(found, first):
         results.append(result)
         if ordinal % stride_after(ordinal + 1) == 0:
             snapshots[ordinal] = Snapshot.of(result.frame, result.time_fs, grid, network)
-    return results, snapshots
+    return results, snapshots, failure
 
 
 def snapshot_path(folder: Path, ordinal: int) -> Path:
