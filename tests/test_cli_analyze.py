@@ -18,10 +18,18 @@ from ase.io import read, write
 from click.testing import CliRunner
 from stand_in_cli import stand_in
 
-from ase_elf.analysis.frame import settings_for
+from ase_elf.analysis.settings import AnalysisSettings
 from ase_elf.cli import main
 from ase_elf.errors import OutputError
-from ase_elf.runs.trajectory import AnalysisRun, pack_digest, quantities, read_provenance, write_config
+from ase_elf.runs.trajectory import (
+    AnalysisRun,
+    OtherRun,
+    _Started,
+    pack_digest,
+    quantities,
+    read_provenance,
+    write_config,
+)
 from ase_elf.structures.trajectory import Trajectory
 from ase_elf.testing import GaussianDomain, molecular_fluid
 
@@ -279,15 +287,15 @@ TYPICAL = {
 
 
 def test_every_setting_is_in_the_identity_of_a_run(trajectory, tmp_path):
-    def identity(source, settings, **more):
-        run = AnalysisRun(source, domain, tmp_path, **more)
-        first = next(run._frames(0))
-        return run._identity(first, settings, 4)
+    def identity(source, settings=None):
+        started = _Started(AnalysisRun(source, domain, tmp_path))
+        started.settings = settings or started.settings
+        return started.identity()
 
     domain = GaussianDomain()
     source = Trajectory(trajectory)
-    settings = settings_for(next(iter(source)).atoms, domain)
-    before = identity(source, settings)
+    settings = AnalysisSettings.for_atoms(next(iter(source)).atoms, domain)
+    before = identity(source)
     assert yaml.safe_load(yaml.safe_dump(before)) == before
     for f in fields(settings):
         value = getattr(settings, f.name)
@@ -300,10 +308,18 @@ def test_every_setting_is_in_the_identity_of_a_run(trajectory, tmp_path):
         if value is None and f.name not in TYPICAL:
             continue  # others test what they add
         other = replace(source, **{f.name: TYPICAL[f.name] if value is None else changed(value)})
-        run = AnalysisRun(source, domain, tmp_path)
-        first = next(run._frames(0))
-        assert replace(run, trajectory=other)._identity(first, settings, 4)[f.name] != before[f.name], f.name
-    assert identity(source, settings, max_lag=201)["max_lag"] != before["max_lag"]
+        started = _Started(AnalysisRun(source, domain, tmp_path))
+        started.run = replace(started.run, trajectory=other)
+        assert started.identity()[f.name] != before[f.name], f.name
+    assert {"r_bin", "n_elf", "max_lag", "isovalue", "rulers"} < set(before)
+
+
+@pytest.mark.parametrize("chosen", [{"r_bin": 0.05}, {"n_elf": 20}, {"max_lag": 7}, {"bonds": {("H", "H"): 0.9}}])
+def test_a_run_is_not_resumed_with_other_settings(trajectory, done, tmp_path, chosen):
+    out = tmp_path / "out"
+    shutil.copytree(done, out)
+    with pytest.raises(OtherRun, match=f"{next(iter(chosen))} "):
+        AnalysisRun(Trajectory(trajectory), GaussianDomain(), out, chosen=chosen, batch=4).execute()
 
 
 def test_the_identity_of_a_run_knows_all_weights_of_its_pack(tmp_path):

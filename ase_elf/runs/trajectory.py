@@ -114,10 +114,7 @@ class AnalysisRun:
             return self._execute(progress)
 
     def _execute(self, progress: Callable[[int], None] | None) -> Path:
-        frames = iter(self.trajectory)
-        first = next(frames)
-        symbols = first.atoms.get_chemical_symbols()
-        started = _Started(self, first, frames, find_domain(self.domain, symbols))
+        started = _Started(self)
         self.directory.mkdir(parents=True, exist_ok=True)
         claim(self.directory, started.identity(), self.options, self.sources, overwrite=self.overwrite)
         with Journal(self.directory / JOURNAL) as journal:
@@ -134,17 +131,17 @@ class _Started:
     The file is not opened again for the frames after the first, unless a run is taken up again.
     """
 
-    def __init__(self, run: AnalysisRun, first: Frame, rest: Iterator[Frame], domain: Domain) -> None:
-        self.run, self.domain, self.directory = run, domain, run.directory
+    def __init__(self, run: AnalysisRun) -> None:
+        self.run, self.directory = run, run.directory
+        self._rest = iter(run.trajectory)
+        first = next(self._rest)
+        self.domain = domain = find_domain(run.domain, first.atoms.get_chemical_symbols())
         self.first = self._periodic(first)
-        self._rest = rest
         try:
             domain.check(self.first.atoms)
         except InputError as error:
             raise InputError(f"{str(run.trajectory.path)!r}, frame {first.index}: {error}") from error
-        chosen = dict(run.chosen)
-        if chosen.get("bonds"):
-            chosen["bonds"] = domain.bonds | chosen["bonds"]
+        chosen = dict(run.chosen) | {"bonds": domain.bonds | dict(run.chosen.get("bonds") or {})}
         self.settings = AnalysisSettings.for_atoms(self.first.atoms, domain, **chosen)
         self.batch = run.batch or max(1, min(8, 1024 // len(first.atoms)))
 
