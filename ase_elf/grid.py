@@ -14,6 +14,7 @@ from scipy.special import expit, logit
 from ase_elf.errors import ElfWarning, InputError
 from ase_elf.geometry import spline
 from ase_elf.geometry.lattice import MOST_POINTS, adequate_shape, interpolate, lengths, upright
+from ase_elf.geometry.plane import Plane
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -132,11 +133,14 @@ class ELFGrid:
         InputError
             If ``normal`` or ``at`` is not that.
         """
-        from ase_elf.plotting.fields import plot_grid
+        from ase_elf.plotting.fields import plot_plane
 
         if normal not in (0, 1, 2) or not np.isfinite(at):
             raise InputError(f"normal = {normal!r} must be 0, 1 or 2, and at = {at!r} a number.")
-        return plot_grid(self, ax, normal=normal, at=at)
+        plane = Plane(self.cell, normal, at)
+        elf = self.sample(plane.points).reshape(plane.xy.shape[:2])
+        nuclei = plane.nuclei(self.atoms.get_scaled_positions())
+        return plot_plane(plane.xy, elf, nuclei, ax, x_label=plane.x_label, title=plane.title)
 
     def sample(self, xyz: np.ndarray) -> np.ndarray:
         """ELF at Cartesian points.

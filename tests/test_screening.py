@@ -11,10 +11,11 @@ from ase.io import write
 from click.testing import CliRunner
 from stand_in_cli import stand_in
 
+from ase_elf.analysis.screening import Screened, rank
 from ase_elf.cli import main
 from ase_elf.domains import shortest_distance
 from ase_elf.formats.collection import Collection, is_collection
-from ase_elf.runs.screening import Screened, Screener, ScreeningRun, rank
+from ase_elf.runs.screening import Screener, ScreeningRun
 from ase_elf.testing import GaussianDomain, molecular_fluid
 from ase_elf.topology import networking
 

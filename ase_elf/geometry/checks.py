@@ -18,6 +18,9 @@ __all__ = ["LONGEST", "OVERLAP", "check_structure", "describe", "shortest_distan
 OVERLAP = 0.3
 """Å. Two nuclei closer than this are a broken structure, not a strained one."""
 
+_IGNORED = ("initial_charges", "initial_magmoms")
+"""The ELF depends neither on them nor on velocities, which ASE does not compare."""
+
 LONGEST = 150
 """Times the thickness of a cell that it may measure in another direction: from 200 on, vesin divides
 by zero, which ends the process."""
@@ -106,3 +109,10 @@ def check_structure(atoms: Atoms, *, isolated: bool = False, near: Neighbors | N
             f"two nuclei are {shortest:.3f} Å apart, less than {OVERLAP} Å: "
             "atoms overlap, or the units of the file are not Å."
         )
+
+
+def changes(old: Atoms | None, new: Atoms) -> list[str]:
+    """What of all that the ELF depends on differs between two structures."""
+    from ase.calculators.calculator import compare_atoms
+
+    return compare_atoms(old, new, excluded_properties=_IGNORED)

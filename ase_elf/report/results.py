@@ -12,13 +12,15 @@ import numpy as np
 from ase_elf import __version__
 from ase_elf.analysis.quantities import FRAMES, Quantity, named, names_of
 from ase_elf.geometry.pairs import by_name
-from ase_elf.plotting import statistics as plots
+from ase_elf.plotting.curves import plot_series
+from ase_elf.plotting.figure import save, style
 from ase_elf.report.snapshots import Snapshot
 from ase_elf.report.tables import Tables, write_json
 from ase_elf.statistics import RunStatistics
 from ase_elf.storage.atomic import replacing
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from ase_elf.analysis.settings import AnalysisSettings
@@ -32,6 +34,13 @@ MOST_POINTS = 3000
 
 IMPOSSIBLE = 1.01
 """ELF that only interpolation reaches, and on a fine grid not even that."""
+
+
+DRAWN = (
+    "rdf", "resolved_rdf", "percolation", "clusters", "degrees", "elf", "midpoint", "bond_point",
+    "orientation", "lifetime",
+)  # fmt: skip
+"""Statistics that draw themselves, by the names of their files."""
 
 
 @dataclass(eq=False)
@@ -146,26 +155,16 @@ class RunResults:
 
     def figures(self) -> dict[str, Figure]:
         """Every plot of the run, by file name."""
-        r = self.results
-        figures = {name: plots.draw(self._plot_series, group) for name, group in SERIES.items()}
-        figures["rdf"] = plots.draw(plots.plot_rdf, r["rdf"])
-        figures["resolved_rdf"] = plots.draw(plots.plot_resolved_rdf, r["resolved_rdf"])
-        figures["percolation"] = plots.draw(plots.plot_percolation, r["percolation"])
-        for name in ("clusters", "degrees", "elf"):
-            figures[name] = plots.draw(plots.plot_distribution, r[name])
-        for name in ("midpoint", "bond_point", "orientation"):
-            figures[name] = plots.draw(plots.plot_binned, r[name])
-        figures["lifetime"] = plots.draw(plots.plot_lifetime, r["lifetime"])
-        return figures
+        figures = {name: self._plot_series(*group).figure for name, group in SERIES.items()}
+        return figures | {name: self.results[name].plot().figure for name in DRAWN}
 
-    def _plot_series(self, group: tuple[str, tuple[str, ...]]) -> Any:
-        y_label, names = group
+    def _plot_series(self, y_label: str, names: tuple[str, ...]) -> Axes:
         time, x_label = self.abscissa()
-        drawn = named(*names)
-        return plots.plot_series(
+        averages = {each.label: self.averages[each.name] for each in named(*names)}
+        return plot_series(
             time,
-            {each.label: np.array(self.series[each.name]) for each in drawn},
-            {each.label: self.averages[each.name] for each in drawn},
+            {each.label: np.array(self.series[each.name]) for each in named(*names)},
+            {label: (each.mean, each.stated_error, str(each)) for label, each in averages.items()},
             x_label=x_label,
             y_label=y_label,
         )
@@ -296,7 +295,7 @@ def _write_report(directory: Path, results: RunResults, snapshots: list[Path]) -
     folder = directory / "plots"
     folder.mkdir(exist_ok=True)
     for name, figure in results.figures().items():
-        with plots.style():
-            plots.save(figure, folder / name)
+        with style():
+            save(figure, folder / name)
     with replacing(directory / "report.html") as part:
         write_report(part, results, folder, [Snapshot.read(path) for path in snapshots])

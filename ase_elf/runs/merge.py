@@ -24,6 +24,7 @@ from ase_elf.runs.trajectory import (
     snapshot_path,
     write_config,
 )
+from ase_elf.statistics.frame import FrameResult
 from ase_elf.storage.atomic import writing_into
 from ase_elf.storage.journal import Journal
 
@@ -44,7 +45,7 @@ class Part:
     @classmethod
     def read(cls, directory: Path) -> Part:
         identity = read_provenance(directory)["identity"]
-        frames = [result.frame for result in Journal(directory / JOURNAL)]
+        frames = [result.frame for result in Journal(directory / JOURNAL, FrameResult)]
         if not frames:
             raise OutputError(f"{directory} holds no analysed frame; run that part again.")
         return cls(directory, identity, frames[0], frames[-1], len(frames))
@@ -88,9 +89,9 @@ def _merged(parts: Sequence[Part], output: Path) -> int:
         "parts": [part.directory.name for part in parts],
     }
     write_config(output, {}, identity)
-    with Journal(output / JOURNAL) as journal:
+    with Journal(output / JOURNAL, FrameResult) as journal:
         for part in parts:
-            for result in Journal(part.directory / JOURNAL):
+            for result in Journal(part.directory / JOURNAL, FrameResult):
                 journal.append([result])
         _copy_snapshots(parts, output / SNAPSHOTS)
         settings = _settings(identity)

@@ -117,7 +117,7 @@ class AnalysisRun:
         started = _Started(self)
         self.directory.mkdir(parents=True, exist_ok=True)
         claim(self.directory, started.identity(), self.options, self.sources, overwrite=self.overwrite)
-        with Journal(self.directory / JOURNAL) as journal:
+        with Journal(self.directory / JOURNAL, FrameResult) as journal:
             failure = started.analyze(journal, progress)
             started.conclude(journal, failure)
         if failure is not None:
@@ -399,7 +399,7 @@ RESULTS = ("summary.json", "frames.csv", "bonds.csv", "screening.json", "screeni
 
 def _clear(directory: Path) -> None:
     """Delete what a run left, and nothing else, unless another process is writing to it."""
-    with Journal(directory / JOURNAL) as journal:
+    with Journal(directory / JOURNAL, FrameResult) as journal:
         journal.keep(0)
         for name in (*RESULTS, LOG):
             (directory / name).unlink(missing_ok=True)

@@ -196,9 +196,14 @@ class Networking:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """ELF domains against the isovalue, with φ, φ1, φ2 and φ* marked."""
-        from ase_elf.plotting.fields import plot_networking
+        from ase_elf.plotting.fields import plot_network
 
-        return plot_networking(self, ax)
+        isovalues = np.linspace(0.02, 0.98, 49)
+        found = [self.tree.domains(t) for t in isovalues]
+        atoms = [max((len(d.atoms) for d in domains), default=0) for domains in found]
+        marks = {"φ": self.phi, "φ₂": self.phi2, "φ₁": self.phi1, "φ*": self.phi_star}
+        n_regions = np.array([len(domains) for domains in found])
+        return plot_network(isovalues, n_regions, np.array(atoms) / max(1, len(self.atoms)), marks, ax)
 
     def graph(self, isovalue: float, *, persistence: float = 1e-3) -> nx.MultiGraph:
         """The network at ``isovalue``.
