@@ -57,17 +57,21 @@ class Predictor:
     def forget(self) -> None:
         """Let go of models, choices of packs, and who was warned of what."""
         self._models: dict[Domain, Any] = {}
-        self._domains: dict[frozenset[str], Domain] = {}
+        self._domains: dict[tuple[frozenset[str], tuple[bool, ...]], Domain] = {}
         self._warned: set[str] = set()
 
     def domain_of(self, atoms: Atoms) -> Domain:
         """The pack that is used for ``atoms``."""
         if self.domain is not None:
             return self.domain
-        symbols = frozenset(atoms.get_chemical_symbols())
-        if symbols not in self._domains:
-            self._domains[symbols] = domains.domain_for(symbols)
-        return self._domains[symbols]
+        symbols, pbc = frozenset(atoms.get_chemical_symbols()), tuple(map(bool, atoms.pbc))
+        if (symbols, pbc) not in self._domains:
+            self._domains[symbols, pbc] = domains.domain_for(symbols, pbc)
+        return self._domains[symbols, pbc]
+
+    def boxed(self, atoms: Atoms) -> Atoms:
+        """Atoms on which a grid can lie, in a box of vacuum where ``atoms`` are open."""
+        return self.domain_of(atoms).boxed(atoms)
 
     def shapes(
         self,
@@ -81,7 +85,7 @@ class Predictor:
         if shape is None:
             return [
                 fast_shape(
-                    atoms.cell.array,
+                    self.boxed(atoms).cell.array,
                     self.domain_of(atoms).spacing if spacing is None else spacing,
                 )
                 for atoms in structures
@@ -131,8 +135,9 @@ class Predictor:
         -------
         list of ELFGrid
             In the order of ``structures``. ``info`` holds ``domain``, ``weights`` (their SHA-256, of
-            those for large cells where they predicted), ``out_of_domain`` and ``domain_distance``; and
-            ``pack``, the folder of a pack that is not installed.
+            those for large cells where they predicted), ``out_of_domain`` and ``domain_distance``;
+            ``pack``, the folder of a pack that is not installed; and ``boxed``, directions along which
+            the structure was open and got a box with vacuum, in which the grid lies.
         """
         packs = [self.domain_of(atoms) for atoms in structures]
         found: list[Any] = [None] * len(structures)
@@ -140,7 +145,7 @@ class Predictor:
             chosen = [n for n, other in enumerate(packs) if other == pack]
             predictions = predict_in_memory(
                 self._model(pack),
-                [structures[n] for n in chosen],
+                [pack.boxed(structures[n]) for n in chosen],
                 [shapes[n] for n in chosen],
                 keep_errors=keep_errors,
             )
@@ -200,4 +205,8 @@ def _grid(
         "out_of_domain": pack.outside(atoms, prediction.distance, near),
         "domain_distance": prediction.distance,
     }
-    return ELFGrid(prediction.values, atoms, info, prediction.sigma)
+    box = pack.boxed(atoms)
+    if box is not atoms:
+        info["boxed"] = [bool(direction) for direction in ~atoms.pbc]
+        box.pbc = True  # as the grid is
+    return ELFGrid(prediction.values, box, info, prediction.sigma)

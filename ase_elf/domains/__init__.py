@@ -5,7 +5,8 @@ import within the function), so that replacing a name here replaces it for all o
 """
 
 from ase_elf.domains.discovery import ENTRY_POINTS, address, domain_for, find_domain, get_domain, installed
-from ase_elf.domains.pack import FINEST, VACUUM, Domain
+from ase_elf.domains.pack import FINEST, Domain
+from ase_elf.geometry.boxes import VACUUM
 from ase_elf.geometry.checks import (
     LONGEST,
     OVERLAP,

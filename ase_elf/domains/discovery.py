@@ -5,16 +5,21 @@ Packs are found through the entry-point group ``ase_elf.domains``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ase_elf.domains.pack import Domain
-from ase_elf.errors import DomainError
+from ase_elf.errors import DomainError, remedy
 from ase_elf.plugins import discover
 
 __all__ = ["ENTRY_POINTS", "address", "domain_for", "find_domain", "get_domain", "installed"]
 
 ENTRY_POINTS = "ase_elf.domains"
+
+ENGINES = "ase_elf.references"
+"""Entry-point group of DFT engines, which messages name."""
+
+PERIODIC = (True, True, True)
 
 
 def installed() -> dict[str, Domain]:
@@ -46,12 +51,14 @@ def get_domain(name: str | Path) -> Domain:
     )
 
 
-def find_domain(domain: str | Path | Domain | None, symbols: Iterable[str] = ()) -> Domain:
-    """The pack that is meant: by name, by folder, itself, or, for None, by the elements it is to know."""
+def find_domain(
+    domain: str | Path | Domain | None, symbols: Iterable[str] = (), pbc: Sequence[bool] = PERIODIC
+) -> Domain:
+    """The pack that is meant: by name, by folder, itself, or, for None, as :func:`domain_for` finds it."""
     from ase_elf import domains
 
     if domain is None:
-        return domains.domain_for(symbols)
+        return domains.domain_for(symbols, pbc)
     return domains.get_domain(domain) if isinstance(domain, str | Path) else domain
 
 
@@ -64,16 +71,43 @@ def address(pack: Domain) -> str:
     return str(folder)
 
 
-def domain_for(symbols: Iterable[str]) -> Domain:
-    """The pack that knows every element in ``symbols``, the smallest one if several do."""
+def domain_for(symbols: Iterable[str], pbc: Sequence[bool] = PERIODIC) -> Domain:
+    """The pack that describes structures of these elements, the most specific one if several do.
+
+    Parameters
+    ----------
+    symbols : iterable of str
+    pbc : sequence of bool, length 3
+        Directions in which the structure repeats.
+
+    Returns
+    -------
+    Domain
+        Of those that fit the one with the fewest elements.
+
+    Raises
+    ------
+    DomainError
+        If none does; the message says how the ELF can be computed instead.
+    """
     wanted = set(symbols)
     packs = installed()
-    fitting = [pack for pack in packs.values() if set(pack.must_hold) <= wanted <= set(pack.elements)]
-    if not fitting:
-        known = "; ".join(f"{n}: {p.coverage}" for n, p in packs.items())
-        raise DomainError(
-            f"no installed domain pack covers {', '.join(sorted(wanted))} "
-            f"({known or 'none installed'}). Compute the ELF with a reference engine, "
-            "or train a pack for this chemistry."
-        )
-    return min(fitting, key=lambda pack: len(pack.elements))
+    able = [pack for pack in packs.values() if set(pack.must_hold) <= wanted <= set(pack.elements)]
+    fitting = [pack for pack in able if pack.takes(pbc)]
+    if fitting:
+        return min(fitting, key=lambda pack: len(pack.elements))
+    if able:
+        # Its own check says what is wrong with the cell.
+        return min(able, key=lambda pack: len(pack.elements))
+    known = "; ".join(f"{n}: {p.coverage}" for n, p in packs.items())
+    raise DomainError(
+        f"no installed domain pack covers {', '.join(sorted(wanted))} ({known or 'none installed'}). "
+        f"Compute the ELF by DFT {_by_engine()}, or train a pack for this chemistry."
+    )
+
+
+def _by_engine() -> str:
+    engines = list(discover(ENGINES))
+    if not engines:
+        return "with an engine, of which none is installed"
+    return remedy(f"(engine={engines[0]!r}", f"(--engine {engines[0]}") + f"; there are {', '.join(engines)})"

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ase_elf.errors import DomainError, FormatError, InputError
+from ase_elf.geometry.boxes import boxed
 from ase_elf.geometry.checks import check_structure, describe
 from ase_elf.geometry.pairs import by_pair, pair_of
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from ase_elf.geometry.neighbors import Neighbors
     from ase_elf.model import EnergyNetwork, FieldModel
 
-VACUUM = 3.5
-"""Å around an isolated structure on a grid: twice that is farther than any model looks."""
+MANY = 12
+"""Elements; more are counted in messages and not named."""
 
 FINEST = 0.01
 """Å or bohr. A card that asks for a finer grid is damaged."""
@@ -145,7 +146,8 @@ class Domain:
     @property
     def coverage(self) -> str:
         """The elements as text, with those that have to be there: "Au, S, C, H (needs Au and S)"."""
-        elements = ", ".join(self.elements)
+        many = len(self.elements) > MANY
+        elements = f"{len(self.elements)} elements" if many else ", ".join(self.elements)
         return f"{elements} (needs {' and '.join(self.must_hold)})" if self.must_hold else elements
 
     @property
@@ -153,21 +155,29 @@ class Domain:
         """Whether the pack describes molecules and clusters, which need no cell."""
         return bool(self.card.get("isolated", False))
 
-    def periodic(self, atoms: Atoms) -> Atoms:
-        """Atoms on which a grid can lie: of an isolated structure, a copy in a box of its own."""
-        if not self.isolated or atoms.pbc.any() or not len(atoms):
-            return atoms
-        boxed = atoms.copy()
-        boxed.center(vacuum=VACUUM)
-        boxed.pbc = True
-        return boxed
+    @property
+    def slabs(self) -> bool:
+        """Whether the pack describes slabs and wires, periodic in some directions only."""
+        return bool(self.card.get("slabs", False))
+
+    def takes(self, pbc: Sequence[bool]) -> bool:
+        """Whether structures periodic in these directions are of the kind the pack describes."""
+        return all(pbc) or (self.slabs if any(pbc) else self.isolated)
+
+    def boxed(self, atoms: Atoms, *, centre: bool = False) -> Atoms:
+        """Atoms on which a grid can lie: a copy in a box with vacuum where directions are open.
+
+        Positions stay unless they are to be centred; see :func:`ase_elf.geometry.boxes.boxed`. What the pack does not take
+        (:meth:`takes`) comes back as it is.
+        """
+        return boxed(atoms, centre=centre) if self.takes(atoms.pbc) else atoms
 
     def check(self, atoms: Atoms, near: Neighbors | None = None) -> None:
         """Raise :class:`InputError` unless ``atoms`` can be given to the model at all.
 
         ``near`` are the neighbors of ``atoms``, where whoever asks needs them too.
         """
-        check_structure(atoms, isolated=self.isolated, near=near)
+        check_structure(boxed(atoms) if self.takes(atoms.pbc) else atoms, near=near)
         unknown = sorted(set(atoms.get_chemical_symbols()) - set(self.elements))
         if unknown:
             raise InputError(

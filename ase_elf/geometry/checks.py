@@ -70,11 +70,10 @@ def _check_proportions(across: np.ndarray) -> None:
         )
 
 
-def check_structure(atoms: Atoms, *, isolated: bool = False, near: Neighbors | None = None) -> None:
+def check_structure(atoms: Atoms, *, near: Neighbors | None = None) -> None:
     """Raise :class:`InputError` for what no domain can use: no cell, NaN, overlap.
 
-    An ``isolated`` structure, periodic in no direction, needs no cell. ``near`` are the neighbors of
-    ``atoms``, where whoever asks needs them too.
+    ``near`` are the neighbors of ``atoms``, where whoever asks needs them too.
     """
     if len(atoms) == 0:
         raise InputError("the structure holds no atoms; give at least one.")
@@ -84,8 +83,7 @@ def check_structure(atoms: Atoms, *, isolated: bool = False, near: Neighbors | N
             f"positions or cell hold NaN or infinity (atoms {bad[:10].tolist()}); "
             "look at the last good frame of the run that made them."
         )
-    isolated = isolated and not atoms.pbc.any()
-    if not isolated and abs(np.linalg.det(atoms.cell[:])) < 1e-6:
+    if abs(np.linalg.det(atoms.cell[:])) < 1e-6:
         raise InputError(
             f"the structure has no three-dimensional cell (cell = {atoms.cell[:].tolist()} Å); "
             + remedy(
@@ -93,7 +91,7 @@ def check_structure(atoms: Atoms, *, isolated: bool = False, near: Neighbors | N
                 "give one with --cell, for a molecule a box with vacuum, or write it into the file.",
             )
         )
-    if not isolated and not atoms.pbc.all():
+    if not atoms.pbc.all():
         raise InputError(
             f"the cell is not periodic in all directions (pbc = {atoms.pbc.tolist()}); "
             + remedy(
@@ -101,8 +99,7 @@ def check_structure(atoms: Atoms, *, isolated: bool = False, near: Neighbors | N
                 "give a cell with vacuum along the open ones with --cell, or write it into the file.",
             )
         )
-    if not isolated:
-        _check_proportions(heights(upright(atoms.cell.array)[0]))
+    _check_proportions(heights(upright(atoms.cell.array)[0]))
     shortest = (near or Neighbors(atoms)).shortest
     if shortest < OVERLAP:
         raise InputError(

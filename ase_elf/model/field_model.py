@@ -20,6 +20,7 @@ import torch
 from ase.units import Bohr
 
 from ase_elf.errors import InputError
+from ase_elf.geometry.boxes import boxed
 from ase_elf.geometry.lattice import heights, lengths, upright
 from ase_elf.grid import cartesian
 from ase_elf.model import orbitals, spectral
@@ -215,13 +216,16 @@ class FieldModel:
         ----------
         atoms : ase.Atoms
         xyz : ndarray, shape (n, 3), Å
-            Cartesian; anywhere, wrapped into the cell of what is periodic.
+            Cartesian; anywhere, wrapped into the cell along directions that are periodic.
         sigma : bool
             Also the expected error.
         """
         if self._is_large(atoms):
             return replace(self.large.predict_points(atoms, xyz, sigma=sigma), large=True)
-        points = np.atleast_2d(np.asarray(xyz, dtype=float)) / Bohr
+        xyz = np.atleast_2d(np.asarray(xyz, dtype=float))
+        if atoms.pbc.any() or self.arch.n_orbital_features:
+            atoms = boxed(atoms, around=xyz)
+        points = xyz / Bohr
         surroundings = self._surroundings(atoms, points)
         (coefficients,), (distance,) = self._coefficients([atoms], [surroundings])
         told = self._told(atoms, surroundings.cell, points).T

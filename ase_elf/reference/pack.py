@@ -14,6 +14,7 @@ from ase.data import chemical_symbols, covalent_radii
 
 from ase_elf.domains import Domain
 from ase_elf.errors import EngineError
+from ase_elf.geometry.boxes import boxed
 from ase_elf.grid import cartesian
 from ase_elf.model import Prediction
 from ase_elf.reference.engine import ReferenceEngine, automatic_engine
@@ -106,8 +107,16 @@ class EnginePack(Domain):
             "spacing": SPACING,
             "trained_range": {},
             "isolated": True,
+            "slabs": True,
             "weights": {"file": "none", "sha256": hashlib.sha256(recipe.encode()).hexdigest()},
         }
+
+    def boxed(self, atoms: Atoms, *, centre: bool = False) -> Atoms:
+        """As of any pack, but open directions stay open: engines treat them their own way."""
+        box = boxed(atoms, centre=centre)
+        if box is not atoms:
+            box.pbc = atoms.pbc
+        return box
 
     def load(self, device: str | None = None, dtype: str = "float32") -> EngineModel:
         """The engine, where other packs have a model; ``device`` and ``dtype`` do not matter."""

@@ -240,7 +240,7 @@ class _Started:
         return map(self._periodic, replace(source, start=source.start + ordinal * source.step))
 
     def _periodic(self, frame: Frame) -> Frame:
-        return replace(frame, atoms=self.domain.periodic(frame.atoms))
+        return replace(frame, atoms=self.domain.boxed(frame.atoms, centre=True))
 
     def _check_last(self, journal: Journal, frame: Frame) -> None:
         if geometry_digest(frame.atoms) != journal.last().geometry:
