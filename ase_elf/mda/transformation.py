@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from MDAnalysis.coordinates.memory import MemoryReader
 from MDAnalysis.transformations.base import TransformationBase
 
-from ase_elf.analysis.recorder import pack_for, positive
+from ase_elf.analysis.recorder import pack_for
 from ase_elf.analysis.scalars import SCALARS, accepted_names, structure_scalars
+from ase_elf.analysis.settings import positive
 from ase_elf.calculator import ELFCalculator
 from ase_elf.errors import InputError
 from ase_elf.mda.bridge import described, frame_of
@@ -78,7 +80,7 @@ class ELFTransformation(TransformationBase):
         self,
         universe: mda.Universe,
         *,
-        domain: str | Domain | None = None,
+        domain: str | Path | Domain | None = None,
         scalars: Iterable[str] = SCALARS,
         shape: tuple[int, int, int] | None = None,
         spacing: float | None = None,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,10 @@ from ase_elf.analysis.frame import geometry_digest
 from ase_elf.analysis.screening import VALUES, Screened, rank, source_of
 from ase_elf.errors import ElfError, ElfWarning, FormatError, OutputError
 from ase_elf.formats.collection import Candidate, Collection
-from ase_elf.grid import ELFGrid, fast_shape
-from ase_elf.model.batching import predict_in_memory
+from ase_elf.geometry.neighbors import Neighbors
+from ase_elf.grid import ELFGrid
 from ase_elf.parallel.frames import in_order, workers
+from ase_elf.prediction import Predictor, Shape
 from ase_elf.runs.trajectory import JOURNAL, claim, pack_digest
 from ase_elf.storage.atomic import writing_into
 from ase_elf.storage.journal import Journal
@@ -47,56 +49,37 @@ class Screener:
 
     Parameters
     ----------
-    domain : str, optional
-        Domain pack for all; by default each structure's own.
+    domain : str, Path or Domain, optional
+        Domain pack for all, by name or folder or itself; by default each structure's own.
     device : str, optional
     spacing : float, optional
         Å; by default that of the domain pack.
     shape : tuple of int, optional
         Grid for all, instead of ``spacing``.
+
+    Raises
+    ------
+    DomainError
+        If there is no such pack.
     """
 
-    domain: str | None = None
+    domain: str | Path | Domain | None = None
     device: str | None = None
     spacing: float | None = None
     shape: tuple[int, int, int] | None = None
 
-    def pack_for(self, atoms: Atoms) -> Domain:
-        """The pack that is to predict ``atoms``; :class:`ElfError` where none can."""
-        pack = domains.get_domain(self.domain) if self.domain else domains.domain_for(atoms.symbols)
-        pack.check(atoms)
-        return pack
+    def __post_init__(self) -> None:
+        if isinstance(self.domain, str | Path):  # as other processes find it, wherever they run
+            object.__setattr__(self, "domain", domains.address(domains.find_domain(self.domain)))
 
-    def pack_named(self, name: str) -> Domain:
-        """The pack called ``name``, as a row of the table names it."""
-        return domains.get_domain(name)
+    @cached_property
+    def predictor(self) -> Predictor:
+        """What predicts the structures."""
+        return Predictor(self.domain, self.device)
 
-    def grids(self, structures: list[Atoms], packs: list[Domain]) -> list[ELFGrid | MemoryError]:
-        """The ELF of each, of one pack together; or the error where it does not fit."""
-        found: dict[int, ELFGrid | MemoryError] = {}
-        for name in sorted({pack.name for pack in packs}):
-            members = [k for k, pack in enumerate(packs) if pack.name == name]
-            pack = packs[members[0]]
-            model = pack.load(device=self.device)
-            for k, prediction in zip(members, self._predict(model, pack, structures, members)):
-                if isinstance(prediction, MemoryError):
-                    found[k] = prediction
-                    continue
-                reasons = pack.outside(structures[k], prediction.distance)
-                info = {"domain": name, "weights": pack.digest(large=prediction.large), "out_of_domain": reasons,
-                        "domain_distance": prediction.distance}  # fmt: skip
-                found[k] = ELFGrid(prediction.values, structures[k], info, prediction.sigma)
-        return [found[k] for k in range(len(structures))]
-
-    def _predict(self, model: Any, pack: Domain, structures: list[Atoms], members: list[int]):
-        chosen = [structures[k] for k in members]
-        shapes = [self.shape or fast_shape(a.cell[:], self.spacing or pack.spacing) for a in chosen]
-        try:
-            return predict_in_memory(model, chosen, shapes)
-        except MemoryError as error:
-            if len(chosen) == 1:
-                return [error]
-            return [p for k in members for p in self._predict(model, pack, structures, [k])]
+    def shape_for(self, atoms: Atoms) -> Shape:
+        """The grid of a structure."""
+        return self.predictor.shapes([atoms], self.shape or None, None if self.shape else self.spacing)[0]
 
     def screen(self, candidates: Iterable[Candidate], batch: int = MOST_TOGETHER) -> Iterator[list[Screened]]:
         """A row for every candidate, in order, one batch at a time.
@@ -109,7 +92,7 @@ class Screener:
     def rows(self, group: list[Candidate]) -> list[Screened]:
         """A row for every candidate of one batch."""
         rows: list[Screened | None] = [None] * len(group)
-        good: list[tuple[int, Atoms, Domain]] = []
+        good: list[tuple[int, Neighbors, Shape]] = []
         for k, candidate in enumerate(group):
             if candidate.atoms is None:
                 rows[k] = Screened(candidate.name, error=candidate.error, notes=candidate.notes)
@@ -117,14 +100,23 @@ class Screener:
             if candidate.grid is not None:
                 rows[k] = _measured(candidate, candidate.grid, None)
                 continue
+            near = Neighbors(candidate.atoms)
             try:
-                good.append((k, candidate.atoms, self.pack_for(candidate.atoms)))
+                self.predictor.domain_of(candidate.atoms).check(candidate.atoms, near)
+                good.append((k, near, self.shape_for(candidate.atoms)))
             except ElfError as error:
                 rows[k] = _row(candidate, error=str(error))
-        grids = self.grids([a for _, a, _ in good], [pack for _, _, pack in good])
-        for (k, _, pack), grid in zip(good, grids, strict=True):
-            rows[k] = _measured(group[k], grid, pack)
+        nearby = [near for _, near, _ in good]
+        structures = [near.atoms for near in nearby]
+        shapes = [shape for _, _, shape in good]
+        grids = self.predictor.grids(structures, shapes, nearby, keep_errors=True)
+        for (k, near, _), grid in zip(good, grids, strict=True):
+            rows[k] = _measured(group[k], grid, self.predictor.domain_of(near.atoms), near)
         return [row for row in rows if row is not None]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Models are loaded again where they are needed, on the device that is there.
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
 def _rows(screener: Screener, group: list[Candidate], device: str | None) -> list[Screened]:
@@ -159,7 +151,12 @@ def _row(candidate: Candidate, **more: Any) -> Screened:
     )
 
 
-def _measured(candidate: Candidate, grid: ELFGrid | MemoryError, pack: Domain | None) -> Screened:
+def _measured(
+    candidate: Candidate,
+    grid: ELFGrid | MemoryError,
+    pack: Domain | None,
+    near: Neighbors | None = None,
+) -> Screened:
     """The row of one structure; without a pack the ELF is that of its file."""
     from ase_elf.topology import networking
 
@@ -171,7 +168,7 @@ def _measured(candidate: Candidate, grid: ELFGrid | MemoryError, pack: Domain | 
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ElfWarning)
-            found = _values(networking(grid), grid)
+            found = _values(networking(grid), grid, near)
     except ElfError as error:
         return _row(candidate, error=str(error), **known)
     notes += [str(w.message) for w in caught if issubclass(w.category, ElfWarning)]
@@ -189,7 +186,7 @@ def _measured(candidate: Candidate, grid: ELFGrid | MemoryError, pack: Domain | 
     )
 
 
-def _values(network: Networking, grid: ELFGrid) -> dict[str, float]:
+def _values(network: Networking, grid: ELFGrid, near: Neighbors | None) -> dict[str, float]:
     sigma = grid.sigma
     return {
         "elf_phi": network.phi,
@@ -200,15 +197,15 @@ def _values(network: Networking, grid: ELFGrid) -> dict[str, float]:
         "elf_phi2": network.phi2,
         "elf_mean": grid.values.mean(dtype=float),
         "elf_sigma": math.nan if sigma is None else np.sqrt(np.mean(np.square(sigma, dtype=float))),
-        **_geometry(grid.atoms),
+        **_geometry(grid.atoms, near),
     }
 
 
-def _geometry(atoms: Atoms) -> dict[str, float]:
+def _geometry(atoms: Atoms, near: Neighbors | None) -> dict[str, float]:
     """What describes the structure; NaN for a grid without atoms."""
     if not len(atoms):
         return {"r_s_bohr": math.nan, "shortest_distance": math.nan}
-    return domains.describe(atoms)
+    return domains.describe(atoms, near)
 
 
 @dataclass(frozen=True, eq=False)
@@ -288,7 +285,10 @@ class ScreeningRun:
                 self.directory,
                 ranked,
                 source=Path(self.collection.path).resolve().name,
-                packs={row.domain: self.screener.pack_named(row.domain) for row in ranked if row.domain},
+                packs={
+                    name: domains.find_domain(self.screener.domain or name)
+                    for name in sorted({row.domain for row in ranked if row.domain})
+                },
                 grids=self._best if self.report else None,
                 failure=failure,
             )
@@ -320,9 +320,9 @@ class ScreeningRun:
                 found = candidate.grid
                 yield ELFGrid(found.values, atoms, found.info, found.sigma), None
                 continue
-            pack = self.screener.pack_named(row.domain)
-            grid = self.screener.grids([atoms], [pack])[0]
-            yield None if isinstance(grid, MemoryError) else (grid, pack.bonds)
+            predictor = self.screener.predictor
+            (grid,) = predictor.grids([atoms], [self.screener.shape_for(atoms)], keep_errors=True)
+            yield None if isinstance(grid, MemoryError) else (grid, predictor.domain_of(atoms).bonds)
 
     def _after(self, journal: Journal, done: int) -> Iterator[Candidate]:
         """Candidates that have no row yet; those that have must be the same still."""
@@ -350,13 +350,16 @@ class ScreeningRun:
             "predict": source.predict,
             "reading": {k: str(v) for k, v in source.reading.items() if v is not None},
             "only_elf": source.only_elf,
-            "domain": how.domain,
-            "packs": {
-                name: pack_digest(pack)
-                for name, pack in domains.installed().items()
-                if how.domain in (None, name)
-            },
+            "domain": None if how.domain is None else domains.address(domains.find_domain(how.domain)),
+            "packs": {name: pack_digest(pack) for name, pack in self._packs().items()},
             "spacing": how.spacing,
             "shape": list(how.shape or ()),
             "ase_elf": __version__,
         }
+
+    def _packs(self) -> dict[str, Domain]:
+        """Those that may predict a structure, by name."""
+        if self.screener.domain is None:
+            return domains.installed()
+        pack = domains.find_domain(self.screener.domain)
+        return {pack.name: pack}

@@ -137,13 +137,7 @@ def test_the_page_of_a_screening_opens_and_slides(tmp_path):
     for k, atoms in enumerate(molecular_fluid(4, 2, length=3.0)):
         atoms.write(folder / f"{k}<script>.xyz", format="extxyz")
 
-    class StandIn(Screener):
-        def pack_for(self, atoms):
-            return GaussianDomain()
-
-        pack_named = pack_for
-
-    ScreeningRun(Collection(folder), tmp_path / "out", StandIn()).execute()
+    ScreeningRun(Collection(folder), tmp_path / "out", Screener(GaussianDomain())).execute()
     said = probed(tmp_path / "out" / "report.html", SLIDE, tmp_path / "profile").split("|")
     assert said[0] == "111111000000" and said[1] == "000000111111"
     assert "2. " in said[3]

@@ -11,6 +11,7 @@ from crystals import crystals, rows_of
 
 from ase_elf.analysis.screening import Screened, rank
 from ase_elf.formats.collection import Collection, is_collection
+from ase_elf.prediction import Predictor
 from ase_elf.runs.screening import Screener, ScreeningRun
 from ase_elf.testing import GaussianDomain, molecular_fluid
 from ase_elf.topology import networking
@@ -69,9 +70,9 @@ def test_values_do_not_depend_on_what_is_in_the_batch(folder):
     together = [row for group in Screener().screen(candidates) for row in group]
     alone = [row for c in candidates for row in next(iter(Screener().screen([c])))]
     assert together == alone
-    domain = GaussianDomain()
+    predictor = Predictor(GaussianDomain())
     for candidate, row in zip(candidates, together, strict=True):
-        grid = Screener().grids([candidate.atoms], [domain])[0]
+        (grid,) = predictor.grids([candidate.atoms], predictor.shapes([candidate.atoms]))
         assert row.values["elf_phi"] == networking(grid).phi
 
 
