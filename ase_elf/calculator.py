@@ -28,11 +28,14 @@ from ase_elf.errors import ElfWarning, InputError, named
 from ase_elf.geometry.checks import changes
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ase import Atoms
 
     from ase_elf.domains import Domain
     from ase_elf.grid import ELFGrid
     from ase_elf.prediction import Shape
+    from ase_elf.reference import ReferenceEngine
     from ase_elf.ruler import BondTable
 
 EXTRAS = ("elf", "bond_rulers")
@@ -62,8 +65,12 @@ class ELFCalculator(BaseCalculator):
 
     Parameters
     ----------
-    domain : str or Domain, optional
-        Domain pack. By default the smallest installed one that knows the elements.
+    domain : str, Path or Domain, optional
+        Domain pack, by name or folder. By default the most specific installed one that describes
+        the structure.
+    engine : str or ReferenceEngine, optional
+        Compute the ELF by DFT instead of predicting it: "espresso", "pyscf", "cp2k" with options
+        that suit any structure, or an engine with options of its own.
     calculator : ase calculator, optional
         Supplies energy, forces and everything else ASE knows. Without it asking for them
         raises ``PropertyNotImplementedError``.
@@ -118,7 +125,8 @@ class ELFCalculator(BaseCalculator):
     def __init__(
         self,
         *,
-        domain: str | Domain | None = None,
+        domain: str | Path | Domain | None = None,
+        engine: str | ReferenceEngine | None = None,
         calculator: BaseCalculator | None = None,
         device: str | None = None,
         dtype: str = "float32",
@@ -141,7 +149,7 @@ class ELFCalculator(BaseCalculator):
         self.every = 1 if every is None and properties is not None else every
         accepted = (*EXTRAS, *SCALARS)
         self.properties = accepted_names(properties or accepted, accepted, "property")
-        self._predictor = Predictor(domain, device, dtype)
+        self._predictor = Predictor(domain if engine is None else _in_place_of(domain, engine), device, dtype)
         self.elf_results: dict[str, Any] = {}
         self._n_structures = 0
         self.watchers: list[Callable[[Atoms, bool], None]] = []
@@ -455,3 +463,17 @@ class ELFCalculator(BaseCalculator):
         self.watchers = []
         self.frame_values = frame_values.FrameValues()
         self._reset_caches()
+
+
+def _in_place_of(domain: object, engine: str | ReferenceEngine) -> str | Domain:
+    """A DFT engine as a domain pack."""
+    from ase_elf.domains import of_engine
+    from ase_elf.reference import EnginePack, ReferenceEngine
+
+    if domain is not None:
+        raise InputError("give domain= or engine=, not both.")
+    if isinstance(engine, str):
+        return of_engine(engine)
+    if not isinstance(engine, ReferenceEngine):
+        raise InputError(f"engine must be a name such as 'espresso', or a ReferenceEngine, not {engine!r}.")
+    return EnginePack(engine)

@@ -219,6 +219,6 @@ def time_of(dynamics: Dynamics) -> float:
 
 def pack_for(atoms: Atoms, domain: str | Path | Domain | None) -> Domain:
     """The domain pack meant by ``domain``, checked against ``atoms``."""
-    pack = find_domain(domain, atoms.get_chemical_symbols())
+    pack = find_domain(domain, atoms.get_chemical_symbols(), atoms.pbc)
     pack.check(atoms)
     return pack

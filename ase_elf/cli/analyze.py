@@ -42,7 +42,7 @@ OF_PREDICTION = ("domain", "spacing", "shape")
 @click.option("--r-max", type=float, help="Range of g(r) in Å. [default: half the cell width]")
 @click.option("--max-lag", type=click.IntRange(min=1), default=200,
               help="Longest lag of bond correlation functions, in frames.")  # fmt: skip
-@options.together(options.domain, options.device, options.spacing, options.shape)
+@options.together(options.domain, options.engine, options.device, options.spacing, options.shape)
 @options.together(*options.grids)
 @click.option("--predict", is_flag=True, help="Predict the ELF even where a file holds one.")
 @click.option("--batch", type=click.IntRange(min=1), help="Frames predicted together.")

@@ -72,6 +72,9 @@ class DomainType(click.ParamType):
 
     def convert(self, value, param, ctx):
         """The name as it stands, or the absolute path."""
+        engine = ctx.meta.get("engine") if ctx else None
+        if engine and value != engine:
+            self.fail("give --domain or --engine, not both.", param, ctx)
         from ase_elf.domains import ENTRY_POINTS
         from ase_elf.plugins import discover
 
@@ -83,6 +86,29 @@ domain = click.option(
     "--domain",
     type=DomainType(),
     help="Domain pack, by name or the folder of its card.json. [default: the one that knows the elements]",
+)
+
+
+def _take_engine(ctx: click.Context, param: click.Parameter, name: str | None) -> None:
+    """Put the engine in the place of a domain pack."""
+    if name is None:
+        return
+    from ase_elf.domains import ENGINES, of_engine
+    from ase_elf.plugins import discover
+
+    if name not in (known := discover(ENGINES)):
+        raise click.BadParameter(f"no engine is called {name!r}; installed: {', '.join(known) or 'none'}.")
+    ctx.meta["engine"] = of_engine(name)
+    ctx.default_map = {**(ctx.default_map or {}), "domain": of_engine(name)}
+
+
+engine = click.option(
+    "--engine",
+    metavar="NAME",
+    is_eager=True,
+    expose_value=False,
+    callback=_take_engine,
+    help="Compute the ELF by DFT (espresso, pyscf, cp2k) instead of predicting it.",
 )
 
 geometries = click.option(

@@ -10,6 +10,9 @@ import click
 from ase_elf.cli import options, records
 
 if TYPE_CHECKING:
+    from ase import Atoms
+
+    from ase_elf.domains import Domain
     from ase_elf.prediction import Predictor
 
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     help="File to write: ELFCAR, *.cube, *.xsf, or a store for many frames.",
 )  # fmt: skip
 @options.together(*options.frames)
-@options.together(options.domain, options.device, options.spacing, options.shape)
+@options.together(options.domain, options.engine, options.device, options.spacing, options.shape)
 @options.progress
 @records.as_json
 @options.config
@@ -71,19 +74,30 @@ def _write(frame, path: Path, predictor: Predictor, given: dict) -> Path:
     from ase_elf.storage.atomic import writing_into
 
     near = Neighbors(frame.atoms)
+    pack = predictor.domain_of(frame.atoms)
     try:
-        predictor.domain_of(frame.atoms).check(frame.atoms, near)
+        pack.check(frame.atoms, near)
     except InputError as error:
         raise InputError(f"frame {frame.index} of {given['structures']}: {error}") from error
+    atoms = _in_the_middle(frame.atoms, pack)
     spacing = None if given["shape"] else given["spacing"]  # of both the shape counts
-    shapes = predictor.shapes([frame.atoms], given["shape"] or None, spacing)
-    (grid,) = predictor.grids([frame.atoms], shapes, [near])
+    shapes = predictor.shapes([atoms], given["shape"] or None, spacing)
+    (grid,) = predictor.grids([atoms], shapes, [near])
     for reason in grid.info["out_of_domain"]:
         warnings.warn(f"frame {frame.index}: {reason}", ElfWarning, stacklevel=2)
     with writing_into(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_elf(path, grid)
     return path
+
+
+def _in_the_middle(atoms: Atoms, pack: Domain) -> Atoms:
+    """What is not periodic in the middle of its box, so that viewers do not show it in pieces."""
+    if atoms.pbc.all():
+        return atoms
+    box = pack.boxed(atoms, centre=True)
+    box.pbc = atoms.pbc
+    return box
 
 
 def _numbered(path: Path, index: int) -> Path:

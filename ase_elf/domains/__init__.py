@@ -4,7 +4,16 @@ Other modules ask this package by attribute at the time of use (``domains.get_do
 import within the function), so that replacing a name here replaces it for all of them.
 """
 
-from ase_elf.domains.discovery import ENTRY_POINTS, address, domain_for, find_domain, get_domain, installed
+from ase_elf.domains.discovery import (
+    ENGINES,
+    ENTRY_POINTS,
+    address,
+    domain_for,
+    find_domain,
+    get_domain,
+    installed,
+    of_engine,
+)
 from ase_elf.domains.pack import FINEST, Domain
 from ase_elf.geometry.boxes import VACUUM
 from ase_elf.geometry.checks import (
@@ -16,6 +25,7 @@ from ase_elf.geometry.checks import (
 )
 
 __all__ = [
+    "ENGINES",
     "ENTRY_POINTS",
     "FINEST",
     "LONGEST",
@@ -29,5 +39,6 @@ __all__ = [
     "find_domain",
     "get_domain",
     "installed",
+    "of_engine",
     "shortest_distance",
 ]

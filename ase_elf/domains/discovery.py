@@ -12,12 +12,14 @@ from ase_elf.domains.pack import Domain
 from ase_elf.errors import DomainError, remedy
 from ase_elf.plugins import discover
 
-__all__ = ["ENTRY_POINTS", "address", "domain_for", "find_domain", "get_domain", "installed"]
+__all__ = ["ENGINES", "ENTRY_POINTS", "address", "domain_for", "find_domain", "get_domain", "installed", "of_engine"]
 
 ENTRY_POINTS = "ase_elf.domains"
 
 ENGINES = "ase_elf.references"
 """Entry-point group of DFT engines, which messages name."""
+
+_ENGINE = "engine:"
 
 PERIODIC = (True, True, True)
 
@@ -28,13 +30,21 @@ def installed() -> dict[str, Domain]:
 
 
 def get_domain(name: str | Path) -> Domain:
-    """The domain pack called ``name``, or in the folder of that path.
+    """The domain pack called ``name``, or in the folder of that path, or a DFT engine in place of one.
+
+    Parameters
+    ----------
+    name : str or Path
+        An engine as :func:`of_engine` writes it.
 
     Raises
     ------
     DomainError
-        If no pack is installed under that name, and no folder of that path holds a ``card.json``.
+        If no pack or engine is installed under that name, and no folder of that path holds a
+        ``card.json``.
     """
+    if str(name).startswith(_ENGINE):
+        return _engine_pack(str(name).removeprefix(_ENGINE))
     found = discover(ENTRY_POINTS)
     if name in found:
         return found[name].load()
@@ -51,6 +61,18 @@ def get_domain(name: str | Path) -> Domain:
     )
 
 
+def of_engine(name: str) -> str:
+    """What :func:`get_domain` takes for the DFT engine of that name."""
+    return _ENGINE + name
+
+
+def _engine_pack(name: str) -> Domain:
+    engines = discover(ENGINES)
+    if name not in engines:
+        raise DomainError(f"no engine is called {name!r}; installed: {', '.join(engines) or 'none'}.")
+    return engines[name].load().pack()
+
+
 def find_domain(
     domain: str | Path | Domain | None, symbols: Iterable[str] = (), pbc: Sequence[bool] = PERIODIC
 ) -> Domain:
@@ -64,6 +86,8 @@ def find_domain(
 
 def address(pack: Domain) -> str:
     """What :func:`get_domain` takes for this pack: its name, or the folder of one that is not installed."""
+    if str(pack.folder).startswith(_ENGINE):
+        return str(pack.folder)
     point = discover(ENTRY_POINTS).get(pack.name)
     folder = pack.folder.absolute()
     if not (folder / "card.json").is_file() or (point is not None and point.load().folder.samefile(folder)):

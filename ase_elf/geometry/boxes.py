@@ -41,7 +41,7 @@ def boxed(
         return atoms
     box = atoms.copy()
     box.calc = None
-    held = box if around is None else box + Atoms(np.zeros(len(around), int), around)
+    held = box.copy() if around is None else box + Atoms(np.zeros(len(around), int), around)
     short = [k for k in np.flatnonzero(~atoms.pbc) if _gap(held, k) < 2 * vacuum]
     if short:
         # ASE makes vectors of an empty cell, and keeps the direction of those there are.

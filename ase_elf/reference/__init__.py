@@ -9,7 +9,6 @@ from ase_elf.reference.calculator import EngineCalculator
 from ase_elf.reference.engine import (
     ENTRY_POINTS,
     ReferenceEngine,
-    automatic_engine,
     get_engine,
     installed,
     read_result,
@@ -24,7 +23,6 @@ __all__ = [
     "Provenance",
     "ReferenceEngine",
     "ReferenceResult",
-    "automatic_engine",
     "get_engine",
     "installed",
     "read_result",

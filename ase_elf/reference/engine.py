@@ -15,10 +15,12 @@ from ase import Atoms
 from ase.units import Bohr
 from scipy.spatial.distance import pdist
 
+from ase_elf.domains import of_engine
 from ase_elf.errors import EngineError, InputError
 from ase_elf.geometry.checks import OVERLAP, check_structure
 from ase_elf.grid import ELFGrid, cartesian
 from ase_elf.plugins import discover
+from ase_elf.reference.pack import EnginePack
 from ase_elf.reference.result import Provenance, ReferenceResult
 from ase_elf.storage.configuration import checked
 
@@ -85,6 +87,11 @@ class ReferenceEngine(ABC):
         """Raise :class:`EngineError` or :class:`InputError` unless all is there to compute
         structures of these elements: the program, pseudopotentials, basis sets."""
         self.version()
+
+    @classmethod
+    def pack(cls) -> EnginePack:
+        """This engine in the place of a domain pack, with the options that suit any structure."""
+        return EnginePack(cls(**cls.automatic), of_engine(cls.name))
 
     def options(self) -> dict:
         """The recipe: every field that changes the numbers."""
@@ -196,11 +203,6 @@ def get_engine(name: str, **options: object) -> ReferenceEngine:
     except InputError as error:
         raise InputError(f"options of engine {name!r}: {error}") from error
     return engine(**options)
-
-
-def automatic_engine(name: str) -> ReferenceEngine:
-    """The engine called ``name`` with the options that suit any structure; errors as of :func:`get_engine`."""
-    return get_engine(name, **_engine_class(name).automatic)
 
 
 def locate_files(name: str, options: dict, folder: Path) -> dict:

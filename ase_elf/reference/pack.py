@@ -7,7 +7,7 @@ import json
 from functools import cached_property
 from itertools import combinations_with_replacement
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from ase.data import chemical_symbols, covalent_radii
@@ -17,10 +17,11 @@ from ase_elf.errors import EngineError
 from ase_elf.geometry.boxes import boxed
 from ase_elf.grid import cartesian
 from ase_elf.model import Prediction
-from ase_elf.reference.engine import ReferenceEngine, automatic_engine
 
 if TYPE_CHECKING:
     from ase import Atoms
+
+    from ase_elf.reference.result import ReferenceResult
 
 STRETCH = 1.25
 """Times the sum of covalent radii (Cordero et al., doi 10.1039/b801115j, as in ASE): the longest bond."""
@@ -32,10 +33,20 @@ ATTEMPTS = 3
 """Each mixes more carefully than the one before."""
 
 
+class Engine(Protocol):
+    """What is needed of a :class:`~ase_elf.reference.ReferenceEngine`."""
+
+    name: str
+
+    def options(self) -> dict: ...
+
+    def compute(self, atoms: Atoms, *, points: np.ndarray | None, attempt: int) -> ReferenceResult: ...
+
+
 class EngineModel:
     """Computes what a field model predicts, one structure after the other, without an error bar."""
 
-    def __init__(self, engine: ReferenceEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
     def predict(
@@ -44,7 +55,7 @@ class EngineModel:
         """See :meth:`ase_elf.model.FieldModel.predict`; there is no ``sigma``."""
         found = []
         for atoms, shape in zip(structures, shapes, strict=True):
-            values = self._values(atoms, cartesian(atoms.cell.array, shape))
+            values = self._values(atoms, _around(atoms, cartesian(atoms.cell.array, shape)))
             found.append(Prediction(values.reshape(shape)))
         return found
 
@@ -65,6 +76,14 @@ class EngineModel:
         return np.clip(values, 0, 1).astype(np.float32)
 
 
+def _around(atoms: Atoms, points: np.ndarray) -> np.ndarray:
+    """Points of a box moved by its vectors to lie around the atoms, along directions that are open."""
+    inside = atoms.cell.scaled_positions(points)
+    ends = atoms.cell.scaled_positions(atoms.positions)
+    middle = (ends.max(axis=0) + ends.min(axis=0)) / 2
+    return points - (np.round(inside - middle) * ~atoms.pbc) @ atoms.cell.array
+
+
 class EnginePack(Domain):
     """What an engine can compute, as a domain pack without files.
 
@@ -73,25 +92,20 @@ class EnginePack(Domain):
 
     Parameters
     ----------
-    engine : str or ReferenceEngine
-        By name: with the options that suit any structure
-        (:attr:`~ase_elf.reference.ReferenceEngine.automatic`), k-mesh by the cell.
-
-    Raises
-    ------
-    EngineError
-        If no engine has that name.
+    engine : ReferenceEngine
+    address : str, optional
+        What :func:`~ase_elf.domains.get_domain` takes for this very pack, in another process say.
 
     Examples
     --------
-    >>> pack = EnginePack("espresso")
+    >>> from ase_elf.domains import get_domain
+    >>> pack = get_domain("engine:espresso")
     >>> pack.engine.recipe, round(pack.bonds["H", "S"], 2)
     ('many-elements', 1.7)
     """
 
-    def __init__(self, engine: str | ReferenceEngine) -> None:
-        engine = automatic_engine(engine) if isinstance(engine, str) else engine
-        super().__init__(Path(engine.name))
+    def __init__(self, engine: Engine, address: str | None = None) -> None:
+        super().__init__(Path(address or engine.name))
         object.__setattr__(self, "engine", engine)  # the base is frozen
 
     @cached_property

@@ -135,7 +135,7 @@ class _Started:
         self.run, self.directory = run, run.directory
         self._rest = iter(run.trajectory)
         first = next(self._rest)
-        self.domain = domain = find_domain(run.domain, first.atoms.get_chemical_symbols())
+        self.domain = domain = find_domain(run.domain, first.atoms.get_chemical_symbols(), first.atoms.pbc)
         self.first = self._periodic(first)
         try:
             domain.check(self.first.atoms)
