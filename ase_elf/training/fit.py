@@ -216,11 +216,11 @@ def predict_pool(
 
 
 def score(network: FieldNetwork, pools: list[Pool], points: int = 4096) -> dict[str, dict]:
-    """R², MAE and rmse per structure on (up to) ``points`` of its pool."""
+    """R², MAE and rmse per structure on those of the first ``points`` of its pool that are scored."""
     result = {}
     for pool in pools:
         elf, _ = predict_pool(network, pool, points)
-        target = pool.target[:points]
+        elf, target = (part[pool.scored[:points]] for part in (elf, pool.target[:points]))
         error = (elf - target).double()
         spread = target.double().var(unbiased=False)
         result[pool.label.name] = {

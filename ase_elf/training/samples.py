@@ -16,10 +16,11 @@ from ase.units import Bohr
 
 from ase_elf.dataset.label import Label
 from ase_elf.formats.rounding import resolution
-from ase_elf.model.minimal_basis.features import chosen_features
 from ase_elf.model.neighbors import Surroundings
 from ase_elf.model.network import Architecture
 from ase_elf.model.orbitals import Orbitals
+from ase_elf.training.kept_features import MADE_ANEW, KeptFeatures
+from ase_elf.training.region import EVERYWHERE, Region
 
 if TYPE_CHECKING:
     from ase_elf.training.critical import CriticalPlaces
@@ -56,7 +57,7 @@ class Places:
 
 
 def looked_up(
-    label: Label, arch: Architecture, surroundings: Surroundings, points: np.ndarray
+    label: Label, arch: Architecture, surroundings: Surroundings, points: np.ndarray, features: KeptFeatures
 ) -> dict:
     """Fields of :class:`Places` for ``points`` (n, 3) in bohr."""
     orbitals = torch.empty(0, len(points))
@@ -67,7 +68,7 @@ def looked_up(
         positions = label.atoms.positions / Bohr
         orbitals = Orbitals.of(arch.orbital_exponent, surroundings.cell, positions, mesh=mesh).at(points)
     if arch.minimal_basis:
-        orbitals = chosen_features(label.atoms, points * Bohr, arch.minimal_basis).T
+        orbitals = features(label.atoms, points * Bohr, arch.minimal_basis).T
     index, vectors = surroundings.around(points)
     return {
         "label": label,
@@ -98,6 +99,8 @@ class Pool(Places):
     species : Tensor, shape (n_atoms,), int64
     atom_index, atom_vectors : Tensor
         Neighbours of the atoms: (n_atoms, width) int64 and (3, n_atoms, width) bohr.
+    scored : Tensor, shape (n,), bool
+        Which points count when a fit is judged; all do while it is made.
     critical : CriticalPlaces or None
         Where they are part of what is fitted.
     """
@@ -107,11 +110,19 @@ class Pool(Places):
     species: torch.Tensor
     atom_index: torch.Tensor
     atom_vectors: torch.Tensor
+    scored: torch.Tensor
     critical: CriticalPlaces | None = None
 
     @classmethod
     def draw(
-        cls, label: Label, arch: Architecture, n_points: int, rng: np.random.Generator
+        cls,
+        label: Label,
+        arch: Architecture,
+        n_points: int,
+        rng: np.random.Generator,
+        *,
+        features: KeptFeatures = MADE_ANEW,
+        region: Region = EVERYWHERE,
     ) -> Pool:
         """``n_points`` random points of ``label`` (all of them if it has fewer)."""
         chosen = rng.choice(label.values.size, min(n_points, label.values.size), replace=False)
@@ -123,12 +134,13 @@ class Pool(Places):
         surroundings = surroundings_of(label, arch, points)
         atom_index, atom_vectors = surroundings.around(label.atoms.positions / Bohr, skip_self=True)
         return cls(
-            **looked_up(label, arch, surroundings, points),
+            **looked_up(label, arch, surroundings, points, features),
             target=torch.from_numpy(label.values.ravel()[chosen].astype(np.float32)),
             highest=torch.tensor(min(HIGHEST, -math.log(2 * resolution(label.values)))),
             species=torch.tensor([arch.elements.index(z) for z in label.atoms.numbers]),
             atom_index=torch.from_numpy(atom_index),
             atom_vectors=torch.from_numpy(atom_vectors.astype(np.float32)),
+            scored=torch.from_numpy(region.of(label).ravel()[chosen]),
         )
 
     def atoms(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
