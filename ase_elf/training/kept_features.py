@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import os
@@ -75,9 +76,11 @@ def _key(atoms: Atoms, points: np.ndarray, groups: tuple[str, ...]) -> str:
 
 @functools.cache
 def _version() -> str:
-    """Digest of the code and the table of the minimal basis."""
+    """Digest of the code, whatever its layout and comments, and the table of the minimal basis."""
     sha = hashlib.sha256()
     for path in sorted(Path(minimal_basis.__file__).parent.iterdir()):
-        if path.suffix in (".py", ".npz"):
+        if path.suffix == ".py":
+            sha.update(ast.dump(ast.parse(path.read_bytes())).encode())
+        elif path.suffix == ".npz":
             sha.update(path.read_bytes())
     return sha.hexdigest()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from ase.units import Bohr
+from torch import nn
 
 from ase_elf.dataset.label import Label
 from ase_elf.formats.rounding import resolution
@@ -146,3 +147,53 @@ class Pool(Places):
     def atoms(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Species, neighbours and vectors of the atoms."""
         return tuple(p.to(device) for p in (self.species, self.atom_index, self.atom_vectors))
+
+
+def together(batch: list[tuple[Pool, torch.Tensor]], cutoff: float, device: torch.device | str = "cpu") -> tuple:
+    """Atoms and some points of several structures as those of one.
+
+    Parameters
+    ----------
+    batch : list of (Pool, Tensor)
+        Structures, and which of their points.
+    cutoff : float, bohr
+        Neighbour tables are padded with what lies beyond it.
+
+    Returns
+    -------
+    atoms : tuple of Tensor
+        As :meth:`Pool.atoms` gives them.
+    points : tuple of Tensor
+        As :meth:`Places.rows` gives them.
+    target, highest : Tensor, shape (n,)
+        ELF at the points, and the largest z that is told from others there.
+    """
+    if len(batch) == 1:
+        ((pool, rows),) = batch
+        return pool.atoms(device), pool.rows(rows, device), pool.target[rows].to(device), pool.highest.to(device)
+    atoms = [pool.atoms("cpu") for pool, _ in batch]
+    points = [pool.rows(rows) for pool, rows in batch]
+    first = np.cumsum([0, *(len(species) for species, _, _ in atoms)]).tolist()
+    joined = (
+        torch.cat([species for species, _, _ in atoms]),
+        *_tables([(index, vectors) for _, index, vectors in atoms], first, cutoff),
+    )
+    near = _tables([(index, vectors) for index, vectors, _ in points], first, cutoff)
+    told = torch.cat([orbitals for _, _, orbitals in points])
+    target = torch.cat([pool.target[rows] for pool, rows in batch])
+    highest = torch.cat([pool.highest.expand(len(rows)) for pool, rows in batch])
+    return (
+        tuple(part.to(device) for part in joined), tuple(part.to(device) for part in (*near, told)),
+        target.to(device), highest.to(device),
+    )  # fmt: skip
+
+
+def _tables(parts: list[tuple[torch.Tensor, torch.Tensor]], first: list[int], cutoff: float) -> tuple:
+    """Neighbour tables one below the other, padded to the widest."""
+    width = max(index.shape[1] for index, _ in parts)
+    indices, vectors = [], []
+    for (index, away), start in zip(parts, first, strict=False):
+        missing = (0, width - index.shape[1])
+        indices.append(nn.functional.pad(index + start, missing))
+        vectors.append(nn.functional.pad(away, missing, value=2 * cutoff))
+    return torch.cat(indices), torch.cat(vectors, dim=1)
