@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from ase_elf import moved
+
 __version__ = "0.1.0"
 
 _LAZY = {
@@ -18,6 +20,8 @@ _LAZY = {
 }
 
 __all__ = ["__version__", *_LAZY]
+
+moved.install()
 
 
 def __getattr__(name: str) -> object:

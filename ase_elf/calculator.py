@@ -23,16 +23,16 @@ from ase.calculators.calculator import (
 )
 from ase.outputs import all_outputs
 
-from ase_elf import frame_values
+from ase_elf.analysis import frame_values
+from ase_elf.analysis.scalars import SCALARS, accepted_names, structure_scalars
 from ase_elf.errors import ElfWarning, InputError, named
-from ase_elf.scalars import SCALARS, accepted_names, structure_scalars
 
 if TYPE_CHECKING:
     from ase import Atoms
 
     from ase_elf.domains import Domain
     from ase_elf.grid import ELFGrid
-    from ase_elf.predictor import Shape
+    from ase_elf.prediction import Shape
     from ase_elf.ruler import BondTable
 
 EXTRAS = ("elf", "bond_rulers")
@@ -82,7 +82,7 @@ class ELFCalculator(BaseCalculator):
         no ELF values.
     properties : iterable of str, optional
         What is evaluated: ``"elf"``, ``"bond_rulers"`` and names of
-        ``ase_elf.scalars.SCALARS``; by default all. Given alone it means ``every=1``.
+        ``ase_elf.analysis.scalars.SCALARS``; by default all. Given alone it means ``every=1``.
 
     Attributes
     ----------
@@ -128,12 +128,10 @@ class ELFCalculator(BaseCalculator):
         every: int | None = None,
         properties: Iterable[str] | None = None,
     ) -> None:
-        from ase_elf.predictor import Predictor  # ase.io imports this module
+        from ase_elf.prediction import Predictor  # ase.io imports this module
 
         if calculator is not None and not hasattr(calculator, "get_property"):
-            raise InputError(
-                f"calculator must be an ASE calculator such as EMT(), not {calculator!r}."
-            )
+            raise InputError(f"calculator must be an ASE calculator such as EMT(), not {calculator!r}.")
         if dtype not in ("float32", "float64"):
             raise InputError(f"dtype {dtype!r}; accepted are 'float32' and 'float64'.")
         if every is not None and (isinstance(every, bool) or int(every) != every or every < 1):
@@ -222,9 +220,7 @@ class ELFCalculator(BaseCalculator):
     def calculation_required(self, atoms: Atoms, properties: Sequence[str]) -> bool:
         """Whether any of ``properties`` would have to be calculated."""
         standard = [name for name in properties if name not in EXTRAS]
-        known = all(
-            self._get_extra(name, atoms, False) is not None for name in properties if name in EXTRAS
-        )
+        known = all(self._get_extra(name, atoms, False) is not None for name in properties if name in EXTRAS)
         if not standard or self.calculator is None:
             return bool(standard) or not known
         return not known or self.calculator.calculation_required(atoms, standard)
@@ -349,9 +345,7 @@ class ELFCalculator(BaseCalculator):
 
     # -- Inner workings ----------------------------------------------------------------
 
-    def _ask_calculator(
-        self, ask: Callable[[], Any], atoms: Atoms | None, allow_calculation: bool
-    ) -> Any:
+    def _ask_calculator(self, ask: Callable[[], Any], atoms: Atoms | None, allow_calculation: bool) -> Any:
         """Ask the wrapped calculator, mirror its results, and tell those who watch."""
         if atoms is not None:
             if self.every is not None:
@@ -369,9 +363,7 @@ class ELFCalculator(BaseCalculator):
             self._see(atoms)
         return value
 
-    def _get_extra(
-        self, name: str, atoms: Atoms, allow_calculation: bool
-    ) -> ELFGrid | BondTable | None:
+    def _get_extra(self, name: str, atoms: Atoms, allow_calculation: bool) -> ELFGrid | BondTable | None:
         if not allow_calculation:
             if changes(self._elf_atoms, atoms):
                 return None
@@ -414,9 +406,7 @@ class ELFCalculator(BaseCalculator):
             results.update(structure_scalars(self._grid(atoms), scalars))
         return results
 
-    def _grid(
-        self, atoms: Atoms, shape: Shape | None = None, spacing: float | None = None
-    ) -> ELFGrid:
+    def _grid(self, atoms: Atoms, shape: Shape | None = None, spacing: float | None = None) -> ELFGrid:
         """The grid of ``atoms``, from the cache where it is known."""
         (wanted,) = self._predictor.shapes([atoms], shape, spacing)
         self._keep_only(atoms)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import expit, logit
 
-from ase_elf import spline
 from ase_elf.errors import ElfWarning, InputError
-from ase_elf.lattice import MOST_POINTS, adequate_shape, interpolate, lengths, upright
+from ase_elf.geometry import spline
+from ase_elf.geometry.lattice import MOST_POINTS, adequate_shape, interpolate, lengths, upright
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -132,7 +132,7 @@ class ELFGrid:
         InputError
             If ``normal`` or ``at`` is not that.
         """
-        from ase_elf.report.field_plots import plot_grid
+        from ase_elf.plotting.fields import plot_grid
 
         if normal not in (0, 1, 2) or not np.isfinite(at):
             raise InputError(f"normal = {normal!r} must be 0, 1 or 2, and at = {at!r} a number.")
@@ -416,9 +416,7 @@ def _fourier_interpolate(field: np.ndarray, shape: tuple[int, int, int]) -> np.n
 def _as_float32(values: np.ndarray, name: str) -> np.ndarray:
     array = np.asarray(values)
     if array.ndim != 3 or array.size == 0:
-        raise InputError(
-            f"{name} must be a three-dimensional array (nx, ny, nz), not shape {array.shape}."
-        )
+        raise InputError(f"{name} must be a three-dimensional array (nx, ny, nz), not shape {array.shape}.")
     try:
         array = array.astype(np.float64, casting="same_kind", copy=False)
     except TypeError as error:
@@ -441,9 +439,7 @@ def _within_unit_interval(values: np.ndarray) -> np.ndarray:
             f"{TOLERANCE}: this is not an ELF, or it is scaled (density files carry the "
             "cell volume; ELF files do not)."
         )
-    warnings.warn(
-        f"ELF values run from {low:g} to {high:g}; clipped to [0, 1].", ElfWarning, stacklevel=4
-    )
+    warnings.warn(f"ELF values run from {low:g} to {high:g}; clipped to [0, 1].", ElfWarning, stacklevel=4)
     return np.clip(values, 0.0, 1.0)
 
 

@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ase_elf import frame_values
+from ase_elf.analysis import frame_values
+from ase_elf.analysis.scalars import ARRAYS, SCALARS, accepted_names
 from ase_elf.calculator import ELFCalculator, changes
 from ase_elf.errors import ElfWarning, InputError, named
-from ase_elf.scalars import ARRAYS, SCALARS, accepted_names
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -42,10 +42,10 @@ class ELFObserver:
         Every how many calls the ELF is evaluated, starting with the first. Evaluating it
         costs far more than a step with a classical potential, far less than one with DFT.
     scalars : iterable of str
-        Of ``ase_elf.scalars.SCALARS``, into ``atoms.info``: ``elf_phi``, ``elf_phi1``,
+        Of ``ase_elf.analysis.scalars.SCALARS``, into ``atoms.info``: ``elf_phi``, ``elf_phi1``,
         ``elf_phi2``, ``elf_phi_star``, ``elf_mean``, ``elf_outside``.
     arrays : iterable of str
-        Of ``ase_elf.scalars.ARRAYS``, into ``atoms.arrays``: ``elf_nearest``, the ELF half
+        Of ``ase_elf.analysis.scalars.ARRAYS``, into ``atoms.arrays``: ``elf_nearest``, the ELF half
         way to the nearest neighbour.
     store : path-like, optional
         Directory of a binary store (``run.elfstore``) for the grids. ``atoms.info`` then
@@ -75,7 +75,7 @@ class ELFObserver:
     Notes
     -----
     ``.traj`` keeps ``info``; extended XYZ keeps ``info`` and ``arrays``; for ase.db there is
-    :func:`ase_elf.frame_values.key_value_pairs`. Several observers of the same atoms, and
+    :func:`ase_elf.analysis.frame_values.key_value_pairs`. Several observers of the same atoms, and
     ``ELFCalculator(every=n)``, may write the same names, each where it is due. An observer that
     was made for a later run takes over from one that served an earlier run.
 

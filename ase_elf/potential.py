@@ -16,7 +16,7 @@ from ase.calculators.calculator import BaseCalculator, CalculationFailed, all_ch
 
 from ase_elf.domains import describe, domain_for, get_domain
 from ase_elf.errors import ElfWarning, InputError
-from ase_elf.lattice import upright
+from ase_elf.geometry.lattice import upright
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -139,9 +139,7 @@ class Potential(BaseCalculator):
         if self._network is None or {"numbers", "pbc"} & set(changes):
             self.domain.check(atoms)
         elif not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.cell.array).all():
-            raise InputError(
-                "positions or cell hold NaN or infinity; look at the last good step of the run."
-            )
+            raise InputError("positions or cell hold NaN or infinity; look at the last good step of the run.")
         if not self._warned and {"numbers", "cell"} & set(changes):
             low, high = self.domain.potential_card["trained_range"]["r_s_bohr"]
             density = describe(atoms)["r_s_bohr"]

@@ -83,9 +83,7 @@ def view_elf(
     return figure
 
 
-def view_network(
-    elf: ELFGrid | Sequence[ELFGrid], *, isovalue: float | None = None
-) -> PlotlyFigure:
+def view_network(elf: ELFGrid | Sequence[ELFGrid], *, isovalue: float | None = None) -> PlotlyFigure:
     """Structure, isosurface, bonds and bond points in 3D; of several grids with a slider.
 
     The view of the report, for a notebook. ``plotly.graph_objects.FigureWidget(figure)`` makes
@@ -168,9 +166,7 @@ def draw_plane(grid: ELFGrid, normal: int, at: np.ndarray, *, ax):
     elf = grid.sample((fractional @ grid.cell).reshape(-1, 3)).reshape(_POINTS, _POINTS)
     frame = _plane_axes(grid.cell[first], grid.cell[second])
     flat = (fractional - fractional[0, 0]) @ grid.cell @ frame.T
-    image = ax.pcolormesh(
-        flat[..., 0], flat[..., 1], elf, vmin=0, vmax=1, shading="gouraud", rasterized=True
-    )
+    image = ax.pcolormesh(flat[..., 0], flat[..., 1], elf, vmin=0, vmax=1, shading="gouraud", rasterized=True)
     nuclei = _nuclei_near(grid, normal, at)
     if len(nuclei):
         nuclei[:, normal] = 0

@@ -35,11 +35,11 @@ from ase_elf.dataset.label import digest  # noqa: E402
 from ase_elf.errors import InputError, OutputError  # noqa: E402
 from ase_elf.model import Architecture, FieldModel, FieldNetwork  # noqa: E402
 from ase_elf.report.tables import write_json  # noqa: E402
-from ase_elf.settings import checked, read_mapping  # noqa: E402
-from ase_elf.training.agreement import total  # noqa: E402
+from ase_elf.storage.configuration import checked, read_mapping  # noqa: E402
 from ase_elf.training.config import TrainConfig  # noqa: E402
 from ase_elf.training.evaluate import score_label  # noqa: E402
 from ase_elf.training.fit import Fit, Recipe  # noqa: E402
+from ase_elf.training.matching import total  # noqa: E402
 from ase_elf.training.run import drawn, training_labels  # noqa: E402
 from ase_elf.training.samples import Pool  # noqa: E402
 
@@ -89,9 +89,7 @@ def shortened(config: Config, base: TrainConfig, steps: int) -> Config:
         key: max(1, round(whole[key] * steps / whole["steps"]))
         for key in ("steps", "decay_steps", "average_over")
     }
-    return replace(
-        config, recipe={**config.recipe, **shorter}, output=f"{config.output}/{steps}-steps"
-    )
+    return replace(config, recipe={**config.recipe, **shorter}, output=f"{config.output}/{steps}-steps")
 
 
 def variants_of(config: Config, base: TrainConfig) -> list[Variant]:
@@ -237,10 +235,7 @@ def table(rows: dict[str, dict]) -> str:
     heads = [head for head, _ in COLUMNS.values()]
     lines = ["| variant | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
     for name, row in rows.items():
-        cells = [
-            form.format(row[key]) if row[key] is not None else "–"
-            for key, (_, form) in COLUMNS.items()
-        ]
+        cells = [form.format(row[key]) if row[key] is not None else "–" for key, (_, form) in COLUMNS.items()]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

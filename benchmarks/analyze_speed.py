@@ -8,13 +8,13 @@ import platform
 import sys
 import time
 
-from ase_elf.analysis import analyze_frame, settings_for
+from ase_elf.analysis.frame import analyze_frame, settings_for
 from ase_elf.domains import domain_for
 from ase_elf.grid import ELFGrid
 from ase_elf.statistics import RunStatistics
+from ase_elf.structures.trajectory import Frame
 from ase_elf.testing import molecular_fluid
 from ase_elf.topology import networking
-from ase_elf.trajectory import Frame
 
 FRAMES = 5
 

@@ -43,7 +43,9 @@ def study(series: np.ndarray) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--trials", type=int, default=2000)
     trials = parser.parse_args().trials
     print(f"{trials} trials each\n\n  tau  n/tau       n  stated  covers  ratio")

@@ -39,13 +39,13 @@ from ase_elf.domains import Domain  # noqa: E402
 from ase_elf.errors import InputError  # noqa: E402
 from ase_elf.model import FieldModel, load_model  # noqa: E402
 from ase_elf.report.accuracy_plots import write_figures  # noqa: E402
-from ase_elf.training.agreement import PERSISTENCE, REACH, match_critical_points  # noqa: E402
 from ase_elf.training.config import TrainConfig  # noqa: E402
-from ase_elf.training.evaluate import Score, score_label  # noqa: E402
 from ase_elf.training.error_bars import rank_correlation  # noqa: E402
-from ase_elf.training.groups import ALL, grouped, summary  # noqa: E402
+from ase_elf.training.evaluate import Score, score_label  # noqa: E402
+from ase_elf.training.matching import PERSISTENCE, REACH, match_critical_points  # noqa: E402
 from ase_elf.training.pack import accuracy_rows, write_card, write_familiarity  # noqa: E402
 from ase_elf.training.run import training_labels  # noqa: E402
+from ase_elf.training.score_tables import ALL, grouped, summary  # noqa: E402
 
 PACK = ROOT / "plugins" / "dense_hydrogen"
 LABELS = [ROOT.parent / "shared" / "data" / "hydrogen" / "labels", PACK / "labels"]

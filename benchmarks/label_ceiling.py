@@ -25,10 +25,10 @@ sys.path.insert(0, str(ROOT))
 from ase_elf.dataset import LabelStore  # noqa: E402
 from ase_elf.dataset.label import Label  # noqa: E402
 from ase_elf.domains import get_domain  # noqa: E402
-from ase_elf.formats.rounding import coarse, restored  # noqa: E402
 from ase_elf.grid import ELFGrid  # noqa: E402
 from ase_elf.reference import get_engine  # noqa: E402
-from ase_elf.training.agreement import Match, match_critical_points, total  # noqa: E402
+from ase_elf.storage.quantization import coarse, restored  # noqa: E402
+from ase_elf.training.matching import Match, match_critical_points, total  # noqa: E402
 
 LABELS = ROOT / "plugins" / "dense_hydrogen" / "labels"
 BATCH = "molecular-64"

@@ -32,7 +32,7 @@ from ase_elf.grid import cartesian, fast_shape  # noqa: E402
 from ase_elf.model import FieldModel  # noqa: E402
 from ase_elf.model.network import head  # noqa: E402
 from ase_elf.topology import critical_points, networking  # noqa: E402
-from ase_elf.training.agreement import PERSISTENCE, pair_up  # noqa: E402
+from ase_elf.training.matching import PERSISTENCE, pair_up  # noqa: E402
 from ase_elf.training.config import TrainConfig  # noqa: E402
 from ase_elf.training.kept_features import KeptFeatures  # noqa: E402
 from ase_elf.training.region import Region  # noqa: E402

@@ -63,7 +63,9 @@ def seconds(atoms: Atoms, spacing: float) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--spacing", type=float, default=0.2, help="Å along lattice vectors")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--large", action="store_true")

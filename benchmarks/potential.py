@@ -92,8 +92,10 @@ def drift(start: Atoms, steps: int) -> None:
     energies = 1e3 * np.array(energies)
     times = np.arange(len(energies)) * 5 * STEP / 1000
     slope = np.polyfit(times, energies, 1)[0]
-    print(f"NVE, {steps * STEP / 1000:.2f} ps in steps of {STEP} fs: drift {slope:+.3f} "
-          f"meV/atom/ps, rms about it {np.std(energies - slope * times):.3f} meV/atom")
+    print(
+        f"NVE, {steps * STEP / 1000:.2f} ps in steps of {STEP} fs: drift {slope:+.3f} "
+        f"meV/atom/ps, rms about it {np.std(energies - slope * times):.3f} meV/atom"
+    )
 
 
 def main() -> None:
@@ -115,16 +117,22 @@ def main() -> None:
     halves = distribution(dft[: len(dft) // 2]), distribution(dft[len(dft) // 2 :])
     apart = ours - theirs
     r = (EDGES[1:] + EDGES[:-1]) / 2
-    print(f"g(r): rms difference {np.sqrt(np.mean(apart**2)):.3f}, largest "
-          f"{np.abs(apart).max():.3f} at {r[np.abs(apart).argmax()]:.2f} Å; halves of DFT "
-          f"differ by rms {np.sqrt(np.mean((halves[0] - halves[1]) ** 2)):.3f}")
+    print(
+        f"g(r): rms difference {np.sqrt(np.mean(apart**2)):.3f}, largest "
+        f"{np.abs(apart).max():.3f} at {r[np.abs(apart).argmax()]:.2f} Å; halves of DFT "
+        f"differ by rms {np.sqrt(np.mean((halves[0] - halves[1]) ** 2)):.3f}"
+    )
     for name, curve in (("potential", ours), ("DFT", theirs)):
         low = (r > 0.85) & (r < 1.4)
-        print(f"{name}: first maximum {curve.max():.2f} at {r[curve.argmax()]:.2f} Å, minimum "
-              f"behind it {curve[low].min():.2f} at {r[low][curve[low].argmin()]:.2f} Å")
+        print(
+            f"{name}: first maximum {curve.max():.2f} at {r[curve.argmax()]:.2f} Å, minimum "
+            f"behind it {curve[low].min():.2f} at {r[low][curve[low].argmin()]:.2f} Å"
+        )
     reference = np.mean([atoms.info["dft_pressure_GPa"] for atoms in dft])
-    print(f"pressure {np.mean(pressures):.1f} GPa, DFT {reference:.1f} GPa; temperature "
-          f"{np.mean(temperatures):.0f} K, DFT {temperature:.0f} K")
+    print(
+        f"pressure {np.mean(pressures):.1f} GPa, DFT {reference:.1f} GPa; temperature "
+        f"{np.mean(temperatures):.0f} K, DFT {temperature:.0f} K"
+    )
     if given.output:
         draw(given.output, r, ours, theirs, *halves)
     drift(frames[-1], given.nve)

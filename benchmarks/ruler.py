@@ -119,9 +119,7 @@ def altered(config: RulerConfig) -> None:
             after = changed[(changed.structure == structure) & (changed.kind == kind)]
             before = bonds[bonds.structure == structure]
             assert np.allclose(after.length, before.length, atol=1e-6)
-            shift = (
-                ruler.read(after.shown(config.image))[0] - ruler.read(before.shown(config.image))[0]
-            )
+            shift = ruler.read(after.shown(config.image))[0] - ruler.read(before.shown(config.image))[0]
             for label in sorted(set(before.type.tolist())):
                 mine = shift[before.type == label]
                 print(
@@ -215,9 +213,7 @@ def _linear(parts) -> np.ndarray:
 
 
 def _row(name: str, error: np.ndarray, test: BondSet, more: str = "| | |") -> None:
-    by_kind = [
-        f"{np.abs(error[test.kind == kind]).mean():.4f}" for kind in ("relaxed", "dynamics")
-    ]
+    by_kind = [f"{np.abs(error[test.kind == kind]).mean():.4f}" for kind in ("relaxed", "dynamics")]
     print(
         f"| {name} | {np.abs(error).mean():.4f} | {by_kind[0]} | {by_kind[1]} | "
         f"{np.sqrt((error**2).mean()):.4f} {more} |",

@@ -84,8 +84,8 @@ def used() -> float:
 
 def analysis(path: Path, out: Path, **how):
     from ase_elf.domains import get_domain
-    from ase_elf.run import AnalysisRun
-    from ase_elf.trajectory import Trajectory
+    from ase_elf.runs.trajectory import AnalysisRun
+    from ase_elf.structures.trajectory import Trajectory
 
     return AnalysisRun(Trajectory(path), get_domain("dense-hydrogen"), out, **how)
 
@@ -107,8 +107,10 @@ def by_workers(n_frames: int, counts: list[int], shape: int) -> None:
             (t0, d0), (t1, d1) = times[1], times[-1]
             rate = (d1 - d0) / (t1 - t0)
             first = first or rate
-            print(f"{n or 'none':7}  {rate:8.2f}  {rate / first:14.2f}  "
-                  f"{(used() - cpu) / n_frames:8.3f}   {time.perf_counter() - began:6.1f} s in all")
+            print(
+                f"{n or 'none':7}  {rate:8.2f}  {rate / first:14.2f}  "
+                f"{(used() - cpu) / n_frames:8.3f}   {time.perf_counter() - began:6.1f} s in all"
+            )
 
 
 def by_frames(n_frames: int, shape: int, folder: Path) -> None:
@@ -271,7 +273,9 @@ def by_gpu(n_frames: int, counts: list[int], batches: list[int], shape: int) -> 
             with watched_gpu() as busy:
                 run.execute(lambda done, times=times: times.append((time.perf_counter(), done)))
             (t0, d0), (t1, d1) = times[1], times[-1]
-            print(f"analyze, workers {n:2d}  {(d1 - d0) / (t1 - t0):8.1f}  {np.mean(busy):8.0f} %", flush=True)
+            print(
+                f"analyze, workers {n:2d}  {(d1 - d0) / (t1 - t0):8.1f}  {np.mean(busy):8.0f} %", flush=True
+            )
 
 
 def main() -> None:
@@ -304,8 +308,10 @@ def main() -> None:
     if given.what == "one":
         one_size(given.n_atoms, given.spacing)
         return
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
-          f"load {os.getloadavg()[0]:.1f}, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS')}")
+    print(
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
+        f"load {os.getloadavg()[0]:.1f}, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS')}"
+    )
     if given.what is None:  # something of everything, in a minute or two
         by_workers(24, [1, 2], 24)
         by_atoms([128, 512, 1024, 2048], 0.2)

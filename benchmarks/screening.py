@@ -20,9 +20,9 @@ from ase import Atoms
 from ase.io import write
 from ase.units import Bohr
 
-from ase_elf.candidates import Collection
-from ase_elf.run import versions
-from ase_elf.screening import ScreeningRun
+from ase_elf.formats.collection import Collection
+from ase_elf.runs.screening import ScreeningRun
+from ase_elf.runs.trajectory import versions
 
 CLOSEST = 0.95
 """Å between atoms of different units; the molecule itself measures 0.70 to 0.80."""
@@ -42,9 +42,7 @@ def random_crystal(rng: np.random.Generator) -> Atoms:
             return Atoms(f"H{n_atoms}", positions=placed, cell=cell, pbc=True)
 
 
-def _fill(
-    rng: np.random.Generator, cell: np.ndarray, n_molecules: int, n_single: int
-) -> np.ndarray | None:
+def _fill(rng: np.random.Generator, cell: np.ndarray, n_molecules: int, n_single: int) -> np.ndarray | None:
     """Positions in Å, molecules first; None where one of them found no room."""
     shifts = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), -1).reshape(-1, 3) @ cell
     placed = np.empty((0, 3))

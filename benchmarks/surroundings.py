@@ -29,11 +29,11 @@ sys.path.insert(0, str(ROOT))
 
 from ase_elf.dataset import LabelStore, read_labels  # noqa: E402
 from ase_elf.domains import Domain, get_domain  # noqa: E402
-from ase_elf.model.familiarity import Familiarity  # noqa: E402
+from ase_elf.model.novelty import Familiarity  # noqa: E402
 from ase_elf.model.weights import digest  # noqa: E402
 from ase_elf.ruler.bond_set import BondSet  # noqa: E402
 from ase_elf.ruler.pairs import find_pairs  # noqa: E402
-from ase_elf.ruler.surroundings import Surroundings, are_strange  # noqa: E402
+from ase_elf.ruler.surroundings import are_strange  # noqa: E402
 from ase_elf.training.pack import FAMILIARITY, write_card  # noqa: E402
 from ase_elf.training.ruler import RulerConfig, write_surroundings  # noqa: E402
 

@@ -30,7 +30,7 @@ from fields import CUBIC, NAMED, TRICLINIC, a15_rods, gaussians  # noqa: E402
 
 from ase_elf import ELFGrid  # noqa: E402
 from ase_elf.topology import critical_points, networking  # noqa: E402
-from ase_elf.topology.summary import summarize  # noqa: E402
+from ase_elf.topology.record import summarize  # noqa: E402
 
 PEER = """
 import json, sys, time
@@ -93,9 +93,7 @@ def peer(python: str, grids: dict[str, ELFGrid]) -> dict[str, tuple[float, list[
         for i, grid in enumerate(grids.values()):
             paths.append(str(Path(folder) / f"{i}.npz"))
             np.savez(paths[-1], values=grid.values, cell=grid.cell, pos=grid.atoms.positions)
-        done = subprocess.run(
-            [python, "-c", PEER, *paths], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([python, "-c", PEER, *paths], capture_output=True, text=True, check=False)
     if done.returncode:
         print(f"\nBaderKit failed (exit {done.returncode}): {done.stderr.strip()[-400:]}")
         return {}
@@ -104,8 +102,10 @@ def peer(python: str, grids: dict[str, ELFGrid]) -> dict[str, tuple[float, list[
 
 def table(title: str, grids: dict[str, ELFGrid], fft: float, python: str | None) -> None:
     print(f"\n### {title}\n")
-    print("| field | voxels | att., bond, ring, cage | sum | unres. | phi1 phi2 phi3 "
-          "| phi, s | in FFTs | points, s | all, s | BaderKit, s | its counts |")
+    print(
+        "| field | voxels | att., bond, ring, cage | sum | unres. | phi1 phi2 phi3 "
+        "| phi, s | in FFTs | points, s | all, s | BaderKit, s | its counts |"
+    )
     print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     others = peer(python, grids) if python else {}
     for name, grid in grids.items():
@@ -116,10 +116,13 @@ def table(title: str, grids: dict[str, ELFGrid], fft: float, python: str | None)
         other, counts = others.get(name, (None, None))
         shape = "x".join(map(str, grid.shape))
         theirs = "" if other is None else f"{other:.2f} | {', '.join(map(str, counts))}"
-        print(f"| {name} | {shape} | {', '.join(map(str, points.counts))} | {points.euler} "
-              f"| {len(points.unresolved)} | {net.phi1:.5f} {net.phi2:.5f} {net.phi3:.5f} "
-              f"| {phi:.3f} | {phi / fft:.1f} | {search:.2f} | {whole:.2f} "
-              f"| {theirs or ' | '} |", flush=True)
+        print(
+            f"| {name} | {shape} | {', '.join(map(str, points.counts))} | {points.euler} "
+            f"| {len(points.unresolved)} | {net.phi1:.5f} {net.phi2:.5f} {net.phi3:.5f} "
+            f"| {phi:.3f} | {phi / fft:.1f} | {search:.2f} | {whole:.2f} "
+            f"| {theirs or ' | '} |",
+            flush=True,
+        )
 
 
 def main() -> None:

@@ -63,13 +63,30 @@ def fluid(r_s: float = 1.5) -> Atoms:
 def data_file(atoms: Atoms) -> str:
     """The structure as LAMMPS reads it; atoms 1-2, 3-4, ... are molecules."""
     length, n = atoms.cell[0, 0], len(atoms)
-    rows = [f"{k} {(k + 1) // 2} 1 {x} {y} {z}"
-            for k, (x, y, z) in enumerate(atoms.positions % length, 1)]
+    rows = [f"{k} {(k + 1) // 2} 1 {x} {y} {z}" for k, (x, y, z) in enumerate(atoms.positions % length, 1)]
     bonds = [f"{k} 1 {2 * k - 1} {2 * k}" for k in range(1, n // 2 + 1)]
     box = [f"0 {length} {axis}lo {axis}hi" for axis in "xyz"]
     head = [f"{n} atoms", f"{n // 2} bonds", "1 atom types", "1 bond types", *box]
-    return "\n".join(["molecules", "", *head, "", "Masses", "", "1 1.008", "",
-                      "Atoms # bond", "", *rows, "", "Bonds", "", *bonds, ""])
+    return "\n".join(
+        [
+            "molecules",
+            "",
+            *head,
+            "",
+            "Masses",
+            "",
+            "1 1.008",
+            "",
+            "Atoms # bond",
+            "",
+            *rows,
+            "",
+            "Bonds",
+            "",
+            *bonds,
+            "",
+        ]
+    )
 
 
 def simulate(frames: int) -> None:

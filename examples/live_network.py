@@ -25,11 +25,11 @@ import matplotlib.pyplot as plt
 import MDAnalysis as mda
 import numpy as np
 from ase.io import write
-
-from ase_elf.mda import follow
-from ase_elf.recorder import Recorder
-from ase_elf.streaming import IMDServer
 from hydrogen_md import dynamics, fluid
+
+from ase_elf.analysis.recorder import Recorder
+from ase_elf.imd import IMDServer
+from ase_elf.mda import follow
 
 EVERY = 4  # steps of 0.5 fs
 

@@ -19,11 +19,11 @@ import matplotlib.pyplot as plt
 import MDAnalysis as mda
 import numpy as np
 from ase.io import write
+from hydrogen_md import STEP, dynamics, fluid
 from MDAnalysis.analysis.results import Results
 
 from ase_elf.mda import ELFTransformation, NetworkAnalysis
-from ase_elf.rounding import with_error
-from hydrogen_md import STEP, dynamics, fluid
+from ase_elf.statistics.rounding import with_error
 
 
 def simulate(path: Path, *, frames: int, every: int = 4) -> None:

@@ -24,8 +24,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 from distributed import LocalCluster
 
 from ase_elf.domains import get_domain
-from ase_elf.run import AnalysisRun
-from ase_elf.trajectory import Trajectory
+from ase_elf.runs.trajectory import AnalysisRun
+from ase_elf.structures.trajectory import Trajectory
 
 HERE = Path(__file__).resolve().parent
 TRAJECTORY = HERE / "dense-hydrogen.extxyz"
@@ -51,8 +51,11 @@ def array(folder: Path, frames: int) -> float:
     options = ["--shape", str(SHAPE), str(SHAPE), str(SHAPE), "--batch", "2"]
     script = ["bash", HERE / "slurm_array.sh", TRAJECTORY, str(frames // TASKS), folder, *options]
     tasks = [
-        subprocess.Popen(script, env={**os.environ, "PATH": path, "SLURM_ARRAY_TASK_ID": str(task)},
-                         stdout=subprocess.DEVNULL)  # fmt: skip
+        subprocess.Popen(
+            script,
+            env={**os.environ, "PATH": path, "SLURM_ARRAY_TASK_ID": str(task)},
+            stdout=subprocess.DEVNULL,
+        )  # fmt: skip
         for task in range(TASKS)
     ]
     if any([task.wait() for task in tasks]):
@@ -87,9 +90,7 @@ def main(frames: int = 8) -> None:
             same = (folder / way / "journal.jsonl").read_bytes() == journal
             print(f"{way:16s}{seconds[way]:8.1f}  {'equal bytes' if same else 'DIFFERENT BYTES'}")
         one, merged = averages(serial), averages(folder / "array" / "all")
-        apart = max(
-            abs(merged[k] - v) / max(1.0, abs(v)) for k, v in one.items() if v is not None
-        )
+        apart = max(abs(merged[k] - v) / max(1.0, abs(v)) for k, v in one.items() if v is not None)
         print(f"{'Slurm array':16s}{seconds['Slurm array']:8.1f}  largest difference {apart:.0e}")
 
 

@@ -18,11 +18,11 @@ from pathlib import Path
 import MDAnalysis as mda
 import numpy as np
 from ase.io import write
-
-from ase_elf.mda import NetworkAnalysis, follow
-from ase_elf.recorder import NetworkObserver, Recorder
-from ase_elf.streaming import IMDServer
 from hydrogen_md import STEP, dynamics, fluid
+
+from ase_elf.analysis.recorder import NetworkObserver, Recorder
+from ase_elf.imd import IMDServer
+from ase_elf.mda import NetworkAnalysis, follow
 
 EVERY = 4  # steps of 0.3 fs
 CHOSEN = {"spacing": 0.2, "max_lag": 20}

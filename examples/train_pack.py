@@ -30,9 +30,7 @@ from ase_elf.training.evaluate import score_label
 from ase_elf.training.fit import Fit, Recipe
 from ase_elf.training.samples import Pool
 
-SMALL = Architecture(
-    elements=(1,), channels=(16, 12, 8), point_channels=(16, 8, 4), n_updates=1, hidden=48
-)
+SMALL = Architecture(elements=(1,), channels=(16, 12, 8), point_channels=(16, 8, 4), n_updates=1, hidden=48)
 
 
 def main(picture: str = "fit.png", steps: int = 200) -> None:
@@ -76,9 +74,7 @@ def draw(model: FieldModel, log: list[dict], label, picture: str) -> None:
     right.semilogy([e["step"] for e in log], [e["train"]["rmse"] for e in log], label="training")
     names = log[0]["validation"]
     for name in names:
-        right.semilogy(
-            [e["step"] for e in log], [e["validation"][name]["rmse"] for e in log], label=name
-        )
+        right.semilogy([e["step"] for e in log], [e["validation"][name]["rmse"] for e in log], label=name)
     right.set(xlabel="step", ylabel="rms error of ELF", title="learning, kept back: two structures")
     right.legend(fontsize=8)
     figure.savefig(picture, dpi=110)

@@ -22,10 +22,10 @@ from ase.io import read, write
 from ase.mep import NEB
 from ase.optimize import BFGS, FIRE
 from ase.visualize import view
+from hydrogen_md import fluid
 
 from ase_elf.potential import Potential
 from ase_elf.topology import networking
-from hydrogen_md import fluid
 
 IMAGES = 5
 

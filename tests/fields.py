@@ -66,9 +66,7 @@ X, Y, Z = (1, 0, 0), (0, 1, 0), (0, 0, 1)
 ANISCOS = cosines((1, 0.8, 0.6), (X, Y, Z), (1, 3, 3, 1), (0.75, 2 / 3, 7 / 12))
 SLANTED = cosines((1, 0.5, 0.3), ((1, -1, 0), Z, X), (1, 3, 3, 1), (5 / 6, 13 / 18, 4 / 9))
 SLANT21 = cosines((1, 0.5, 0.3), ((1, -2, 0), Z, Y), (1, 3, 3, 1), (5 / 6, 13 / 18, 4 / 9))
-INDEX2 = cosines(
-    (1, 0.8, 0.6), ((1, 1, 0), (0, 1, 1), (1, 0, 1)), (2, 6, 6, 2), (0.75, 2 / 3, 7 / 12)
-)
+INDEX2 = cosines((1, 0.8, 0.6), ((1, 1, 0), (0, 1, 1), (1, 0, 1)), (2, 6, 6, 2), (0.75, 2 / 3, 7 / 12))
 
 
 def _gyroid() -> Field:
@@ -137,6 +135,5 @@ def _series(centres, heights, cell, width, k_max) -> Field:
 
 def a15_rods(width=0.62) -> Field:
     """Three families of crossing, never touching rods: the hydrogen sites of AlH3 Pm-3n."""
-    sites = [(0.25, 0.5, 0), (0.75, 0.5, 0), (0.5, 0, 0.25), (0.5, 0, 0.75), (0, 0.25, 0.5),
-             (0, 0.75, 0.5)]
+    sites = [(0.25, 0.5, 0), (0.75, 0.5, 0), (0.5, 0, 0.25), (0.5, 0, 0.75), (0, 0.25, 0.5), (0, 0.75, 0.5)]
     return _series(np.array(sites), np.ones(6), CUBIC, width, 9)

@@ -387,9 +387,7 @@ def test_molecular_dynamics_is_unchanged_by_the_wrapper(domain, tmp_path):
         rng = np.random.default_rng(2)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # ASE's, about fixcm
-            dyn = Langevin(
-                atoms, 2 * units.fs, temperature_K=300, friction=0.01 / units.fs, rng=rng
-            )
+            dyn = Langevin(atoms, 2 * units.fs, temperature_K=300, friction=0.01 / units.fs, rng=rng)
             dyn.run(10)
         ends.append(atoms.positions.copy())
     np.testing.assert_array_equal(*ends)

@@ -155,7 +155,7 @@ def test_interpolating_z_beats_interpolating_the_elf_itself():
     grid = ELFGrid(expit(steep), Atoms("H", cell=3 * np.eye(3), pbc=True))
     xyz = np.random.default_rng(9).uniform(0, 3, (500, 3))
     truth = expit(4 * wave(xyz / 3)[0])
-    from ase_elf import spline
+    from ase_elf.geometry import spline
 
     plain = spline.evaluate(spline.coefficients(grid.values), xyz / 3)
     assert np.std(grid.sample(xyz) - truth) < 0.5 * np.std(plain - truth)
@@ -263,9 +263,7 @@ def test_hydrogen_labels_are_upsampled_to_a_thousandth(shared_data):
     coarse = ELFGrid(values[::2, ::2, ::2], atoms)
     for fine in (
         coarse.resample(values.shape).values,
-        coarse.sample(fractions(values.shape).reshape(-1, 3) @ atoms.cell.array).reshape(
-            values.shape
-        ),
+        coarse.sample(fractions(values.shape).reshape(-1, 3) @ atoms.cell.array).reshape(values.shape),
     ):
         error = np.sqrt(np.mean((fine - values) ** 2))
         assert error < 0.0015

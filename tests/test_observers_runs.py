@@ -14,13 +14,13 @@ from ase.filters import FrechetCellFilter
 from ase.io import Trajectory, read
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS, BFGSLineSearch
+from observed import CoarseDomain, check_frames, expected_mean
 
 from ase_elf import ELFCalculator, read_elf
+from ase_elf.analysis.frame_values import key_value_pairs
 from ase_elf.errors import ElfWarning
 from ase_elf.formats.store import ELFStore
-from ase_elf.frame_values import key_value_pairs
 from ase_elf.observers import ELFObserver
-from test_observers import CoarseDomain, check_frames, expected_mean
 
 
 def aluminium(**options):
@@ -224,9 +224,7 @@ def test_the_store_is_found_from_the_trajectory_after_both_were_moved(tmp_path, 
     for number, (store, trajectory) in enumerate(
         [("run/g.elfstore", None), ("run/grids/g.elfstore", "run/1.traj"), ("h.elfstore", "run/2.traj")]
     ):
-        observer = ELFObserver(
-            atoms, scalars=["elf_mean"], interval=2, store=store, trajectory=trajectory
-        )
+        observer = ELFObserver(atoms, scalars=["elf_mean"], interval=2, store=store, trajectory=trajectory)
         run(atoms, f"run/{number}.traj", 2, observer)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "run").rename(tmp_path / "elsewhere" / "run")

@@ -171,9 +171,7 @@ def frames():
     return found
 
 
-RECIPE = EnergyRecipe(
-    steps=60, decay_steps=30, warmup_steps=5, rate=2e-2, atoms=16, checkpoint_every=20
-)
+RECIPE = EnergyRecipe(steps=60, decay_steps=30, warmup_steps=5, rate=2e-2, atoms=16, checkpoint_every=20)
 
 
 def test_a_fit_learns_and_goes_on_where_it_was_stopped(frames, tmp_path):

@@ -9,7 +9,6 @@ import click
 
 from ase_elf.cli import options
 
-
 NOT_IN_CONFIG = ("output", "overwrite", "progress", "device", "workers", "report")
 """Options that do not change a number: a run may be continued with others."""
 
@@ -65,7 +64,7 @@ def command(ctx: click.Context, trajectory: Path, output: Path | None, **given) 
 
     Can be killed at any moment: the same command goes on where it was.
     """
-    from ase_elf.candidates import is_collection, is_elf_file
+    from ase_elf.formats.collection import is_collection, is_elf_file
 
     screen = given.pop("screen")
     if screen is None:
@@ -84,7 +83,7 @@ def _follow(ctx: click.Context, trajectory: Path, output: Path | None, given: di
     """One substance in time."""
     from ase_elf.domains import domain_for, get_domain
     from ase_elf.formats import holds_elf
-    from ase_elf.run import AnalysisRun
+    from ase_elf.runs.trajectory import AnalysisRun
 
     _refuse(ctx, OF_READING, "for ELF files, and none is read here.")
     if trajectory.is_file() and holds_elf(trajectory):
@@ -122,8 +121,8 @@ def _follow(ctx: click.Context, trajectory: Path, output: Path | None, given: di
 
 def _screen(ctx: click.Context, path: Path, output: Path | None, given: dict) -> None:
     """Structures of any kind, ranked."""
-    from ase_elf.candidates import Collection, is_elf_file
-    from ase_elf.screening import Screener, ScreeningRun
+    from ase_elf.formats.collection import Collection, is_elf_file
+    from ase_elf.runs.screening import Screener, ScreeningRun
 
     _refuse(ctx, OF_TRAJECTORIES, f"of no use for structures that are ranked one by one. Is {path} a "
             "trajectory? Then add --trajectory.")  # fmt: skip
@@ -181,7 +180,9 @@ def tell(run, ranked: list) -> None:
     if noted := sum(bool(row.notes) for row in ranked if len(ranked) > 1):
         click.echo(f"warning: {noted} of {len(ranked)} have notes, in screening.csv", err=True)
     if len(failed) == len(ranked):
-        click.echo(f"error: nothing could be analysed; reasons are in {run.directory / 'screening.csv'}", err=True)
+        click.echo(
+            f"error: nothing could be analysed; reasons are in {run.directory / 'screening.csv'}", err=True
+        )
         raise SystemExit(1)
     kinds = Counter(row.elf for row in ranked if row.error is None)
     click.echo("ELF: " + ", ".join(f"{n} from {'files' if elf == 'file' else elf.removeprefix('predicted by ')}"
@@ -198,11 +199,11 @@ def _details(path: Path, directory: Path, given: dict) -> None:
     from ase_elf.cli.topology import write_results
     from ase_elf.formats import iread_elf
     from ase_elf.report.tables import write_json
-    from ase_elf.topology.summary import lines_of, summarize
+    from ase_elf.topology.record import lines_of, summarize
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # said with the row
-        (_, grid), = iread_elf(path, **options.reading(given))
+        ((_, grid),) = iread_elf(path, **options.reading(given))
         record, net, points = summarize(grid)
     files = {"graph": directory / "network.graphml", "points": directory / "points.csv",
              "basins": directory / "basins.csv", "density": None,
@@ -224,7 +225,7 @@ def _execute(run, source, shown: bool | None, unit: str):
     from tqdm import tqdm
 
     from ase_elf.errors import OutputError
-    from ase_elf.run import OtherRun
+    from ase_elf.runs.trajectory import OtherRun
 
     show = sys.stderr.isatty() if shown is None else shown
     total = source.count() if show else None

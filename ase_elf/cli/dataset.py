@@ -149,11 +149,7 @@ def select(
     frames = [atoms for _, atoms in named]
     symbols = {symbol for atoms in frames for symbol in atoms.symbols}
     pack = get_domain(domain) if domain else domain_for(symbols)
-    known = [
-        label.atoms
-        for folder in labelled
-        for label in LabelStore(folder).select(geometries=geometries)
-    ]
+    known = [label.atoms for folder in labelled for label in LabelStore(folder).select(geometries=geometries)]
     chosen = select_frames(frames, pack.load(device=device), count, labelled=known)
     for one in chosen:
         one.atoms.info["id"] = named[one.index][0]

@@ -39,7 +39,7 @@ def command(ctx: click.Context, labels: tuple[Path, ...], split: str, **given) -
     and its correlation length; what the predicted σ is worth; with --critical-points also
     which critical points and bonds are found.
     """
-    from ase_elf.training.groups import tables
+    from ase_elf.training.score_tables import tables
 
     output = given["output"]
     pack, scores = _scores(labels, options.split_elements(split) or (), given)
@@ -59,12 +59,14 @@ def _scores(labels: tuple[Path, ...], splits: tuple[str, ...], given: dict):
 
     from tqdm import tqdm
 
+    from ase_elf.dataset import read_labels
     from ase_elf.domains import domain_for, get_domain
     from ase_elf.errors import InputError
     from ase_elf.training.evaluate import score_label
-    from ase_elf.dataset import read_labels
 
-    chosen = [label for folder in labels for label in read_labels(folder, *splits, geometries=given["geometries"])]
+    chosen = [
+        label for folder in labels for label in read_labels(folder, *splits, geometries=given["geometries"])
+    ]
     if not chosen:
         where = ", ".join(map(str, labels))
         raise InputError(f"{where}: no label of split {', '.join(map(repr, splits))}.")
@@ -134,9 +136,9 @@ def _groups(rows: list[dict]):
 
 def _write(folder: Path, found: dict[str, list[dict]], scores: list) -> None:
     """Tables as CSV and together as JSON, and figures of ``scores``, into a directory."""
-    from ase_elf.formats import writing_into
     from ase_elf.report.accuracy_plots import write_figures
     from ase_elf.report.tables import write_json, write_rows
+    from ase_elf.storage.atomic import writing_into
 
     with writing_into(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ def command(parts: tuple[Path, ...], output: Path, as_json: bool) -> None:
     The parts may come in any order, but must follow each other without a gap or an overlap
     and share all other options. The result is that of one run over all frames.
     """
-    from ase_elf.merging import merge_runs
+    from ase_elf.runs.merge import merge_runs
 
     n = merge_runs(parts, output)
     report = output / "report.html"

@@ -27,7 +27,7 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
     if path is None:
         return None
     from ase_elf.errors import FormatError
-    from ase_elf.settings import read_mapping
+    from ase_elf.storage.configuration import read_mapping
 
     try:
         content = read_mapping(path)
@@ -76,6 +76,7 @@ geometries = click.option(
 
 device = click.option("--device", help="cpu or cuda[:N]. [default: cuda where there is one]")
 
+
 class WorkersType(click.ParamType):
     """A number of processes, or the address of a Dask scheduler."""
 
@@ -100,9 +101,7 @@ workers = click.option(
     "With as many devices in --device (cuda:0,cuda:1) each has its own. [default: this process]",
 )
 
-spacing = click.option(
-    "--spacing", type=float, help="Grid spacing in Å. [default: that of the domain pack]"
-)
+spacing = click.option("--spacing", type=float, help="Grid spacing in Å. [default: that of the domain pack]")
 
 shape = click.option(
     "--shape", type=int, nargs=3, help="Grid points along the cell vectors instead of --spacing."
@@ -169,8 +168,8 @@ def together(*options: Callable) -> Callable:
 
 
 def open_trajectory(path: Path, given: dict[str, Any]):
-    """The :class:`~ase_elf.trajectory.Trajectory` that the shared reading options describe."""
-    from ase_elf.trajectory import Trajectory
+    """The :class:`~ase_elf.structures.trajectory.Trajectory` that the shared reading options describe."""
+    from ase_elf.structures.trajectory import Trajectory
 
     return Trajectory(
         path,

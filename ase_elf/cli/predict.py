@@ -61,8 +61,8 @@ def _write(frame, path: Path, given: dict) -> Path:
     from ase_elf import ELFGrid, write_elf
     from ase_elf.domains import domain_for, get_domain
     from ase_elf.errors import ElfWarning, InputError
-    from ase_elf.formats import writing_into
     from ase_elf.grid import fast_shape
+    from ase_elf.storage.atomic import writing_into
 
     atoms = frame.atoms
     symbols = atoms.get_chemical_symbols()

@@ -12,9 +12,7 @@ from ase_elf.cli import options
 
 SUFFIX = ".config.yaml"
 
-as_json = click.option(
-    "--json", "as_json", is_flag=True, help="Machine-readable result on stdout."
-)
+as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable result on stdout.")
 
 NOT_IN_RECORD = ("progress", "device", "as_json")
 """Options that change no number."""
@@ -44,14 +42,10 @@ def write_options(ctx: click.Context, path: Path) -> Path:
     import yaml
 
     from ase_elf.errors import OutputError
-    from ase_elf.formats import replacing
-    from ase_elf.run import PROVENANCE, versions
+    from ase_elf.runs.trajectory import PROVENANCE, versions
+    from ase_elf.storage.atomic import replacing
 
-    inputs = {
-        p.name: _text(ctx.params[p.name])
-        for p in ctx.command.params
-        if isinstance(p, click.Argument)
-    }
+    inputs = {p.name: _text(ctx.params[p.name]) for p in ctx.command.params if isinstance(p, click.Argument)}
     provenance = {
         "command": ctx.info_name,
         **inputs,

@@ -13,9 +13,7 @@ from ase_elf.cli import options, records
 
 @click.command(name="ruler", context_settings=options.CONTEXT)
 @click.argument("file", type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Folder of tables and pictures."
-)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of tables and pictures.")
 @click.option(
     "--structure", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Structure of an ELF file that holds none, or names its atoms otherwise.",
@@ -73,7 +71,7 @@ def _sources(file: Path, given: dict):
 def _with_structure(grid, path: Path | None):
     from ase_elf import ELFGrid
     from ase_elf.errors import InputError
-    from ase_elf.trajectory import Trajectory
+    from ase_elf.structures.trajectory import Trajectory
 
     if path is None:
         return grid.atoms, grid
@@ -86,10 +84,10 @@ def _with_structure(grid, path: Path | None):
 
 
 def _write(folder: Path, survey, record: dict, atoms, rows) -> None:
-    from ase_elf.formats import replacing, writing_into
-    from ase_elf.report.plots import new_axis
+    from ase_elf.plotting.statistics import new_axis
     from ase_elf.report.ruler_plots import plot_example, plot_readings
     from ase_elf.report.tables import plain
+    from ase_elf.storage.atomic import replacing, writing_into
 
     with writing_into(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -22,9 +22,7 @@ from ase_elf.cli import options, records
     help="Cancel critical points that a smaller change of the ELF removes.",
 )  # fmt: skip
 @click.option("--rescale", is_flag=True, help="Correct the ELF of Quantum ESPRESSO 6.8 to 7.5.")
-@click.option(
-    "--h-dos", type=click.FloatRange(0, 1), help="Hydrogen's share of the DOS at the Fermi level."
-)
+@click.option("--h-dos", type=click.FloatRange(0, 1), help="Hydrogen's share of the DOS at the Fermi level.")
 @click.option("--dos", type=click.Path(path_type=Path), help="DOSCAR, or prefix of *.pdos_tot.")
 @click.option("--fermi", type=float, help="Fermi level in eV, for --dos of projwfc.x.")
 @records.as_json
@@ -32,9 +30,7 @@ from ase_elf.cli import options, records
     "--graph", type=click.Path(path_type=Path),
     help="Write the network (.graphml, .json); of several grids numbered.",
 )  # fmt: skip
-@click.option(
-    "--points", type=click.Path(path_type=Path), help="Write the critical points as CSV."
-)
+@click.option("--points", type=click.Path(path_type=Path), help="Write the critical points as CSV.")
 @click.option(
     "--basins", type=click.Path(path_type=Path),
     help="Write attractors, basin volumes and what joins what as CSV.",
@@ -66,11 +62,15 @@ def command(ctx: click.Context, files: tuple[Path, ...], **given) -> None:
         _refuse_for_folders(ctx, files)
         return _rank_folder(ctx, *folders, given)
     if given["output"]:
-        raise click.UsageError("-o is for the ranking of a folder; write files with --points, --basins, --graph.")
+        raise click.UsageError(
+            "-o is for the ranking of a folder; write files with --points, --basins, --graph."
+        )
     if given["density"] and not given["basins"]:
         raise click.UsageError("--density is for populations, which --basins FILE.csv writes.")
     if given["dos"] and len(files) > 1:
-        raise click.UsageError("--dos belongs to a single ELF; of several each DOS is looked for beside its file.")
+        raise click.UsageError(
+            "--dos belongs to a single ELF; of several each DOS is looked for beside its file."
+        )
     rows = _each(files, given)
     for result in ("graph", "points", "basins"):
         if given[result]:
@@ -88,7 +88,7 @@ def _each(files: tuple[Path, ...], given: dict) -> list:
     What is wrong with one of several files is printed and stops nothing.
     """
     from ase_elf.errors import ElfError
-    from ase_elf.screening import Screened, rank
+    from ase_elf.runs.screening import Screened, rank
 
     rows = []
     several = len(files) > 1
@@ -110,14 +110,12 @@ def _each(files: tuple[Path, ...], given: dict) -> list:
 
 def _one(name: str, path: Path, grid, number: int, several: bool, given: dict):
     """Print one grid, write what was asked for, and return its row."""
-    from ase_elf.screening import Screened
-    from ase_elf.topology.summary import lines_of, summarize, tc_lines
+    from ase_elf.runs.screening import Screened
+    from ase_elf.topology.record import lines_of, summarize, tc_lines
 
     if given["rescale"]:
         grid = _rescaled(grid)
-    record, net, points = summarize(
-        grid, isovalue=given["isovalue"], persistence=given["persistence"]
-    )
+    record, net, points = summarize(grid, isovalue=given["isovalue"], persistence=given["persistence"])
     write_results(net, points, record["isovalue"], number, given)
     beside, notes = _beside(path, grid, net) if several and given["h_dos"] is None else ({}, ())
     if given["as_json"]:
@@ -162,14 +160,16 @@ def _refuse_for_folders(ctx: click.Context, files: tuple[Path, ...]) -> None:
     useless = [name for name in OF_GRIDS if chosen.get(name, "default") != "default"]
     if useless:
         named = ", ".join("--" + name.replace("_", "-") for name in useless)
-        raise click.UsageError(f"{named}: not for a folder, which is ranked; give the ELF files in it instead.")
+        raise click.UsageError(
+            f"{named}: not for a folder, which is ranked; give the ELF files in it instead."
+        )
 
 
 def _rank_folder(ctx: click.Context, folder: Path, given: dict) -> None:
     """ELF files of a folder by their networking value: a table, and a directory where one is given."""
-    from ase_elf.candidates import Collection
+    from ase_elf.formats.collection import Collection
     from ase_elf.report.tables import plain
-    from ase_elf.screening import Screener, ScreeningRun, rank
+    from ase_elf.runs.screening import Screener, ScreeningRun, rank
 
     collection = Collection(folder, reading=options.reading(given), only_elf=True)
     if given["output"]:
@@ -225,7 +225,7 @@ def table_lines(ranked) -> list[str]:
 def write_results(net, points, isovalue: float, number: int, given: dict) -> None:
     """Files of one grid that ``given`` names; those of further ones are numbered."""
     from ase_elf.topology import read_density, write_graph
-    from ase_elf.topology.summary import basin_rows, point_rows
+    from ase_elf.topology.record import basin_rows, point_rows
 
     density = None
     if given["density"]:
@@ -272,7 +272,7 @@ def _temperatures(record: dict, grid, given: dict) -> list:
 def _write_table(rows: list[dict], path: Path) -> None:
     import csv
 
-    from ase_elf.formats import replacing
+    from ase_elf.storage.atomic import replacing
 
     with replacing(path) as part, part.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0] if rows else ())

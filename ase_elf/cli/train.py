@@ -40,8 +40,8 @@ def field(config: Path, device: str | None, progress: bool | None, as_json: bool
     """
     from tqdm import tqdm
 
-    from ase_elf.lock import locked
     from ase_elf.model.weights import choose_device
+    from ase_elf.storage.locks import locked
     from ase_elf.training.config import TrainConfig
     from ase_elf.training.processes import joined
     from ase_elf.training.run import finish, prepare

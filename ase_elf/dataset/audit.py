@@ -121,9 +121,7 @@ class _Seen:
     fingerprint: np.ndarray
 
 
-def check(
-    *stores: LabelStore, alike: float = ALIKE, geometries: Iterable[str | Path] = ()
-) -> CheckReport:
+def check(*stores: LabelStore, alike: float = ALIKE, geometries: Iterable[str | Path] = ()) -> CheckReport:
     """Look through one or more label stores.
 
     Parameters

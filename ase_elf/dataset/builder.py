@@ -11,10 +11,10 @@ from ase_elf.dataset.config import BuildConfig
 from ase_elf.dataset.job import Failure, Job, job_id, run_job
 from ase_elf.dataset.label import Label
 from ase_elf.dataset.store import LabelStore
-from ase_elf.dataset.workers import died_with_worker, executor
 from ase_elf.errors import EngineError
-from ase_elf.lock import locked
+from ase_elf.parallel.jobs import died_with_worker, executor
 from ase_elf.reference import ReferenceEngine, get_engine
+from ase_elf.storage.locks import locked
 
 logger = logging.getLogger(__name__)
 

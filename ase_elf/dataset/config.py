@@ -14,8 +14,8 @@ from ase_elf.dataset.label import BATCH
 from ase_elf.errors import InputError
 from ase_elf.reference.engine import locate_files
 from ase_elf.ruler.image import ImageSpec
-from ase_elf.settings import checked, read_mapping
-from ase_elf.trajectory import Trajectory
+from ase_elf.storage.configuration import checked, read_mapping
+from ase_elf.structures.trajectory import Trajectory
 
 SPLITS = ("", "train", "validation", "test")
 
@@ -66,10 +66,7 @@ class StructureSource:
         found = {frame.index: frame.atoms for frame in frames}
         images = [found[number] for number in chosen]
         names = [f"{self.path.name}[{number}]" for number in range(len(images))]
-        return [
-            (str(atoms.info.get("id", name)), atoms)
-            for name, atoms in zip(names, images, strict=True)
-        ]
+        return [(str(atoms.info.get("id", name)), atoms) for name, atoms in zip(names, images, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -122,9 +119,7 @@ class ClusterChoice:
 
     def __post_init__(self) -> None:
         if self.kind not in ("local", "slurm", "scheduler"):
-            raise InputError(
-                f"cluster kind {self.kind!r} is none of 'local', 'slurm', 'scheduler'."
-            )
+            raise InputError(f"cluster kind {self.kind!r} is none of 'local', 'slurm', 'scheduler'.")
         if self.workers < 1:
             raise InputError(f"cluster: workers is {self.workers}; at least one is needed.")
         if self.kind == "scheduler" and not self.address:

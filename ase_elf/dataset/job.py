@@ -45,9 +45,7 @@ class Failure:
     problems: tuple[str, ...]
 
 
-def job_id(
-    atoms: Atoms, engine: ReferenceEngine, points: PointChoice | ImageChoice | None
-) -> str:
+def job_id(atoms: Atoms, engine: ReferenceEngine, points: PointChoice | ImageChoice | None) -> str:
     """Digest of what decides the numbers in a label: structure, recipe and points.
 
     Positions and cell are rounded to 1e-8 Å, so that a file read in again is recognised.
@@ -103,9 +101,7 @@ def _compute(job: Job, engine: ReferenceEngine, attempt: int) -> Label:
         points = _points(job)
     result = engine.compute(job.atoms, points=points, attempt=attempt)
     if isinstance(job.points, PointChoice) and engine.gives_grid:
-        points, values, density = subset_of_grid(
-            result.grid, result.density, job.points, key=job.id
-        )
+        points, values, density = subset_of_grid(result.grid, result.density, job.points, key=job.id)
     else:
         values, density = _values(result), result.density
     return Label(
@@ -129,9 +125,7 @@ def _points(job: Job) -> np.ndarray:
         return points_near(job.atoms, job.points, key=job.id)
     points = job.points.points(job.atoms)
     if not len(points):
-        raise InputError(
-            f"the structure has no {job.points.pair} bond shorter than {job.points.cutoff} Å."
-        )
+        raise InputError(f"the structure has no {job.points.pair} bond shorter than {job.points.cutoff} Å.")
     return points
 
 

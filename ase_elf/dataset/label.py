@@ -10,9 +10,9 @@ import numpy as np
 from ase import Atoms
 
 from ase_elf.errors import InputError
-from ase_elf.formats.rounding import coarse
 from ase_elf.grid import ELFGrid
 from ase_elf.reference import Provenance
+from ase_elf.storage.quantization import coarse
 
 BATCH = "build"
 """Name of a batch that was given none."""
@@ -97,8 +97,7 @@ class Label:
         """The label as a grid; :class:`InputError` where only points were kept."""
         if self.points is not None:
             raise InputError(
-                f"label {self.name!r} holds {len(self.points)} points, not a grid; "
-                "use .points and .values."
+                f"label {self.name!r} holds {len(self.points)} points, not a grid; use .points and .values."
             )
         return ELFGrid(self.values, self.atoms, {"provenance": self.provenance.as_dict()})
 

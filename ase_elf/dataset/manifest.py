@@ -95,7 +95,9 @@ def named_shards(rows: dict[str, Row], path: Path) -> dict[str, Row]:
     """``rows``, all of which name shards; :class:`FormatError` otherwise."""
     for row in rows.values():
         if not _SHARD.fullmatch(row["shard"]):
-            raise FormatError(f"{path} lists a shard {row['shard']!r:.100}, which is not a name of one. {REMEDY}")
+            raise FormatError(
+                f"{path} lists a shard {row['shard']!r:.100}, which is not a name of one. {REMEDY}"
+            )
     return rows
 
 
@@ -120,8 +122,12 @@ def matching(rows: Iterable[Row], where: Mapping[str, object], what: str) -> lis
         if every and column not in columns:
             near = difflib.get_close_matches(str(column), columns, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            raise InputError(f"where: {what} has no column {column!r}; {hint}columns are {', '.join(columns)}.")
-        values = {"" if v is None else str(v) for v in (wanted if isinstance(wanted, list | tuple) else [wanted])}
+            raise InputError(
+                f"where: {what} has no column {column!r}; {hint}columns are {', '.join(columns)}."
+            )
+        values = {
+            "" if v is None else str(v) for v in (wanted if isinstance(wanted, list | tuple) else [wanted])
+        }
         there = {row[column] for row in every}
         for value in sorted(values - there):
             near = difflib.get_close_matches(value, there, n=1)

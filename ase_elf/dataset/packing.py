@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 
 from ase_elf.errors import FormatError
-from ase_elf.formats.npz import inflate
+from ase_elf.storage.npz import inflate
 
 LEAST_DENSITY, DENSITY_STEP = 1e-8, 28.0 / 65535
 """e/Å³ and step of ln ρ: a density from 1e-8 to 1e4 e/Å³ in 16 bits, to 2e-4 of itself."""

@@ -119,9 +119,7 @@ def select_frames(
     return [scored[i] for i in islice(_choices(scored, prints, known), count)]
 
 
-def _choices(
-    scored: list[ScoredFrame], prints: np.ndarray, known: list[np.ndarray]
-) -> Iterator[int]:
+def _choices(scored: list[ScoredFrame], prints: np.ndarray, known: list[np.ndarray]) -> Iterator[int]:
     sigma = np.array([one.sigma for one in scored])
     # Nothing known yet: the first choice is by uncertainty alone.
     novelty = np.full(len(sigma), np.inf)
@@ -138,7 +136,5 @@ def _choices(
 
 def _stacked(prints: list[np.ndarray]) -> np.ndarray:
     if len({one.shape for one in prints}) > 1:
-        raise InputError(
-            "the frames hold different elements; choose from one composition at a time."
-        )
+        raise InputError("the frames hold different elements; choose from one composition at a time.")
     return np.array(prints)

@@ -29,12 +29,12 @@ from ase_elf.dataset.packing import (
     unpack_places,
 )
 from ase_elf.errors import FormatError, InputError
-from ase_elf.formats.npz import read_arrays
-from ase_elf.formats.rounding import coarse, fine, restored
 from ase_elf.formats.structure import sound_atoms
 from ase_elf.reference import Provenance
 from ase_elf.ruler.bond_set import LEVELS, BondSet
 from ase_elf.ruler.image import ImageSpec
+from ase_elf.storage.npz import read_arrays
+from ase_elf.storage.quantization import coarse, fine, restored
 
 UPPER = np.triu_indices(3)
 """Where the six numbers of a Hessian stand in it."""
@@ -133,7 +133,7 @@ class StoredLabel:
 
     @property
     def holds(self) -> str:
-        """"grid", "points" or "images", and what else there is, joined by plus signs."""
+        """ "grid", "points" or "images", and what else there is, joined by plus signs."""
         kind = "images" if "images" in self.text else "points" if self._at_points else "grid"
         more = {"density": ("density", "ln_density"), "forces": ("forces",), "critical": ("critical",)}
         return "+".join([kind, *(k for k, names in more.items() if self.arrays.keys() & set(names))])
@@ -326,9 +326,7 @@ def _places(label: Label) -> np.ndarray:
 def _critical(arrays: dict[str, np.ndarray]) -> Critical | None:
     positions, numbers = arrays["critical"].astype(float), arrays["hessians"].astype(float)
     if positions.shape != (len(numbers), 3) or numbers.shape != (len(positions), len(UPPER[0])):
-        raise FormatError(
-            f"critical points {positions.shape} have second derivatives {numbers.shape}"
-        )
+        raise FormatError(f"critical points {positions.shape} have second derivatives {numbers.shape}")
     if not (np.abs(positions) < FARTHEST).all() or not (np.abs(numbers) < FARTHEST).all():
         raise FormatError("positions or second derivatives of critical points are not finite")
     hessians = np.empty((len(numbers), 3, 3))

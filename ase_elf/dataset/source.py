@@ -18,12 +18,12 @@ from ase_elf.dataset.label import Label
 from ase_elf.dataset.manifest import matching
 from ase_elf.dataset.store import LabelStore, is_store
 from ase_elf.errors import FormatError, InputError
-from ase_elf.formats.npz import read_arrays
-from ase_elf.formats.rounding import restored
 from ase_elf.formats.structure import sound_atoms
 from ase_elf.reference import Provenance
 from ase_elf.ruler.bond_set import BondSet
-from ase_elf.settings import checked
+from ase_elf.storage.configuration import checked
+from ase_elf.storage.npz import read_arrays
+from ase_elf.storage.quantization import restored
 
 SPLITS = "split.csv"
 
@@ -61,7 +61,9 @@ class LabelSource:
         files = values.get("geometries", ())
         if not isinstance(files, list | tuple):
             files = [files]
-        return cls(folder / str(values["store"]), values.get("where", {}), tuple(folder / str(f) for f in files))
+        return cls(
+            folder / str(values["store"]), values.get("where", {}), tuple(folder / str(f) for f in files)
+        )
 
     def read(self, *splits: str) -> list[Label]:
         """Labels of these splits, or of all if none is named.

@@ -25,7 +25,7 @@ from ase_elf.dataset.manifest import Row, matching
 from ase_elf.dataset.shard import StoredLabel, decode, encode
 from ase_elf.errors import FormatError, InputError, OutputError
 from ase_elf.ruler.bond_set import BondSet
-from ase_elf.settings import read_mapping
+from ase_elf.storage.configuration import read_mapping
 
 MANIFEST = "manifest.csv"
 BATCHES = "batches.yaml"
@@ -162,8 +162,7 @@ class LabelStore:
         """
         finer = {row["refines"]: row for row in self._rows(where) if row["refines"]}
         return [
-            self._stored(finer[label.id]).refine(label) if label.id in finer else label
-            for label in labels
+            self._stored(finer[label.id]).refine(label) if label.id in finer else label for label in labels
         ]
 
     def stored(self) -> Iterator[StoredLabel]:

@@ -10,22 +10,20 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
-from ase_elf.errors import ElfWarning, FormatError, InputError, OutputError, remedy
+from ase_elf.errors import ElfWarning, FormatError, InputError, remedy
 from ase_elf.formats.detection import FORMATS, detect, holds_elf, kind_by_name, known
 from ase_elf.formats.opening import open_text, unpacked
+from ase_elf.storage.atomic import replacing
 
 if TYPE_CHECKING:
     import numpy as np
     from ase import Atoms
 
     from ase_elf.grid import ELFGrid
-
-PART = ".part"
-"""Ends the name of a file that is being written; what is left of one is written over."""
 
 OPTIONS = {
     "spin": ("elfcar", "vasp-h5"),
@@ -216,85 +214,6 @@ def write_elf(
                 write_xsf(fd, grid)
 
 
-@contextmanager
-def writing_into(folder: Path, advice: str = "Make room, or see that it is writable.") -> Iterator[None]:
-    """What cannot be written into ``folder`` is an :class:`OutputError` that names it."""
-    try:
-        yield
-    except OutputError:
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot write to {folder}: {error.strerror or error}. {advice}") from error
-
-
-class Taken(OutputError):
-    """Another process writes this very file, or has just written it."""
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place once written, and on disk.
-
-    Within, no other process replaces ``path``, where the file system has locks: what is seen
-    of it then stays true until this has taken its place.
-
-    Raises
-    ------
-    Taken
-        Another process is within.
-    OutputError
-        The disk is full or not writable. What was at ``path`` before is still there.
-    """
-    part = path.with_name(path.name + PART)
-    try:
-        with _locked(part, path):
-            try:
-                yield part
-                with part.open("rb+") as fd:
-                    os.fsync(fd.fileno())
-                part.replace(path)
-            except BaseException:
-                with suppress(OSError):  # on a disk gone read-only nothing is left to be done
-                    part.unlink(missing_ok=True)
-                raise
-    except OutputError:
-        raise
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror or error}. What is finished is kept; make "
-            "room, or see that the directory is writable, and start again."
-        ) from error
-
-
-@contextmanager
-def _locked(part: Path, path: Path) -> Iterator[None]:
-    """Keep ``part``, made where it is not there, from others that write ``path``.
-
-    By a lock, not by a name of its own: it goes with its process, so that what a killed one
-    left is in nobody's way and needs no cleaning up.
-    """
-    try:
-        from ase_elf.lock import take
-    except ImportError:  # not a POSIX system
-        yield
-        return
-    while True:
-        with part.open("ab") as file:
-            free = True
-            with suppress(OSError):  # a file system without locks
-                free = take(file)
-            if not free:
-                raise Taken(
-                    f"another process is writing {path}; wait for it, or choose another name."
-                )
-            mine = False  # where another process has renamed or removed it since it was opened
-            with suppress(FileNotFoundError):
-                mine = os.path.samefile(file.fileno(), part)
-            if mine:
-                yield
-                return
-
-
 def _read_frame(path: Path) -> ELFGrid:
     """One frame of a store, which may be packed."""
     from ase_elf.formats.store import read_frame
@@ -323,9 +242,7 @@ def _naming(path: Path) -> Iterator[None]:
         warnings.warn(text, category, stacklevel=4)
 
 
-def _read(
-    path: Path, kind: str, options: dict[str, Any]
-) -> tuple[Atoms, np.ndarray, dict[str, Any]]:
+def _read(path: Path, kind: str, options: dict[str, Any]) -> tuple[Atoms, np.ndarray, dict[str, Any]]:
     """Atoms, values and notes of one file; errors name it, and the line where it has any."""
     from ase_elf.formats.numbers import Lines
 
@@ -352,9 +269,7 @@ def _read(
                 return atoms, *select_spin(blocks, options["spin"])
             from ase_elf.formats.cube import read_cube
 
-            return read_cube(
-                lines, repeated_end_plane=options["repeated_end_plane"], grid=options["grid"]
-            )
+            return read_cube(lines, repeated_end_plane=options["repeated_end_plane"], grid=options["grid"])
     except (FormatError, InputError) as error:
         named = str(error) if str(error).startswith(str(path)) else f"{path}: {error}"
         raise type(error)(named) from error

@@ -102,8 +102,8 @@ def write_cube(fd: TextIO, grid: ELFGrid) -> None:
     fd.write(row.format(len(grid.atoms), 0.0, 0.0, 0.0) + "\n")
     for n, vector in zip(grid.shape, grid.cell / Bohr, strict=True):
         fd.write(row.format(n, *(vector / n)) + "\n")
-    for number, xyz in zip(grid.atoms.numbers, grid.atoms.positions / Bohr, strict=True):
-        charge = f"{number:5d} {float(number):11.6f}"
+    for z, xyz in zip(grid.atoms.numbers, grid.atoms.positions / Bohr, strict=True):
+        charge = f"{z:5d} {float(z):11.6f}"
         fd.write(charge + "".join(f" {x:15.10f}" for x in xyz) + "\n")
     for column in grid.values.reshape(-1, grid.shape[2]):
         write_numbers(fd, column, per_line=6)  # every run along z starts a line
@@ -159,9 +159,7 @@ def in_angstrom(
     return scaled, origin * unit, positions * unit
 
 
-def _read_atoms(
-    lines: Iterator[str], n_atoms: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _read_atoms(lines: Iterator[str], n_atoms: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Atomic numbers, positions and charges of the cores; memory follows the lines there are."""
     rows = [line.split() for line in itertools.islice(lines, n_atoms)]
     if len(rows) < n_atoms:
@@ -203,7 +201,9 @@ def _drop_end_plane(values: np.ndarray, comments: str, repeated: bool | None) ->
             warnings.warn(
                 "the first and last grid planes along every axis are equal: either the "
                 "writer repeats the end plane, or the crystal has mirrors there. It is kept; say which with "
-                + remedy("repeated_end_plane=True (drop it) or False (keep it).", "--end-plane drop or keep."),
+                + remedy(
+                    "repeated_end_plane=True (drop it) or False (keep it).", "--end-plane drop or keep."
+                ),
                 ElfWarning,
                 stacklevel=4,
             )

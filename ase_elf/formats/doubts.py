@@ -34,9 +34,7 @@ FEWEST = 8
 """Planes from which steps between them can be compared."""
 
 
-def refuse_density(
-    values: np.ndarray, cell: np.ndarray, charges: np.ndarray, title: str = ""
-) -> None:
+def refuse_density(values: np.ndarray, cell: np.ndarray, charges: np.ndarray, title: str = "") -> None:
     """Raise :class:`InputError` where values add up to the electrons of the atoms.
 
     Parameters

@@ -50,9 +50,7 @@ def read_blocks(
         if line.split() == [str(n) for n in shape]:
             blocks.append(_read_block(lines, shape))
     if len(blocks) > most:
-        raise FormatError(
-            f"holds {len(blocks)} blocks; an ELFCAR has one, or two for spin up and down."
-        )
+        raise FormatError(f"holds {len(blocks)} blocks; an ELFCAR has one, or two for spin up and down.")
     return atoms, blocks
 
 
@@ -67,8 +65,7 @@ def select_spin(blocks: list[np.ndarray], spin: str | None) -> tuple[np.ndarray,
     if spin is None and not np.array_equal(*blocks):
         choice = remedy("spin='up' or 'down'", "--spin up or down")
         warnings.warn(
-            "the file holds spin up and spin down, which differ; up is read. "
-            f"Choose with {choice}.",
+            f"the file holds spin up and spin down, which differ; up is read. Choose with {choice}.",
             ElfWarning,
             stacklevel=3,
         )
@@ -85,9 +82,7 @@ def read_elfcar(fd: TextIO, read_data: bool = False) -> Atoms | tuple[Atoms, lis
     return (atoms, blocks) if read_data else atoms
 
 
-def write_elfcar(
-    fd: TextIO, atoms: Atoms, *, elf: ELFGrid, spin_down: ELFGrid | None = None
-) -> None:
+def write_elfcar(fd: TextIO, atoms: Atoms, *, elf: ELFGrid, spin_down: ELFGrid | None = None) -> None:
     """For ``ase.io.write("ELFCAR", atoms, elf=grid)`` and :func:`ase_elf.write_elf`."""
     from ase import Atoms
     from ase.io.vasp import write_vasp

@@ -144,9 +144,7 @@ def _take(lines: Lines, wanted: int) -> tuple[list[str], list[int], int]:
     return taken, places, words
 
 
-def _parse(
-    taken: list[str], places: list[int], n_words: int, before: int, wanted: int
-) -> np.ndarray:
+def _parse(taken: list[str], places: list[int], n_words: int, before: int, wanted: int) -> np.ndarray:
     text = " ".join(taken)
     numbers = _floats(text)
     if len(numbers) != n_words:
@@ -176,8 +174,7 @@ def _complain(taken: list[str], places: list[int], before: int, wanted: int) -> 
                 where = f"value {before} of {wanted}, line {place}"
                 kind = " (asterisks are what Fortran writes of a number too wide for its field)"
                 raise FormatError(
-                    f"{word[:40]!r} stands where a number should, {where}"
-                    f"{kind if '**' in word else ''}."
+                    f"{word[:40]!r} stands where a number should, {where}{kind if '**' in word else ''}."
                 )
     raise FormatError("something that is no number stands among the values.")
 

@@ -15,7 +15,7 @@ from tempfile import NamedTemporaryFile
 from typing import BinaryIO, TextIO
 
 from ase_elf.errors import FormatError
-from ase_elf.formats.unpacking import Room
+from ase_elf.storage.unpacking import Room
 
 PACKED = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".xz": b"\xfd7zXZ\x00"}
 """Suffixes of packed files and how such files begin."""

@@ -76,9 +76,7 @@ def read_poscar(
     return sound_atoms(Atoms(each).numbers, positions, cell)
 
 
-def species_without_names(
-    title: str, n_species: int, elements: Sequence[str] | None = None
-) -> list[str]:
+def species_without_names(title: str, n_species: int, elements: Sequence[str] | None = None) -> list[str]:
     """Elements of a file of VASP 4: those given, else the title where it is a list of them.
 
     A title of other words is no list of elements, even if some of its letters are.
@@ -147,9 +145,7 @@ def _counts(words: list[str]) -> list[int]:
 def _positions(lines: Iterator[str], n_atoms: int) -> np.ndarray:
     rows = [line.split() for line in itertools.islice(lines, n_atoms) if line.strip()]
     if len(rows) < n_atoms:
-        raise FormatError(
-            f"has {len(rows)} of {n_atoms} declared atoms: truncated, or the counts are wrong."
-        )
+        raise FormatError(f"has {len(rows)} of {n_atoms} declared atoms: truncated, or the counts are wrong.")
     if any(len(row) < 3 for row in rows):
         raise FormatError("has a position of fewer than three numbers.")
     return np.array([[number(word) for word in row[:3]] for row in rows])

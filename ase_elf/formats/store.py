@@ -8,7 +8,7 @@ number. Only on a file system without locks they must say their numbers.
 
 A frame holds ``elf`` (and ``sigma`` where known) as uint16 with the attribute ``scale``:
 value = integer * scale, error at most scale / 2 (7.6e-6 for the ELF); where that leaves something of
-an ELF near 1, ``fine`` (int8) holds it (:mod:`ase_elf.formats.rounding`); ``cell``,
+an ELF near 1, ``fine`` (int8) holds it (:mod:`ase_elf.storage.quantization`); ``cell``,
 ``positions`` (Å), ``numbers``, ``pbc``, ``info`` (JSON, as bytes) and the attribute ``frame``.
 """
 
@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_elf.errors import FormatError, InputError, OutputError
-from ase_elf.formats import Taken, replacing
-from ase_elf.formats.rounding import FULL_SCALE, coarse, fine, restored
+from ase_elf.storage.atomic import Taken, replacing
+from ase_elf.storage.quantization import FULL_SCALE, coarse, fine, restored
 
 if TYPE_CHECKING:
     import h5py
@@ -78,8 +78,7 @@ class ELFStore:
         foreign = [p.name for p in self._listing() if not p.name.startswith("frame-")]
         if foreign:
             raise OutputError(
-                f"{self.path} holds {foreign[0]!r} and is not an ELF store; choose an empty or "
-                "new directory."
+                f"{self.path} holds {foreign[0]!r} and is not an ELF store; choose an empty or new directory."
             )
 
     @property
@@ -234,8 +233,7 @@ def read_frame(path: Path) -> ELFGrid:
         ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError,
     ) as error:  # fmt: skip
         raise FormatError(
-            f"{path}: not a whole frame of the binary store ({error}); remove it and write "
-            "that frame again."
+            f"{path}: not a whole frame of the binary store ({error}); remove it and write that frame again."
         ) from error
 
 
@@ -250,8 +248,7 @@ def read_store(path: Path, frame: int | None) -> ELFGrid:
     if frame is None:
         if len(frames) > 1:
             raise InputError(
-                f"{path} holds {len(frames)} frames, {frames[0]} to {frames[-1]}; say which "
-                "with frame=."
+                f"{path} holds {len(frames)} frames, {frames[0]} to {frames[-1]}; say which with frame=."
             )
         frame = frames[0]
     if frame not in frames:
@@ -260,9 +257,7 @@ def read_store(path: Path, frame: int | None) -> ELFGrid:
 
 
 def _write_integers(file: h5py.File, name: str, integers: np.ndarray) -> h5py.Dataset:
-    return file.create_dataset(
-        name, data=integers, chunks=integers.shape, compression="gzip", shuffle=True
-    )
+    return file.create_dataset(name, data=integers, chunks=integers.shape, compression="gzip", shuffle=True)
 
 
 def _read_scaled(file: h5py.File, name: str, finer: str | None = None) -> np.ndarray:
@@ -327,16 +322,12 @@ def _read_written(file: h5py.File, name: str, kinds: str) -> np.ndarray:
         raise FormatError(f"{file.filename}: {name} is no array of numbers in this file.")
     # One piece or none: over pieces of another rank than the array HDF5 takes memory for ever.
     if data.chunks not in (None, data.shape):
-        raise FormatError(
-            f"{file.filename}: {name} of shape {data.shape} is in pieces of {data.chunks}."
-        )
+        raise FormatError(f"{file.filename}: {name} of shape {data.shape} is in pieces of {data.chunks}.")
     limit = _DEFLATE_LIMIT if data.chunks else 1
     # What a damaged file says about its storage is as good as what it says about its shape.
     stored = min(data.id.get_storage_size(), file.id.get_filesize())
     if data.size * data.dtype.itemsize > limit * stored + 64:
-        raise FormatError(
-            f"{file.filename}: {name} declares shape {data.shape} but stores {stored} bytes."
-        )
+        raise FormatError(f"{file.filename}: {name} declares shape {data.shape} but stores {stored} bytes.")
     return data[()]
 
 

@@ -8,9 +8,7 @@ from ase import Atoms
 from ase_elf.errors import FormatError
 
 
-def sound_atoms(
-    numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray, pbc: object = True
-) -> Atoms:
+def sound_atoms(numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray, pbc: object = True) -> Atoms:
     """Atoms (Å); :class:`FormatError` for NaN or an unknown element.
 
     Parameters

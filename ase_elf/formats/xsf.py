@@ -34,9 +34,7 @@ _OF_OTHERS = ("rho", "dens", "charge", "chg", "pot", "spin", "mag")
 """What names of grids contain that are no ELF."""
 
 
-def read_xsf(
-    fd: Iterable[str], *, grid: int | str | None = None
-) -> tuple[Atoms, np.ndarray, dict[str, Any]]:
+def read_xsf(fd: Iterable[str], *, grid: int | str | None = None) -> tuple[Atoms, np.ndarray, dict[str, Any]]:
     """Atoms, values (nx, ny, nz) float32 and notes for ``info``; see :func:`read_elf`.
 
     A file object is gone through twice: the names of all its grids are needed to choose one.

@@ -17,10 +17,10 @@ from MDAnalysis.analysis.results import Results, ResultsGroup
 from MDAnalysis.coordinates import base as readers
 from threadpoolctl import threadpool_limits
 
-from ase_elf.analysis import SCALARS, settings_for
+from ase_elf.analysis.frame import SCALARS, settings_for
+from ase_elf.analysis.recorder import Recorder, pack_for, positive
 from ase_elf.errors import InputError
 from ase_elf.mda.bridge import described, frame_of
-from ase_elf.recorder import Recorder, pack_for, positive
 from ase_elf.statistics import RunStatistics
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class NetworkAnalysis(AnalysisBase):
     results.statistics : RunStatistics
         The accumulators; those of neighboring parts of a run merge.
     results.series : dict of str to ndarray, shape (n_frames,), float64
-        The scalars of every frame, by their names in ``ase_elf.analysis.SCALARS``.
+        The scalars of every frame, by their names in ``ase_elf.analysis.frame.SCALARS``.
     results.averages : dict of str to ScalarAverage
         Mean, standard error and correlation time of each of them; the latter two are NaN where the
         run is too short to tell them (``too_short``) or nothing varies (``constant``).
@@ -173,9 +173,7 @@ class NetworkAnalysis(AnalysisBase):
         """What a subclass keeps of single frames."""
 
     def _get_aggregator(self) -> ResultsGroup:
-        return ResultsGroup(
-            lookup={"statistics": _merged, "series": ResultsGroup.flatten_sequence}
-        )
+        return ResultsGroup(lookup={"statistics": _merged, "series": ResultsGroup.flatten_sequence})
 
     def _conclude(self) -> None:
         table = np.array(self.results.series).reshape(-1, len(SCALARS))
@@ -411,9 +409,7 @@ def _trajectory_of_all(universe: mda.Universe | AtomGroup) -> Any:
         )
     trajectory = whole.trajectory
     if isinstance(trajectory, _STREAMS):
-        raise InputError(
-            "a live stream has no length and cannot be split; use ase_elf.mda.follow(universe)."
-        )
+        raise InputError("a live stream has no length and cannot be split; use ase_elf.mda.follow(universe).")
     return trajectory
 
 

@@ -1,7 +1,7 @@
 """ASE structures as an MDAnalysis Universe, and the frame of a Universe as ASE Atoms.
 
 MDAnalysis has ps, kJ/mol and one orientation per cell; ASE has its own time unit, eV and any
-orientation. See :mod:`ase_elf.orientation`.
+orientation. See :mod:`ase_elf.geometry.orientation`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from MDAnalysis.core import topologyattrs as attrs
 from MDAnalysis.core.topology import Topology
 
 from ase_elf.errors import InputError
-from ase_elf.orientation import VELOCITY, Arrays, arrays_of
+from ase_elf.geometry.orientation import VELOCITY, Arrays, arrays_of
 from ase_elf.structures.readers.universe import check_directions, states_time, symbols_of
 from ase_elf.structures.readers.xyz import stated_time
 from ase_elf.structures.trajectory import Frame
@@ -128,7 +128,7 @@ def described(universe: mda.Universe) -> tuple[list[str], bool]:
 
 
 def frame_of(ts: Timestep, symbols: Sequence[str], *, known_time: bool) -> Frame:
-    """A timestep as a :class:`~ase_elf.trajectory.Frame`; arrays are copied.
+    """A timestep as a :class:`~ase_elf.structures.trajectory.Frame`; arrays are copied.
 
     Parameters
     ----------

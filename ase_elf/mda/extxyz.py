@@ -23,9 +23,9 @@ from MDAnalysis.lib.util import anyopen, store_init_arguments
 from MDAnalysis.topology.base import TopologyReaderBase
 
 from ase_elf.errors import ElfWarning, FormatError
-from ase_elf.formats.unpacking import Room
+from ase_elf.geometry.orientation import arrays_of, check_directions, check_vectors
 from ase_elf.mda.bridge import topology_of
-from ase_elf.orientation import arrays_of, check_directions, check_vectors
+from ase_elf.storage.unpacking import Room
 from ase_elf.structures.endings import is_cut_short
 from ase_elf.structures.readers import xyz
 from ase_elf.structures.species import Species
@@ -121,7 +121,7 @@ class EXTXYZReader(ReaderBase):
         if not np.array_equal(atoms.numbers, self._numbers):
             raise FormatError(
                 f"frame {frame} of {self.filename!r} ({atoms.symbols}) lists other atoms than "
-                "frame 0; a Universe has one list of atoms. ase_elf.trajectory.Trajectory reads such files."
+                "frame 0; a Universe has one list of atoms. ase_elf.structures.trajectory.Trajectory reads such files."
             )
         arrays = arrays_of(atoms)
         ts.frame = frame
@@ -204,7 +204,7 @@ def _scan(filename: str) -> tuple[int, list[tuple[int, int]]]:
             if number != n_atoms:
                 raise FormatError(
                     f"frame {len(offsets)} of {filename!r} has {number} atoms, frame 0 has "
-                    f"{n_atoms}; a Universe has one list of atoms. ase_elf.trajectory.Trajectory reads "
+                    f"{n_atoms}; a Universe has one list of atoms. ase_elf.structures.trajectory.Trajectory reads "
                     "such files."
                 )
             offsets.append(place)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ase_elf.analysis.recorder import Recorder, positive
 from ase_elf.domains import Domain
 from ase_elf.errors import InputError
 from ase_elf.mda.bridge import described, frame_of
-from ase_elf.recorder import Recorder, positive
 
 if TYPE_CHECKING:
     import MDAnalysis as mda
@@ -42,7 +42,7 @@ def follow(
     max_lag : int
         Longest lag of the bond correlation functions, in frames.
     **chosen : object
-        Of :class:`~ase_elf.analysis.AnalysisSettings`: ``isovalue``, ``spacing``, ...
+        Of :class:`~ase_elf.analysis.frame.AnalysisSettings`: ``isovalue``, ``spacing``, ...
 
     Yields
     ------

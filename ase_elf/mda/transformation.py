@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from MDAnalysis.coordinates.memory import MemoryReader
 from MDAnalysis.transformations.base import TransformationBase
 
+from ase_elf.analysis.recorder import pack_for, positive
+from ase_elf.analysis.scalars import SCALARS, accepted_names, structure_scalars
 from ase_elf.calculator import ELFCalculator
 from ase_elf.errors import InputError
 from ase_elf.mda.bridge import described, frame_of
-from ase_elf.recorder import pack_for, positive
-from ase_elf.scalars import SCALARS, accepted_names, structure_scalars
 
 if TYPE_CHECKING:
     import MDAnalysis as mda
@@ -35,7 +35,7 @@ class ELFTransformation(TransformationBase):
     domain : str or Domain, optional
         Domain pack; by default the smallest installed one that knows the elements.
     scalars : iterable of str
-        Of ``ase_elf.scalars.SCALARS``.
+        Of ``ase_elf.analysis.scalars.SCALARS``.
     shape, spacing : optional
         The grid, as in :meth:`ELFCalculator.get_elf`.
     device : str, optional

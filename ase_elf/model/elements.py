@@ -17,6 +17,7 @@ NUMBERS = (
 
 N_NUMBERS = len(NUMBERS)
 
+
 def numbers_of(chosen: tuple[int, ...]) -> torch.Tensor:
     """Numbers of elements, shape (n, N_NUMBERS), float32.
 

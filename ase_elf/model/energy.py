@@ -46,9 +46,7 @@ class EnergyNetwork(AtomNetwork):
         charges = torch.tensor(arch.elements, dtype=torch.float32)
         self.register_buffer("charges", charges, persistent=False)
 
-    def forward(
-        self, species: torch.Tensor, index: torch.Tensor, vectors: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, species: torch.Tensor, index: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
         """Energy of each atom in eV, shape (n_atoms,).
 
         Parameters
@@ -103,9 +101,7 @@ def energies_and_slopes(
 
 def forces(index: torch.Tensor, slopes: torch.Tensor) -> torch.Tensor:
     """Forces on atoms in eV/Å, shape (n_atoms, 3), from :func:`energies_and_slopes`."""
-    on_neighbours = torch.zeros_like(slopes[:, :, 0]).index_add(
-        1, index.reshape(-1), slopes.reshape(3, -1)
-    )
+    on_neighbours = torch.zeros_like(slopes[:, :, 0]).index_add(1, index.reshape(-1), slopes.reshape(3, -1))
     return (slopes.sum(2) - on_neighbours).T / Bohr
 
 

@@ -20,8 +20,8 @@ import torch
 from ase.units import Bohr
 
 from ase_elf.errors import InputError
+from ase_elf.geometry.lattice import heights, lengths, upright
 from ase_elf.grid import cartesian
-from ase_elf.lattice import heights, lengths, upright
 from ase_elf.model import orbitals, spectral
 from ase_elf.model.fourier import carry, upsample
 from ase_elf.model.minimal_basis.features import chosen_features
@@ -31,7 +31,7 @@ from ase_elf.model.network import ROWS, FieldNetwork
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from ase_elf.model.familiarity import Familiarity
+    from ase_elf.model.novelty import Familiarity
 
 NATIVE_SPACING = 0.30
 """bohr. Grid on which the network itself runs; see ``docs/field-model.md`` for the error."""
@@ -78,7 +78,7 @@ class Prediction:
         One standard deviation of the ELF, same shape.
     distance : float or None
         Of the structure from those trained on; above 1 it lies farther out than 99 % of them
-        (:class:`ase_elf.model.familiarity.Familiarity`). None where the model does not know.
+        (:class:`ase_elf.model.novelty.Familiarity`). None where the model does not know.
     large : bool
         Whether the model for large cells made it.
     """
@@ -245,7 +245,7 @@ class FieldModel:
     @torch.no_grad()
     def readings(self, atoms: Atoms) -> torch.Tensor:
         """What the nuclei of a structure read, (n_atoms, n_invariants): what
-        :class:`~ase_elf.model.familiarity.Familiarity` is made of."""
+        :class:`~ase_elf.model.novelty.Familiarity` is made of."""
         surroundings = self._surroundings(atoms, atoms.get_positions() / Bohr)
         neighbours, species = self._neighbours([atoms], [surroundings])
         return self._at_nuclei(neighbours, self.network.coefficients(species, *neighbours))
@@ -438,9 +438,7 @@ def _check_vacuum(atoms: Atoms, cutoff: float) -> None:
         )
 
 
-def _prediction(
-    z: torch.Tensor, log_error: torch.Tensor | None, distance: float | None
-) -> Prediction:
+def _prediction(z: torch.Tensor, log_error: torch.Tensor | None, distance: float | None) -> Prediction:
     def array(tensor):
         return tensor.to(torch.float32).cpu().numpy()
 
@@ -457,9 +455,7 @@ def native_shape(cell: np.ndarray, spacing: float) -> tuple[int, int, int]:
     return tuple(max(3, int(np.ceil(edge / spacing))) for edge in lengths(cell))
 
 
-def network_shape(
-    cell: np.ndarray, spacing: float, shape: tuple[int, int, int]
-) -> tuple[int, int, int]:
+def network_shape(cell: np.ndarray, spacing: float, shape: tuple[int, int, int]) -> tuple[int, int, int]:
     """The grid the network runs on for a prediction on ``shape``: the native one or that itself."""
     native = native_shape(cell, spacing)
     resolves = (lengths(cell) <= READ_SPACING * spacing * np.array(shape)).all()

@@ -33,7 +33,7 @@ class Synthesis:
         together: int,
         like: torch.Tensor,
     ) -> None:
-        (nx, ny, nz), (kx, ky, kz) = shape, map(len, frequencies)
+        (nx, ny, nz), (_, ky, kz) = shape, map(len, frequencies)
         x, y, z = (_turns(f, n, like.device) for f, n in zip(frequencies, shape, strict=True))
         # Each matrix takes real parts, then imaginary ones; x begins at any power of i.
         self.x = [_to_parts(x * 1j**power).to(like) for power in range(4)]
@@ -118,7 +118,7 @@ def carry(fields: torch.Tensor, turn: np.ndarray, shape: tuple[int, int, int]) -
     fields : Tensor, shape (n, nx, ny, nz)
         Real; n is 1 or 2.
     turn : ndarray, shape (3, 3), int
-        Times the other cell it is that of ``fields`` (:func:`ase_elf.lattice.upright`).
+        Times the other cell it is that of ``fields`` (:func:`ase_elf.geometry.lattice.upright`).
     shape : tuple of int
         Grid of the other cell.
     """

@@ -54,9 +54,7 @@ class Surroundings:
         everything = np.concatenate([positions, points])
         return cls.of(np.diag(np.ptp(everything, axis=0) + 2 * cutoff), positions, cutoff)
 
-    def around(
-        self, points: np.ndarray, *, skip_self: bool = False
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def around(self, points: np.ndarray, *, skip_self: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Neighbours of each point within the cutoff.
 
         Parameters
@@ -87,9 +85,7 @@ class Surroundings:
         return np.where(missing, 0, self.origin[found]), np.moveaxis(vectors, -1, 0).copy()
 
 
-def joined(
-    tables: list[tuple[np.ndarray, np.ndarray]], cutoff: float
-) -> tuple[np.ndarray, np.ndarray]:
+def joined(tables: list[tuple[np.ndarray, np.ndarray]], cutoff: float) -> tuple[np.ndarray, np.ndarray]:
     """Neighbour tables of several structures as one.
 
     Parameters

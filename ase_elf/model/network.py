@@ -24,7 +24,6 @@ from ase_elf.model.elements import N_NUMBERS, numbers_of
 from ase_elf.model.minimal_basis.features import GROUPS, columns
 from ase_elf.model.orbitals import EXPONENTS, N_FEATURES
 
-
 ROWS = 2048
 """Atoms that read together, which bounds the memory of large cells."""
 
@@ -86,9 +85,7 @@ class Architecture:
                 raise InputError(f"{name} = {counts!r}; positive whole numbers are needed.")
         for name, least in (("n_radial", 1), ("hidden", 1), ("n_updates", 0), ("n_vectors", 0)):
             if not _is_count(getattr(self, name), least):
-                raise InputError(
-                    f"{name} = {getattr(self, name)!r}; a whole number from {least} is needed."
-                )
+                raise InputError(f"{name} = {getattr(self, name)!r}; a whole number from {least} is needed.")
         for name in ("channels", "point_channels"):
             counts = getattr(self, name)
             if list(counts) != sorted(counts, reverse=True) or len(counts) > HIGHEST_DEGREE + 1:
@@ -187,9 +184,7 @@ class Reading(nn.Module):
         its own, and with another what it makes with the direction to the atom to degrees 0 and 2.
     """
 
-    def __init__(
-        self, channels: tuple[int, ...], n_radial: int, cutoff: float, n_vectors: int = 0
-    ) -> None:
+    def __init__(self, channels: tuple[int, ...], n_radial: int, cutoff: float, n_vectors: int = 0) -> None:
         super().__init__()
         self.channels, self.n_radial, self.cutoff = channels, n_radial, cutoff
         self.n_vectors = n_vectors
@@ -199,9 +194,7 @@ class Reading(nn.Module):
         self.radial = nn.Parameter(torch.randn(n_radial, channels[0]) / n_radial**0.5)
         if n_vectors:
             self.vector_radial = nn.Parameter(torch.randn(2, n_radial, n_vectors) / n_radial**0.5)
-        self.mix = nn.ParameterList(
-            torch.randn(k, k) / k**0.5 + torch.eye(k) for k in channels[1:]
-        )
+        self.mix = nn.ParameterList(torch.randn(k, k) / k**0.5 + torch.eye(k) for k in channels[1:])
         self.register_buffer("shift", torch.zeros(self.n_invariants))
         self.register_buffer("scale", torch.ones(self.n_invariants))
         matrices = torch.tensor(symmetric_matrices(), dtype=torch.float32)
@@ -253,8 +246,7 @@ class Reading(nn.Module):
     def mixed(self, fields: list[torch.Tensor]) -> list[torch.Tensor]:
         """Fields of each degree l ≥ 1 combined over channels, before any product."""
         mixed = (
-            torch.einsum("qk,nkm->nqm", mix, field)
-            for mix, field in zip(self.mix, fields[1:], strict=True)
+            torch.einsum("qk,nkm->nqm", mix, field) for mix, field in zip(self.mix, fields[1:], strict=True)
         )
         return [fields[0], *mixed]
 
@@ -339,8 +331,7 @@ class AtomNetwork(nn.Module):
         )
         if arch.n_vectors:
             self.aims = nn.ParameterList(
-                torch.randn(arch.n_vectors, r.channels[1] + r.n_cubic) / r.channels[1] ** 0.5
-                for r in atoms
+                torch.randn(arch.n_vectors, r.channels[1] + r.n_cubic) / r.channels[1] ** 0.5 for r in atoms
             )
 
     @property

@@ -19,7 +19,7 @@ from ase.geometry import minkowski_reduce
 from scipy.sparse import coo_array
 
 from ase_elf.errors import InputError
-from ase_elf.lattice import heights, primitive
+from ase_elf.geometry.lattice import heights, primitive
 from ase_elf.model.neighbors import Surroundings
 
 N_FEATURES = 4
@@ -270,7 +270,10 @@ def _half(mesh: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Of all vectors of a mesh, the last component running fastest: which stand for themselves and
     their negatives, and their weights."""
     whole = np.indices(mesh).reshape(3, -1)
-    own, other = np.arange(whole.shape[1]), np.ravel_multi_index(tuple(np.array(mesh)[:, None] - 1 - whole), mesh)
+    own, other = (
+        np.arange(whole.shape[1]),
+        np.ravel_multi_index(tuple(np.array(mesh)[:, None] - 1 - whole), mesh),
+    )
     return own <= other, np.where(own == other, 1.0, 2.0) / len(own)
 
 
@@ -280,7 +283,9 @@ def _turns(mesh: tuple[int, int, int]) -> np.ndarray:
     return np.exp(1j * np.pi * (np.indices(mesh) / np.array(mesh)[:, None, None, None]).sum(0))
 
 
-def _overlaps(exponent: float, cell: np.ndarray, positions: np.ndarray, mesh: tuple[int, int, int]) -> np.ndarray:
+def _overlaps(
+    exponent: float, cell: np.ndarray, positions: np.ndarray, mesh: tuple[int, int, int]
+) -> np.ndarray:
     """Overlap of normalised Gaussians for each wave vector of :func:`half_mesh`, (n_waves, n_atoms, n_atoms)."""
     near = Surroundings.of(cell, positions, math.sqrt(-2 * math.log(OVERLAP) / exponent))
     index, vectors = near.around(positions)

@@ -108,9 +108,7 @@ class Waves:
         return cls(shape, frequencies, radial, angular)
 
 
-def structure_factors(
-    waves: Waves, fractional: torch.Tensor, coefficients: torch.Tensor
-) -> torch.Tensor:
+def structure_factors(waves: Waves, fractional: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
     """Coefficients summed over atoms with their phases, for every wave.
 
     Parameters
@@ -296,9 +294,7 @@ def _parts(spectra: torch.Tensor) -> torch.Tensor:
     return torch.stack([spectra.real, spectra.imag], dim=1)
 
 
-def _between(
-    vectors: torch.Tensor, matrix: torch.Tensor, out: torch.Tensor
-) -> tuple[float, torch.Tensor]:
+def _between(vectors: torch.Tensor, matrix: torch.Tensor, out: torch.Tensor) -> tuple[float, torch.Tensor]:
     """A number times which v·M·v is, for a symmetric M and vectors of shape (3, channels, n_points)."""
     (i, j, scale), *others = [
         (i, j, entry if i == j else 2 * entry)
@@ -312,9 +308,7 @@ def _between(
     return scale, out
 
 
-def _from_vectors(
-    reading: Reading, waves: Waves, arrows: torch.Tensor, l: int
-) -> torch.Tensor:
+def _from_vectors(reading: Reading, waves: Waves, arrows: torch.Tensor, l: int) -> torch.Tensor:
     """What each component of the vectors of atoms adds to fields of a degree, but for the
     direction of G, shape (3, channels, 2, n_waves); empty for a degree they add nothing to.
 
@@ -336,9 +330,7 @@ def _from_vectors(
     return added
 
 
-def _directions(
-    reading: Reading, waves: Waves, l: int, m: int
-) -> list[torch.Tensor | None]:
+def _directions(reading: Reading, waves: Waves, l: int, m: int) -> list[torch.Tensor | None]:
     """What the components of :func:`_from_vectors` are multiplied with before they are added up."""
     if not reading.n_vectors or l > 2:
         return []

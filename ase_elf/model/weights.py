@@ -16,11 +16,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ase_elf.errors import FormatError, InputError
-from ase_elf.formats import replacing
 from ase_elf.model.energy import EnergyNetwork
-from ase_elf.model.familiarity import Familiarity
 from ase_elf.model.field_model import NATIVE_SPACING, FieldModel
 from ase_elf.model.network import Architecture, AtomNetwork, FieldNetwork
+from ase_elf.model.novelty import Familiarity
+from ase_elf.storage.atomic import replacing
 
 
 def digest(path: Path) -> str:
@@ -81,9 +81,7 @@ def _check_size(arch: Architecture, shapes: list[list[int]]) -> None:
     """Compare with the tensors that are there before a network of that size is made."""
     there = sum(map(math.prod, shapes))
     if there < arch.n_numbers():
-        raise FormatError(
-            f"holds {there} numbers where its architecture needs {arch.n_numbers()}."
-        )
+        raise FormatError(f"holds {there} numbers where its architecture needs {arch.n_numbers()}.")
 
 
 def choose_device(device: str | None) -> torch.device:
@@ -131,7 +129,7 @@ def load_model(
     native_spacing : float, bohr
         Of the grid the network runs on.
     familiarity : Path, optional
-        What nuclei read in training (:meth:`ase_elf.model.familiarity.Familiarity.save`).
+        What nuclei read in training (:meth:`ase_elf.model.novelty.Familiarity.save`).
     familiarity_digest : str, optional
         SHA-256 that that file must have.
     large : FieldModel, optional

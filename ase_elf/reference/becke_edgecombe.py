@@ -14,9 +14,7 @@ C_F = 0.3 * (3 * np.pi**2) ** (2 / 3)
 """Thomas-Fermi constant, hartree bohr²: τ of the uniform gas is C_F ρ^(5/3)."""
 
 
-def elf_from_density(
-    density: np.ndarray, gradient_squared: np.ndarray, kinetic: np.ndarray
-) -> np.ndarray:
+def elf_from_density(density: np.ndarray, gradient_squared: np.ndarray, kinetic: np.ndarray) -> np.ndarray:
     """ELF = 1/(1 + χ²), χ = (τ − |∇ρ|²/8ρ) / (C_F ρ^(5/3)).
 
     Parameters

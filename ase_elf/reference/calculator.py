@@ -40,9 +40,7 @@ class EngineCalculator(Calculator):
         self.engine = engine
         self._lock = threading.RLock()
 
-    def get_property(
-        self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
-    ) -> Any:
+    def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True) -> Any:
         """As ASE has it, threads one after the other: results are of one structure."""
         with self._lock:
             return super().get_property(name, atoms, allow_calculation)

@@ -20,7 +20,7 @@ from ase_elf.errors import EngineError, InputError
 from ase_elf.grid import ELFGrid, cartesian
 from ase_elf.plugins import discover
 from ase_elf.reference.result import Provenance, ReferenceResult
-from ase_elf.settings import checked
+from ase_elf.storage.configuration import checked
 
 ENTRY_POINTS = "ase_elf.references"
 READERS = "ase_elf.reference_readers"
@@ -35,13 +35,15 @@ class ReferenceEngine(ABC):
     ``running``, and are no part of the recipe; those that map elements to
     paths in ``files``, so that a configuration may give paths relative to itself.
     ``gives_grid`` says whether the engine has a grid of its own, or computes the ELF only
-    where it is asked to.
+    where it is asked to. ``automatic`` are options for structures that nobody looked at
+    before: the k-mesh by the cell, cutoffs by the elements.
     """
 
     name: ClassVar[str] = ""
     running: ClassVar[tuple[str, ...]] = ()
     files: ClassVar[tuple[str, ...]] = ()
     gives_grid: ClassVar[bool] = True
+    automatic: ClassVar[dict[str, object]] = {}
 
     @abstractmethod
     def version(self) -> str:
@@ -93,9 +95,7 @@ def check_points(points: np.ndarray) -> np.ndarray:
     """``points`` as float64, shape (n, 3); :class:`InputError` for anything else."""
     points = np.asarray(points, dtype=float)
     if points.ndim != 2 or points.shape[1] != 3:
-        raise InputError(
-            f"points have shape {points.shape}; (n, 3) Cartesian coordinates in Å are needed."
-        )
+        raise InputError(f"points have shape {points.shape}; (n, 3) Cartesian coordinates in Å are needed.")
     if not np.isfinite(points).all():
         raise InputError("points hold NaN or infinity.")
     return points
@@ -198,6 +198,11 @@ def get_engine(name: str, **options: object) -> ReferenceEngine:
     return engine(**options)
 
 
+def automatic_engine(name: str) -> ReferenceEngine:
+    """The engine called ``name`` with the options that suit any structure; errors as of :func:`get_engine`."""
+    return get_engine(name, **_engine_class(name).automatic)
+
+
 def locate_files(name: str, options: dict, folder: Path) -> dict:
     """``options`` of the engine called ``name``, paths in them taken from ``folder``.
 
@@ -206,9 +211,7 @@ def locate_files(name: str, options: dict, folder: Path) -> dict:
     located = dict(options)
     for option in _engine_class(name).files:
         if isinstance(given := options.get(option), dict):
-            located[option] = {
-                key: str(folder / Path(str(path)).expanduser()) for key, path in given.items()
-            }
+            located[option] = {key: str(folder / Path(str(path)).expanduser()) for key, path in given.items()}
     return located
 
 
@@ -219,9 +222,7 @@ def check_mesh(kpts: object) -> tuple[int, int, int]:
     except TypeError:
         divisions = ()
     if len(divisions) != 3 or min(divisions) < 1:
-        raise InputError(
-            f"kpts = {kpts!r}; three positive whole numbers are needed, such as [2, 2, 2]."
-        )
+        raise InputError(f"kpts = {kpts!r}; three positive whole numbers are needed, such as [2, 2, 2].")
     return divisions
 
 
@@ -255,8 +256,7 @@ def _engine_class(name: str) -> type[ReferenceEngine]:
         found = discover(ENTRY_POINTS)
         if name not in found:
             raise EngineError(
-                f"no reference engine is called {name!r}; installed: "
-                f"{', '.join(found) or 'none'}."
+                f"no reference engine is called {name!r}; installed: {', '.join(found) or 'none'}."
             )
         point = found[name]
     try:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from ase_elf.report.plots import COLORS, new_axis, style
-from ase_elf.training.agreement import PERSISTENCE, REACH
-from ase_elf.training.groups import (
+from ase_elf.plotting.statistics import COLORS, new_axis, style
+from ase_elf.training.matching import PERSISTENCE, REACH
+from ase_elf.training.residual import LONG_WAVE
+from ase_elf.training.score_tables import (
     ALL,
     calibration_table,
     correlation_table,
     grouped,
     power_table,
 )
-from ase_elf.training.residual import LONG_WAVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,9 +58,7 @@ def plot_against_density(scores: Sequence[Score]) -> Figure:
         f"power of waves over {LONG_WAVE:g} Å (ELF²)": lambda s: (
             s.spectrum.long_power if s.spectrum else np.nan
         ),
-        "correlation length (Å)": lambda s: (
-            s.spectrum.correlation_length if s.spectrum else np.nan
-        ),
+        "correlation length (Å)": lambda s: s.spectrum.correlation_length if s.spectrum else np.nan,
         "Wasserstein-1 of the ELF values": lambda s: s.histogram,
     }
     return _by_density(scores, panels, log=[True, True, True, True, False, True])

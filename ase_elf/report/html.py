@@ -17,7 +17,7 @@ from ase_elf import __version__
 from ase_elf.report import network_view
 from ase_elf.report.results import DEFINITIONS
 from ase_elf.report.tables import bond_rows
-from ase_elf.rounding import with_error
+from ase_elf.statistics.rounding import with_error
 
 if TYPE_CHECKING:
     from ase_elf.domains import Domain
@@ -82,9 +82,7 @@ CITE = (
 )  # fmt: skip
 
 
-def write_report(
-    path: Path, results: RunResults, plots: Path, snapshots: list[Snapshot]
-) -> None:
+def write_report(path: Path, results: RunResults, plots: Path, snapshots: list[Snapshot]) -> None:
     """Write the report.
 
     Parameters
@@ -134,8 +132,7 @@ def style() -> str:
 def facts_of(facts: Mapping[str, str]) -> str:
     """The boxes under the title."""
     return "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
-        for name, value in facts.items()
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items()
     )
 
 
@@ -154,9 +151,7 @@ def _facts(results: RunResults) -> str:
         facts["time"] = f"{first.time_fs:g} to {last.time_fs:g} fs"
     facts["density"] = f"r_s = {results.averages['r_s_bohr'].mean:.3f} bohr"
     facts["isovalue"] = f"{results.settings.isovalue:g}"
-    facts["bonds"] = ", ".join(
-        f"{a}-{b} up to {cut:g} Å" for (a, b), cut in results.settings.bonds.items()
-    )
+    facts["bonds"] = ", ".join(f"{a}-{b} up to {cut:g} Å" for (a, b), cut in results.settings.bonds.items())
     facts["domain pack"] = results.domain.name
     facts["φ"] = str(results.averages["elf_phi"])
     return facts_of(facts)

@@ -50,9 +50,7 @@ def figure(
     return {"data": data, "layout": layout, "config": {"displaylogo": False}}
 
 
-def _traces(
-    snapshot: Snapshot, bonds: Mapping[str, np.ndarray] | None, isovalue: float
-) -> list[dict]:
+def _traces(snapshot: Snapshot, bonds: Mapping[str, np.ndarray] | None, isovalue: float) -> list[dict]:
     return [
         _surface(snapshot, isovalue),
         _bonds(snapshot, bonds),

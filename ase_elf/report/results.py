@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_elf import __version__
-from ase_elf.analysis import SCALARS
-from ase_elf.formats import replacing
-from ase_elf.report import plots
+from ase_elf.analysis.frame import SCALARS
+from ase_elf.plotting import statistics as plots
 from ase_elf.report.snapshots import Snapshot
 from ase_elf.report.tables import Tables, write_json
 from ase_elf.statistics import RunStatistics
+from ase_elf.storage.atomic import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ase_elf.analysis import AnalysisSettings
+    from ase_elf.analysis.frame import AnalysisSettings
     from ase_elf.domains import Domain
-    from ase_elf.journal import Journal
     from ase_elf.statistics import FrameResult, ScalarAverage
     from ase_elf.statistics.run import StatisticsPlan
+    from ase_elf.storage.journal import Journal
 
 MOST_POINTS = 3000
 """Points of a plotted series; longer runs are thinned, averages are not."""
@@ -260,9 +260,7 @@ def read_results(
     tables: Tables | None = None,
 ) -> RunResults:
     """Replay a journal, and write the tables on the way where they are given."""
-    results = RunResults(
-        RunStatistics(plan), settings, domain, symbols, failure, len(journal), shown
-    )
+    results = RunResults(RunStatistics(plan), settings, domain, symbols, failure, len(journal), shown)
     for ordinal, frame in enumerate(journal):
         results.add(ordinal, frame)
         if tables:
@@ -326,8 +324,7 @@ DEFINITIONS = {
     "elf_phi_b": "the same along b",
     "elf_phi_c": "the same along c",
     "elf_molecular_fraction_cutoff": "atoms in pairs with nobody else within the bond length",
-    "elf_molecular_fraction_distance": "atoms in pairs of mutual nearest neighbors within the bond "
-    "length",
+    "elf_molecular_fraction_distance": "atoms in pairs of mutual nearest neighbors within the bond length",
     "elf_molecular_fraction_domain": "atoms in ELF domains of exactly two atoms",
     "elf_clusters_1": "ELF domains with 1 atom",
     "elf_clusters_2": "ELF domains with 2 atoms",

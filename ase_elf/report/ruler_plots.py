@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_elf.report.plots import COLORS, new_axis, style
-from ase_elf.rounding import with_error
+from ase_elf.plotting.statistics import COLORS, new_axis, style
+from ase_elf.statistics.rounding import with_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,6 +83,4 @@ def _mark_nuclei(ax: Axes, example: Example) -> None:
 
 
 def _axis_label(spec) -> str:
-    return "along the bond (Å)" if spec.reference is None else (
-        f"along the bond (Å at {spec.reference:g} Å)"
-    )
+    return "along the bond (Å)" if spec.reference is None else (f"along the bond (Å at {spec.reference:g} Å)")

@@ -17,9 +17,9 @@ import numpy as np
 
 from ase_elf import __version__
 from ase_elf.errors import DomainError
-from ase_elf.formats import replacing
 from ase_elf.grid import ELFGrid
-from ase_elf.report import network_view, plots
+from ase_elf.plotting import statistics as plots
+from ase_elf.report import network_view
 from ase_elf.report.html import (
     CITE,
     cite,
@@ -32,15 +32,16 @@ from ase_elf.report.html import (
 )
 from ase_elf.report.snapshots import Snapshot
 from ase_elf.report.tables import number, write_json
-from ase_elf.rounding import with_error
-from ase_elf.screening import VALUES, Screened
+from ase_elf.runs.screening import VALUES, Screened
+from ase_elf.statistics.rounding import with_error
+from ase_elf.storage.atomic import replacing
 from ase_elf.topology.beside import TC_VALUES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ase_elf.candidates import Candidate
-    from ase_elf.screening import Screener, ScreeningRun
+    from ase_elf.formats.collection import Candidate
+    from ase_elf.runs.screening import Screener, ScreeningRun
 
 COLUMNS = (
     "rank", "name", "formula", "n_atoms", "elf", *VALUES, *TC_VALUES, "elf_outside",
@@ -68,7 +69,7 @@ def write_screening(
     ----------
     directory : Path
     ranked : sequence of Screened
-        As :func:`ase_elf.screening.rank` orders them.
+        As :func:`ase_elf.runs.screening.rank` orders them.
     run : ScreeningRun
         Gives the structures of the 3D view, which are predicted once more.
     failure : Exception, optional
@@ -171,8 +172,9 @@ def _page(ranked: Sequence[Screened], run: ScreeningRun, failure: Exception | No
         facts=facts_of(_facts(ranked, good, run)),
         warnings=warnings_of(
             _warnings(ranked, failure),
-            "All structures lie within the trained range." if packs else "Nothing was predicted: the ELF "
-            "is that of the files.",
+            "All structures lie within the trained range."
+            if packs
+            else "Nothing was predicted: the ELF is that of the files.",
         ),
         view=_view_text(len(view["layout"]["sliders"][0]["steps"])) if good else "",
         figures="".join(_figures(good)) if good else "",
@@ -268,9 +270,7 @@ def plot_molecularity(rows: Sequence[Screened], ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _scatter(
-    rows: Sequence[Screened], x_name: str, ax: Axes | None, *, error: str | None = None
-) -> Axes:
+def _scatter(rows: Sequence[Screened], x_name: str, ax: Axes | None, *, error: str | None = None) -> Axes:
     groups = (
         ("within the trained range", 0, True, lambda r: not r.outside and not r.from_file),
         ("outside the trained range", 1, False, lambda r: bool(r.outside)),

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_elf.errors import FormatError
-from ase_elf.formats import replacing
-from ase_elf.formats.npz import read_arrays
+from ase_elf.storage.atomic import replacing
+from ase_elf.storage.npz import read_arrays
 
 if TYPE_CHECKING:
     from ase_elf.grid import ELFGrid

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_elf.analysis import SCALARS
+from ase_elf.analysis.frame import SCALARS
 
 if TYPE_CHECKING:
     from ase_elf.statistics import FrameResult

@@ -83,9 +83,7 @@ class BondSet:
                     f"{'-'.join(first.pair)} as {first.spec}."
                 )
         names = ("images", *COLUMNS)
-        return replace(
-            first, **{n: np.concatenate([getattr(one, n) for one in sets]) for n in names}
-        )
+        return replace(first, **{n: np.concatenate([getattr(one, n) for one in sets]) for n in names})
 
 
 COLUMNS = tuple(f.name for f in fields(BondSet))[3:]
@@ -95,4 +93,3 @@ COLUMNS = tuple(f.name for f in fields(BondSet))[3:]
 def quantised(images: np.ndarray) -> np.ndarray:
     """ELF in [0, 1] as a set keeps it, uint8."""
     return np.round(np.clip(images, 0, 1) * LEVELS).astype(np.uint8)
-

@@ -128,8 +128,13 @@ def read_bonds(
 
 
 def read_rulers(
-    rows: np.ndarray, vectors: np.ndarray, atoms: Atoms, packs: list[Domain], sample: ELFSource,
-    *, extrapolated: bool = False,
+    rows: np.ndarray,
+    vectors: np.ndarray,
+    atoms: Atoms,
+    packs: list[Domain],
+    sample: ELFSource,
+    *,
+    extrapolated: bool = False,
 ) -> None:
     """Fill the columns of the rulers in ``rows`` (``COLUMNS``), from the ELF at points.
 
@@ -161,9 +166,7 @@ def bond_rows(atoms: Atoms, i: np.ndarray, j: np.ndarray, vectors: np.ndarray) -
 def _readings(
     rows: np.ndarray, vectors: np.ndarray, atoms: Atoms, packs: list[Domain], extrapolated: bool
 ) -> list[Reading]:
-    readings = [
-        Reading(pack, pair, atoms, rows, vectors) for pack in packs for pair in pack.ruler_cards
-    ]
+    readings = [Reading(pack, pair, atoms, rows, vectors) for pack in packs for pair in pack.ruler_cards]
     for reading in readings if extrapolated else ():
         # Surroundings that are known tell bond by bond; density and distances concern all of them.
         if reading.pack.load_surroundings(reading.ruler.pair) is None or reading.pack.outside(atoms):
@@ -258,9 +261,7 @@ def _source(atoms: Atoms, elf: ELFGrid | ELFCalculator, n_points: int) -> ELFSou
     return lambda points: elf.get_elf(atoms, points=points)
 
 
-def _measure_along(
-    rows: np.ndarray, vectors: np.ndarray, atoms: Atoms, sample: ELFSource
-) -> None:
+def _measure_along(rows: np.ndarray, vectors: np.ndarray, atoms: Atoms, sample: ELFSource) -> None:
     steps = np.linspace(0, 1, POINTS)[:, None]
     points = atoms.positions[rows["i"]][:, None] + steps * vectors[:, None]
     along = np.asarray(sample(points.reshape(-1, 3))).reshape(len(rows), POINTS)
@@ -268,9 +269,7 @@ def _measure_along(
     rows["elf_min"], rows["elf_max"] = along.min(axis=1), along.max(axis=1)
 
 
-def packs_of(
-    atoms: Atoms, elf: ELFGrid | ELFCalculator, *, required: bool = False
-) -> list[Domain]:
+def packs_of(atoms: Atoms, elf: ELFGrid | ELFCalculator, *, required: bool = False) -> list[Domain]:
     """The pack that made the ELF or covers the structure, or else all with a ruler for it."""
     from ase_elf.domains import domain_for, get_domain, installed
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 
-from ase_elf.neighbor_list import neighbor_list
+from ase_elf.geometry.neighbors import neighbor_list
 
 NEIGHBOURS = 4.0
 """Å. Third atoms are looked for this far from the second atom of a bond."""

@@ -81,9 +81,7 @@ class ImageSpec:
         """Where the pixels are: (n, planes, size, size, 3), Å, Cartesian."""
         return np.stack(
             [
-                frames.pixels(
-                    plane, size=self.size, half_width=self.half_width, reference=self.reference
-                )
+                frames.pixels(plane, size=self.size, half_width=self.half_width, reference=self.reference)
                 for plane in self.planes
             ],
             axis=1,
@@ -120,9 +118,7 @@ class ImageSpec:
         return images
 
 
-def resample(
-    images: np.ndarray, have: ImageSpec, want: ImageSpec, length: np.ndarray
-) -> np.ndarray:
+def resample(images: np.ndarray, have: ImageSpec, want: ImageSpec, length: np.ndarray) -> np.ndarray:
     """Images of one specification from those of another that shows as much.
 
     Parameters

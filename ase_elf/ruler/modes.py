@@ -68,9 +68,7 @@ class ReadingModes:
         return probability.argmax(1), probability.max(1)
 
 
-def attribution(
-    readers: Sequence[ImageReader], images: np.ndarray, baseline: np.ndarray
-) -> np.ndarray:
+def attribution(readers: Sequence[ImageReader], images: np.ndarray, baseline: np.ndarray) -> np.ndarray:
     """How much every pixel moved the reading, by integrated gradients.
 
     Parameters
@@ -94,9 +92,7 @@ def attribution(
     try:
         from captum.attr import IntegratedGradients
     except ImportError as error:
-        raise InputError(
-            "attribution maps need the package captum: pip install 'ase-elf[ruler]'."
-        ) from error
+        raise InputError("attribution maps need the package captum: pip install 'ase-elf[ruler]'.") from error
 
     def mean_reading(batch: torch.Tensor) -> torch.Tensor:
         return torch.stack([reader(batch)[0] for reader in readers]).mean(0)

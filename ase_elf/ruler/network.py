@@ -63,14 +63,10 @@ class ImageReader(nn.Module):
         layers += [nn.Flatten(), nn.Linear(channels * size[0] * size[1], arch.hidden), nn.SiLU()]
         self.body = nn.Sequential(*layers)
         self.value = nn.Linear(arch.hidden, 1)
-        self.log_error = nn.Sequential(
-            nn.Linear(arch.hidden, 32), nn.SiLU(), nn.Linear(32, 1)
-        )
+        self.log_error = nn.Sequential(nn.Linear(arch.hidden, 32), nn.SiLU(), nn.Linear(32, 1))
         self.types = nn.Linear(arch.hidden, arch.n_types) if arch.n_types else None
 
-    def forward(
-        self, images: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Length (Å) and the logarithm of its standard deviation, (n,), and type logits.
 
         Parameters

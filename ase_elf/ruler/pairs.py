@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 
-from ase_elf.neighbor_list import neighbor_list
+from ase_elf.geometry.neighbors import neighbor_list
 
 
 def find_pairs(

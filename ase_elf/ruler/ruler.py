@@ -17,11 +17,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ase_elf.errors import FormatError
-from ase_elf.formats import replacing
 from ase_elf.model.weights import check_digest, digest
 from ase_elf.ruler.image import ImageSpec
 from ase_elf.ruler.modes import ReadingModes
 from ase_elf.ruler.network import ImageReader, ReaderArchitecture
+from ase_elf.storage.atomic import replacing
 
 BATCH = 512
 """Images that go through a network together."""
@@ -150,9 +150,7 @@ class Ruler:
 
     @classmethod
     def _from(cls, header: dict, tensors: dict[str, torch.Tensor]) -> Ruler:
-        networks = {
-            name: _network(name, arch, tensors) for name, arch in header["networks"].items()
-        }
+        networks = {name: _network(name, arch, tensors) for name, arch in header["networks"].items()}
         if not any(name.startswith("reader") for name in networks):
             raise LookupError("it holds no reader of lengths.")
         modes = None

@@ -3,7 +3,7 @@
 An image may look like a bond that is known and be one of a ligand that never was: a network
 reads it all the same. What the atoms around the bond read of their own surroundings
 (:meth:`ase_elf.model.FieldModel.readings`) tells them apart, in the metric of the covariance of
-each element (as :mod:`ase_elf.model.familiarity` has it for whole structures).
+each element (as :mod:`ase_elf.model.novelty` has it for whole structures).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from ase_elf.errors import FormatError, InputError
-from ase_elf.formats import replacing
-from ase_elf.neighbor_list import neighbor_list
+from ase_elf.geometry.neighbors import neighbor_list
+from ase_elf.storage.atomic import replacing
 
 if TYPE_CHECKING:
     from ase_elf.domains import Domain
@@ -144,9 +144,7 @@ class Surroundings:
             if not all(0 < x < np.inf for x in (found.limit, *(e.unit for e in elements.values()))):
                 raise ValueError("distances in units that are not positive")
         except (OSError, LookupError, TypeError, ValueError, SafetensorError) as error:
-            raise FormatError(
-                f"{path} does not hold surroundings of bonds ({str(error)[:300]})."
-            ) from error
+            raise FormatError(f"{path} does not hold surroundings of bonds ({str(error)[:300]}).") from error
         return found
 
 

@@ -107,9 +107,7 @@ class BondSurvey:
             probability = ruler.classify(wide)
             told = np.array(ruler.types)[probability.argmax(1)]
             rows["image_type"][chosen] = np.where(reading.strange, "", told)
-            rows["image_type_probability"][chosen] = np.where(
-                reading.strange, np.nan, probability.max(1)
-            )
+            rows["image_type_probability"][chosen] = np.where(reading.strange, np.nan, probability.max(1))
         if not self.modes or ruler.modes is None:
             return
         maps = attribution(ruler.readers, reading.images, ruler.modes.baseline)

@@ -92,7 +92,7 @@ class BondTable:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """ELF half way against bond length, by label."""
-        from ase_elf.report.field_plots import plot_bonds
+        from ase_elf.plotting.fields import plot_bonds
 
         return plot_bonds(self, ax)
 

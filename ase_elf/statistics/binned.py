@@ -50,7 +50,7 @@ class BinnedAverage:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Mean with error bars, and the spread as a band."""
-        from ase_elf.report.plots import plot_binned
+        from ase_elf.plotting.statistics import plot_binned
 
         return plot_binned(self, ax)
 
@@ -103,7 +103,7 @@ class BondPointELF(MidpointELF):
 
     Definition: all pairs in the bond table; the ELF at the bond point between the attractors
     of the two atoms, or at their attractor where they share one, as in a short bond
-    (:func:`ase_elf.clusters.bond_points`). Pairs whose basins do not touch are left out.
+    (:func:`ase_elf.analysis.elf_regions.bond_points`). Pairs whose basins do not touch are left out.
     Unlike the midpoint this follows the density where the bond is bent. Error: ratio
     estimator, of correlated frames.
 

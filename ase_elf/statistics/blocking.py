@@ -309,9 +309,7 @@ class Variance:
     variance: np.ndarray
     enough: np.ndarray
 
-    def about(
-        self, mean: np.ndarray, plain: np.ndarray | float, constant: np.ndarray, n: int
-    ) -> Estimate:
+    def about(self, mean: np.ndarray, plain: np.ndarray | float, constant: np.ndarray, n: int) -> Estimate:
         """The estimate of a series of ``n`` frames; ``plain`` as for :func:`estimate`."""
         stated = self.enough & np.isfinite(mean) & ~constant
         error = np.where(stated, np.sqrt(self.variance), np.nan)

@@ -41,7 +41,7 @@ class Distribution:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Bars with error bars."""
-        from ase_elf.report.plots import plot_distribution
+        from ase_elf.plotting.statistics import plot_distribution
 
         return plot_distribution(self, ax)
 

@@ -59,9 +59,7 @@ class PartnerChanges:
         """
         n = max(len(self.last), len(other.last))
         first, last, since = (_longer(a, n) for a in (self.first, self.last, self.since))
-        their_first, their_last, their_since = (
-            _longer(a, n) for a in (other.first, other.last, other.since)
-        )
+        their_first, their_last, their_since = (_longer(a, n) for a in (other.first, other.last, other.since))
         changed = (last >= 0) & (their_first >= 0) & (last != their_first)
         self.count += other.count + int(np.count_nonzero(changed))
         self.first = np.where(first >= 0, first, their_first)

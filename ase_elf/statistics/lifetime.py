@@ -109,7 +109,7 @@ class Lifetime:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """C(t) and S(t) with error bands."""
-        from ase_elf.report.plots import plot_lifetime
+        from ase_elf.plotting.statistics import plot_lifetime
 
         return plot_lifetime(self, ax)
 
@@ -149,9 +149,7 @@ class BondLifetime(Accumulator):
     D. J. Bartholomew, J. Am. Stat. Assoc. 52, 350 (1957), doi:10.1080/01621459.1957.10501394.
     """
 
-    def __init__(
-        self, masses: Mapping[str, float], *, max_lag: int = 200, step: int = 1
-    ) -> None:
+    def __init__(self, masses: Mapping[str, float], *, max_lag: int = 200, step: int = 1) -> None:
         super().__init__(step=step)
         lightest = min(masses.values(), default=np.inf)
         self.period = vibration_period(lightest, lightest)
@@ -175,8 +173,7 @@ class BondLifetime(Accumulator):
         ordinal = self.ordinal(frame)
         if self.span and ordinal != self.span[1] + 1:
             raise InputError(
-                f"frame number {ordinal} follows {self.span[1]}: bond lifetimes need every "
-                "frame, in order."
+                f"frame number {ordinal} follows {self.span[1]}: bond lifetimes need every frame, in order."
             )
         self.span = (self.span[0] if self.span else ordinal, ordinal)
         self._clock(np.array([frame.time_fs, frame.time_fs, np.nan, np.nan]))
@@ -187,9 +184,7 @@ class BondLifetime(Accumulator):
         bonded = 2 * len(keys) / max(self.atoms, 1)
         correlated = self._correlate(keys, self._tail, 1)
         correlated[:, 0] += len(keys)
-        self.events.update(
-            ordinal, np.concatenate([*correlated, still, [at_risk, breaks, bonded, changes]])
-        )
+        self.events.update(ordinal, np.concatenate([*correlated, still, [at_risk, breaks, bonded, changes]]))
         self._remember([keys])
         self.n += 1
 

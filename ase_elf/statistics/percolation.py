@@ -50,7 +50,7 @@ class PercolationCurve:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """The four curves with error bands."""
-        from ase_elf.report.plots import plot_percolation
+        from ase_elf.plotting.statistics import plot_percolation
 
         return plot_percolation(self, ax)
 

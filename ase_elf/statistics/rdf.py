@@ -53,7 +53,7 @@ class RDF:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """g(r) with its error band."""
-        from ase_elf.report.plots import plot_rdf
+        from ase_elf.plotting.statistics import plot_rdf
 
         return plot_rdf(self, ax)
 

@@ -48,7 +48,7 @@ class ResolvedRDF:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """g(r) of the first pair, stacked by class."""
-        from ase_elf.report.plots import plot_resolved_rdf
+        from ase_elf.plotting.statistics import plot_resolved_rdf
 
         return plot_resolved_rdf(self, ax)
 

@@ -126,9 +126,7 @@ class RunStatistics(Accumulator):
     def state(self) -> dict[str, np.ndarray]:
         """Arrays of all parts, keys ``part/array``."""
         flat = {
-            f"{name}/{key}": array
-            for name, part in self.parts.items()
-            for key, array in part.state().items()
+            f"{name}/{key}": array for name, part in self.parts.items() for key, array in part.state().items()
         }
         return {"frames": np.array([self.n_frames, self.n_outside]), **flat}
 

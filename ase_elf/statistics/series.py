@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_elf.rounding import with_error
 from ase_elf.statistics.accumulator import BlockedAccumulator
+from ase_elf.statistics.rounding import with_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +47,7 @@ class ScalarAverage:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Mean as a line and its standard error as a band, to be drawn over a series."""
-        from ase_elf.report.plots import plot_average
+        from ase_elf.plotting.statistics import plot_average
 
         return plot_average(self, ax)
 

@@ -48,7 +48,6 @@ class Clock:
         # To twelve digits: steps are whole numbers, and even ones give even times.
         return float(f"{(mark - self.begin) / self.interval * self.timestep:.12g}")
 
-
     def agrees(self) -> bool:
         """Whether the first two frames are as far apart as is given, if the file counts in fs."""
         return math.isclose(self.interval, self.timestep, rel_tol=1e-6)

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ase_elf.errors import InputError
-from ase_elf.topology.ascent import follow_modes
+from ase_elf.topology.eigenvector_following import follow_modes
 from ase_elf.topology.field import SplineField
 
 NO_BASIN = -1
@@ -277,9 +277,7 @@ def _steepest_pointers(
     return pointer, wraps
 
 
-def _wrap_edges(
-    pointer: np.ndarray, wraps: np.ndarray, choice: np.ndarray, steps: np.ndarray
-) -> None:
+def _wrap_edges(pointer: np.ndarray, wraps: np.ndarray, choice: np.ndarray, steps: np.ndarray) -> None:
     """Bring pointers that leave the cell back in, and note the image they left to."""
     shape = choice.shape
     strides = np.array([shape[1] * shape[2], shape[2], 1])
@@ -293,9 +291,7 @@ def _wrap_edges(
             wraps[leaving] += sign * _BASE ** (2 - axis)
 
 
-def _settle_plateaus(
-    values: np.ndarray, pointer: np.ndarray, wraps: np.ndarray, steps: np.ndarray
-) -> None:
+def _settle_plateaus(values: np.ndarray, pointer: np.ndarray, wraps: np.ndarray, steps: np.ndarray) -> None:
     flat = values.ravel()
     shape = np.array(values.shape)
     roots = np.flatnonzero(pointer == np.arange(len(pointer)))
@@ -339,9 +335,7 @@ def _refine(
     if len(lost):
         # By symmetry a voxel may sit exactly on a pass along its ridge: push it off.
         off = np.linalg.eigh(field.hessian(u[lost])[2])[1][:, :, 2]
-        again, ok[lost] = follow_modes(
-            field, u[lost] + 0.3 * off, 3, reach=np.inf, steps=RIDGE_STEPS
-        )
+        again, ok[lost] = follow_modes(field, u[lost] + 0.3 * off, 3, reach=np.inf, steps=RIDGE_STEPS)
         u[lost] = np.where(ok[lost, None], again, start[lost])
     far = np.linalg.norm(u - start, axis=1) > NEAR
     image, wrapped = wrap(u, field.shape)

@@ -10,9 +10,9 @@ import numpy as np
 
 from ase_elf.errors import InputError
 from ase_elf.topology.basins import Basins, find_basins
-from ase_elf.topology.exclusion import find_roots
 from ase_elf.topology.field import SplineField
 from ase_elf.topology.persistence import pair
+from ase_elf.topology.root_isolation import find_roots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,7 +110,7 @@ class CriticalPoints:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Histogram of the ELF at the points, by kind."""
-        from ase_elf.report.field_plots import plot_critical_points
+        from ase_elf.plotting.fields import plot_critical_points
 
         return plot_critical_points(self, ax)
 
@@ -197,9 +197,7 @@ def critical_points_of(
     rank = 3 - (eigenvalues < 0).sum(axis=1)
     order = np.lexsort((-values, rank))
     u, values, rank = roots.u[order], values[order], rank[order]
-    lifetime, cancelled = pair(
-        basins or find_basins(field), u, values, rank, persistence
-    )
+    lifetime, cancelled = pair(basins or find_basins(field), u, values, rank, persistence)
     points = CriticalPoints(
         positions=field.position_of(u),
         values=values,

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from ase_elf.errors import ElfWarning, InputError
-from ase_elf.lattice import adequate_shape
+from ase_elf.geometry.lattice import adequate_shape
 
 if TYPE_CHECKING:
     from ase_elf.grid import ELFGrid
@@ -55,8 +55,7 @@ def check_grid(grid: ELFGrid) -> None:
         )
     if low < 0 or high > 1:
         warnings.warn(
-            f"values run from {low:.4g} to {high:.4g}, slightly outside [0, 1]; "
-            "they are used as they are.",
+            f"values run from {low:.4g} to {high:.4g}, slightly outside [0, 1]; they are used as they are.",
             ElfWarning,
             stacklevel=3,
         )
@@ -66,9 +65,7 @@ def check_grid(grid: ELFGrid) -> None:
             "it has no critical points and no network."
         )
     if abs(np.linalg.det(grid.cell)) < 1e-6:
-        raise InputError(
-            f"the cell {grid.cell.tolist()} Å has no volume; set the cell of grid.atoms."
-        )
+        raise InputError(f"the cell {grid.cell.tolist()} Å has no volume; set the cell of grid.atoms.")
 
 
 @dataclass(frozen=True)

@@ -72,17 +72,16 @@ def label_attractors(net: Networking) -> np.ndarray:
     from ase.geometry import get_distances
 
     atoms = net.atoms
-    _, distance = get_distances(
-        net.basins.positions, atoms.positions, cell=net.basins.field.cell, pbc=True
-    )
+    _, distance = get_distances(net.basins.positions, atoms.positions, cell=net.basins.field.cell, pbc=True)
     relative = distance / covalent_radii[atoms.numbers]
     closest = relative.argmin(axis=1)
     least = relative.min(axis=1)
     is_hydrogen = atoms.numbers == 1
     # Hydrogen has no core: what sits on it or within its radius is its own electron pair.
     shared = ((relative <= SHARED * least[:, None]) & (relative <= CONTACT)).sum(axis=1)
-    names = np.choose(np.minimum(shared, 3), ["non-nuclear", "lone pair", "covalent bond",
-                                              "multicentre"]).astype("U13")
+    names = np.choose(
+        np.minimum(shared, 3), ["non-nuclear", "lone pair", "covalent bond", "multicentre"]
+    ).astype("U13")
     names[(least < CORE_RADIUS) & ~is_hydrogen[closest]] = "core"
     names[(least < 1) & is_hydrogen[closest]] = "hydrogen"
     return names

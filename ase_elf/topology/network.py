@@ -13,8 +13,8 @@ import networkx as nx
 import numpy as np
 
 from ase_elf.errors import InputError
-from ase_elf.formats import replacing
-from ase_elf.topology.winding import WindingForest
+from ase_elf.storage.atomic import replacing
+from ase_elf.topology.periodic_union_find import WindingForest
 
 if TYPE_CHECKING:
     from ase_elf.topology.networking import Networking
@@ -47,9 +47,7 @@ def network_graph(net: Networking, isovalue: float, persistence: float) -> nx.Mu
     return graph
 
 
-def _add_nodes(
-    graph: nx.MultiGraph, net: Networking, forest: WindingForest, isovalue: float
-) -> None:
+def _add_nodes(graph: nx.MultiGraph, net: Networking, forest: WindingForest, isovalue: float) -> None:
     symbols = net.atoms.get_chemical_symbols()
     atoms: dict[int, list[int]] = {}
     for atom, node in enumerate(net.of_atom.tolist()):
@@ -240,8 +238,13 @@ def _plain(graph: nx.MultiGraph) -> nx.MultiGraph:
     for node, data in graph.nodes(data=True):
         x, y, z = data["position"]
         plain.add_node(
-            node, elf=data["elf"], x=x, y=y, z=z,
-            atoms=" ".join(map(str, data["atoms"])), symbols=" ".join(data["symbols"]),
+            node,
+            elf=data["elf"],
+            x=x,
+            y=y,
+            z=z,
+            atoms=" ".join(map(str, data["atoms"])),
+            symbols=" ".join(data["symbols"]),
             label=data.get("label", ""),
         )
     for a, b, data in graph.edges(data=True):

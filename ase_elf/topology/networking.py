@@ -13,9 +13,9 @@ from ase_elf.errors import ElfWarning
 from ase_elf.topology.basins import Basins, Faces, find_basins, find_faces
 from ase_elf.topology.field import SplineField
 from ase_elf.topology.interpolation import interpolation_gap
-from ase_elf.topology.passes import Passes, refine_passes
 from ase_elf.topology.percolation import Sweep, Threshold, sweep
 from ase_elf.topology.provenance import scaling_evidence
+from ase_elf.topology.saddles import Passes, refine_passes
 from ase_elf.topology.tree import BifurcationTree
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ class Networking:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """ELF domains against the isovalue, with φ, φ1, φ2 and φ* marked."""
-        from ase_elf.report.field_plots import plot_networking
+        from ase_elf.plotting.fields import plot_networking
 
         return plot_networking(self, ax)
 

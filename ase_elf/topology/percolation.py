@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ase_elf.topology.passes import Passes
-from ase_elf.topology.winding import WindingForest
+from ase_elf.topology.periodic_union_find import WindingForest
+from ase_elf.topology.saddles import Passes
 
 
 @dataclass(frozen=True)

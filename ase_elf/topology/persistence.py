@@ -17,8 +17,8 @@ from scipy.spatial import cKDTree
 
 from ase_elf.topology.basins import Basins, find_basins, wrap
 from ase_elf.topology.field import SplineField
-from ase_elf.topology.passes import bond_ends
-from ase_elf.topology.winding import WindingForest, is_independent
+from ase_elf.topology.periodic_union_find import WindingForest, is_independent
+from ase_elf.topology.saddles import bond_ends
 
 REACH = 0.5
 """Å between the two points of a bond-ring pair, at most."""

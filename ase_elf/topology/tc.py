@@ -58,9 +58,7 @@ class TcEstimate:
         return bool(self.remarks)
 
 
-def estimate_tc(
-    phi: float, phi_star: float, h_fraction: float, h_dos: float | None
-) -> list[TcEstimate]:
+def estimate_tc(phi: float, phi_star: float, h_fraction: float, h_dos: float | None) -> list[TcEstimate]:
     """Tc by the four published formulas.
 
     ======== ==============================================================
@@ -115,8 +113,7 @@ def estimate_tc(
         "leastsq": 456.34 * phi * h_fraction * h_dos ** (1 / 3) - 9.46,
         "SR2": 442.3 * (1 - (phi_star - phi)) * cubed * h_dos**0.5,
         "SR4": 574.7 * phi * (h_dos * cubed) ** 0.5,
-        "SR5": 422.2 * 27 / 4 * (phi_star**2 - phi_star**3) * cubed * (phi * h_dos) ** (1 / 3)
-        + 5.5,
+        "SR5": 422.2 * 27 / 4 * (phi_star**2 - phi_star**3) * cubed * (phi * h_dos) ** (1 / 3) + 5.5,
     }
     about = {
         "leastsq": (f"{TCESTIME}; form of {BELLI_2021}", "about 60 K"),

@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from ase_elf.topology.basins import Basins
-from ase_elf.topology.passes import Passes
 from ase_elf.topology.percolation import Merge
-from ase_elf.topology.winding import WindingForest
+from ase_elf.topology.periodic_union_find import WindingForest
+from ase_elf.topology.saddles import Passes
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from ase_elf.dataset.source import LabelSource
 from ase_elf.errors import InputError
 from ase_elf.model import Architecture
-from ase_elf.settings import checked, read_mapping
+from ase_elf.storage.configuration import checked, read_mapping
 from ase_elf.training.fit import Recipe
 from ase_elf.training.region import Region
 
@@ -76,9 +76,7 @@ class TrainConfig:
             without=tuple(raw.without),
             features=folder / raw.features if raw.features else None,
             scored=Region(**checked(Region, raw.scored, "scored.")),
-            architecture=Architecture.from_dict(
-                checked(Architecture, raw.architecture, "architecture.")
-            ),
+            architecture=Architecture.from_dict(checked(Architecture, raw.architecture, "architecture.")),
             recipe=Recipe(**checked(Recipe, raw.recipe, "recipe.")),
         )
 

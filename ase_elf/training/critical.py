@@ -17,13 +17,13 @@ import torch
 from ase.units import Bohr
 
 from ase_elf.dataset.label import Critical, Label
-from ase_elf.formats.rounding import resolution
 from ase_elf.grid import ELFGrid
 from ase_elf.model.network import Architecture
+from ase_elf.storage.quantization import resolution
 from ase_elf.topology.critical import critical_points_of
 from ase_elf.topology.field import SplineField
-from ase_elf.training.agreement import PERSISTENCE, REACH
 from ase_elf.training.kept_features import MADE_ANEW, KeptFeatures
+from ase_elf.training.matching import PERSISTENCE, REACH
 from ase_elf.training.samples import Places, looked_up, surroundings_of
 
 KINDS = ("attractor", "bond")
@@ -49,7 +49,7 @@ AROUND = 7
 
 
 def critical_of(label: Label) -> Critical | None:
-    """Critical points that a change of the ELF by :data:`~ase_elf.training.agreement.PERSISTENCE` does not remove.
+    """Critical points that a change of the ELF by :data:`~ase_elf.training.matching.PERSISTENCE` does not remove.
 
     Those that came with the label, or of its grid. None for a label that has none, is no periodic
     grid, or too coarse a one.
@@ -139,7 +139,7 @@ def astray(z: torch.Tensor, curvatures: torch.Tensor) -> torch.Tensor:
     -------
     Tensor, shape (n,)
         The square root of 1 + d², minus 1, which grows only linearly where a point is lost anyway. In d² a
-        distance counts in units of :data:`~ase_elf.training.agreement.REACH`, a curvature's error in those of BENT.
+        distance counts in units of :data:`~ase_elf.training.matching.REACH`, a curvature's error in those of BENT.
     """
     middle, plus, minus = z.view(-1, AROUND).split([1, 3, 3], dim=1)
     away = (plus - minus) / (2 * STEP) / curvatures

@@ -45,8 +45,14 @@ class EnergyFrame:
 
     @classmethod
     def of(
-        cls, atoms: Atoms, energy: float, forces: np.ndarray, arch: Architecture,
-        *, name: str = "", group: str = "",
+        cls,
+        atoms: Atoms,
+        energy: float,
+        forces: np.ndarray,
+        arch: Architecture,
+        *,
+        name: str = "",
+        group: str = "",
     ) -> EnergyFrame:
         positions = atoms.positions / Bohr
         around = Surroundings.of(atoms.cell.array / Bohr, positions, arch.cutoff)
@@ -101,9 +107,7 @@ class Batch:
             torch.cat([frame.forces for frame in frames]),
         )
 
-    def predict(
-        self, network: EnergyNetwork, *, training: bool = False
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def predict(self, network: EnergyNetwork, *, training: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
         """Energies of the frames (eV) and forces on the atoms (eV/Å)."""
         energies, slopes = energies_and_slopes(
             network, self.species, self.index, self.vectors, training=training
@@ -209,9 +213,7 @@ def standardise(network: EnergyNetwork, frames: list[EnergyFrame]) -> None:
     and the distance below which nuclei repel each other whatever the network says.
     """
     arch = network.arch
-    counts = np.array(
-        [np.bincount(frame.species, minlength=len(arch.elements)) for frame in frames]
-    )
+    counts = np.array([np.bincount(frame.species, minlength=len(arch.elements)) for frame in frames])
     energies = np.array([frame.energy for frame in frames])
     network.offset.copy_(torch.from_numpy(np.linalg.lstsq(counts, energies, rcond=None)[0]))
     network.core.copy_(min((frame.vectors**2).sum(0).min() for frame in frames).sqrt())

@@ -2,8 +2,8 @@
 
 R² is against the structure's own mean. What is measured in other ways than point by point
 is in :mod:`~ase_elf.training.residual`, :mod:`~ase_elf.training.error_bars` and
-:mod:`~ase_elf.training.agreement`; averages over structures are in
-:mod:`~ase_elf.training.groups`. Printing is the caller's.
+:mod:`~ase_elf.training.matching`; averages over structures are in
+:mod:`~ase_elf.training.score_tables`. Printing is the caller's.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from ase_elf.errors import InputError
 from ase_elf.grid import ELFGrid
 from ase_elf.model import Prediction
 from ase_elf.topology import Networking, networking
-from ase_elf.training.agreement import Match, connectivity, match_critical_points, total
 from ase_elf.training.error_bars import ErrorBars, error_bars
+from ase_elf.training.matching import Match, connectivity, match_critical_points, total
 from ase_elf.training.region import EVERYWHERE, Region
 from ase_elf.training.residual import Spectrum, spectrum
 
@@ -127,8 +127,7 @@ class Score:
             row |= {name: getattr(self.spectrum, name) for name in names}
         for kind, match in (self.matches or {}).items():
             row |= {
-                f"{kind}_{name}": getattr(match, name)
-                for name in ("recall", "precision", "displacement")
+                f"{kind}_{name}": getattr(match, name) for name in ("recall", "precision", "displacement")
             }
         if self.connectivity is not None:
             row["f1"] = self.f1

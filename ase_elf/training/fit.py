@@ -18,11 +18,10 @@ from torch import nn
 
 from ase_elf.errors import InputError
 from ase_elf.model.network import Architecture, FieldNetwork, Reading
+from ase_elf.training.critical import astray
 from ase_elf.training.loop import ALONE, FittingRun, Schedule
 from ase_elf.training.processes import Processes
-from ase_elf.training.critical import astray
 from ase_elf.training.samples import Pool, together
-
 
 LOWEST = -6.9
 """Least z that is compared: an ELF of 0.001. The largest depends on the digits of a label (``Pool.highest``)."""
@@ -81,9 +80,7 @@ class Recipe(Schedule):
     compile: bool = False
 
 
-def standardise(
-    network: FieldNetwork, pools: list[Pool], depths: Iterable[int] | None = None
-) -> None:
+def standardise(network: FieldNetwork, pools: list[Pool], depths: Iterable[int] | None = None) -> None:
     """Set shift and scale of readings (all by default) from data, first to last, before training."""
     readings = [*network.readings, network.read]
     with torch.no_grad():
@@ -259,8 +256,10 @@ def inherit(network: FieldNetwork, earlier: FieldNetwork) -> FieldNetwork:
     now, before = network.arch, earlier.arch
     alike = replace(before, **{name: getattr(now, name) for name in GROWING}) == now
     alike &= before.orbital_exponent in (0, now.orbital_exponent)
-    if not alike or len(now.point_channels) != len(before.point_channels) or any(
-        a < b for a, b in zip(_sizes(now), _sizes(before), strict=True)
+    if (
+        not alike
+        or len(now.point_channels) != len(before.point_channels)
+        or any(a < b for a, b in zip(_sizes(now), _sizes(before), strict=True))
     ):
         raise InputError(
             f"weights of {before} cannot start a fit of {now}; "
@@ -292,9 +291,7 @@ def _sizes(arch: Architecture) -> list[int]:
 def _places(before: Reading, now: Reading) -> torch.Tensor:
     """Where the invariants of one reading stand among those of a larger one."""
     places, first = [], 0
-    for few, many in zip(
-        [*before.channels, before.n_cubic], [*now.channels, now.n_cubic], strict=True
-    ):
+    for few, many in zip([*before.channels, before.n_cubic], [*now.channels, now.n_cubic], strict=True):
         places.append(torch.arange(first, first + few))
         first += many
     return torch.cat(places)
@@ -350,9 +347,7 @@ class Fit(FittingRun):
         self.train, self.validation, self.start = train, validation, start
         self._losses = compiled(losses) if recipe.compile else losses
         self._shares = shares([pool.label.kind for pool in train], recipe.balance)
-        super().__init__(
-            folder, recipe, lambda: FieldNetwork(architecture).to(device), processes
-        )
+        super().__init__(folder, recipe, lambda: FieldNetwork(architecture).to(device), processes)
 
     def standardise(self) -> None:
         """Shift and scale of every reading, with everything else where there is a start."""
@@ -363,9 +358,7 @@ class Fit(FittingRun):
         inherit(self.network, self.start)
         now, before = self.network.arch, self.start.arch
         added = [*range(before.n_updates, now.n_updates)]
-        if now.point_channels != before.point_channels or (
-            now.orbital_exponent != before.orbital_exponent
-        ):
+        if now.point_channels != before.point_channels or (now.orbital_exponent != before.orbital_exponent):
             added.append(now.n_updates)
         standardise(self.network, some, added)
         inherit(self.network, self.start)  # Shift and scale of what it had are its own.
@@ -377,8 +370,7 @@ class Fit(FittingRun):
         chosen = rng.choice(len(self.train), count, False, self._shares)
         pools = [self.train[i] for i in chosen]
         return [
-            (pool, torch.from_numpy(rng.integers(0, len(pool.target), self.recipe.points)))
-            for pool in pools
+            (pool, torch.from_numpy(rng.integers(0, len(pool.target), self.recipe.points))) for pool in pools
         ]
 
     def critical(self, pool: Pool) -> tuple | None:
@@ -412,9 +404,7 @@ class Fit(FittingRun):
             (objective(*parts) * share).backward()
             error2, _, nll, astray = (part.item() for part in parts)
             sums += torch.tensor([error2 * share, nll * share, astray, critical is not None])
-        squared, likelihood, astray, told = self.processes.sum(
-            self.network.parameters(), sums
-        ).tolist()
+        squared, likelihood, astray, told = self.processes.sum(self.network.parameters(), sums).tolist()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()
         self.stepped()

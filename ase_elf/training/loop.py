@@ -21,7 +21,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from ase_elf.errors import FormatError, OutputError
-from ase_elf.formats import replacing
+from ase_elf.storage.atomic import replacing
 from ase_elf.training.processes import Processes
 
 ALONE = Processes()
@@ -154,9 +154,7 @@ class FittingRun:
         started, past = time.monotonic(), self.memory
         while self.step < self.recipe.steps:
             losses = self.advance()
-            self._mean |= {
-                k: past * self._mean.get(k, v) + (1 - past) * v for k, v in losses.items()
-            }
+            self._mean |= {k: past * self._mean.get(k, v) + (1 - past) * v for k, v in losses.items()}
             progress(self.step, self._mean)
             if self.step % self.recipe.checkpoint_every == 0 or self.step == self.recipe.steps:
                 # In this order: a line too many is dropped on resuming, a missing one is lost.

@@ -17,10 +17,10 @@ import yaml
 
 from ase_elf.dataset.label import Label, digest
 from ase_elf.domains import describe
-from ase_elf.formats import replacing
 from ase_elf.model import FieldModel, FieldNetwork, save_network
-from ase_elf.model.familiarity import Familiarity
+from ase_elf.model.novelty import Familiarity
 from ase_elf.model.weights import digest as digest_of
+from ase_elf.storage.atomic import replacing
 from ase_elf.training.evaluate import Score
 
 WEIGHTS, FAMILIARITY = "weights.safetensors", "familiarity.safetensors"
@@ -99,9 +99,7 @@ def trained_range(labels: list[Label]) -> dict[str, list[float]]:
     }
 
 
-def write_familiarity(
-    folder: Path, model: FieldModel, train: list[Label], weights: str
-) -> dict[str, str]:
+def write_familiarity(folder: Path, model: FieldModel, train: list[Label], weights: str) -> dict[str, str]:
     """Write what nuclei read in training; returns its part of the card.
 
     Parameters

@@ -76,9 +76,7 @@ def fit_reader(
         total = ((error / spread) ** 2).mean() + likelihood.mean()
         return total, float(error.detach().abs().mean())
 
-    arch = ReaderArchitecture(
-        images.shape[1:], recipe.widths, recipe.hidden, centre=centre, spread=spread
-    )
+    arch = ReaderArchitecture(images.shape[1:], recipe.widths, recipe.hidden, centre=centre, spread=spread)
     return _fit(arch, images, loss, recipe, seed, progress)
 
 
@@ -110,15 +108,11 @@ def fit_classifier(
         wrong = float((logits.detach().argmax(1) != target[rows]).float().mean())
         return nn.functional.cross_entropy(logits, target[rows], weight), wrong
 
-    arch = ReaderArchitecture(
-        images.shape[1:], recipe.widths, recipe.hidden, n_types=len(counts)
-    )
+    arch = ReaderArchitecture(images.shape[1:], recipe.widths, recipe.hidden, n_types=len(counts))
     return _fit(arch, images, loss, recipe, seed, progress)
 
 
-def error_factor(
-    length: np.ndarray, uncertainty: np.ndarray, truth: np.ndarray
-) -> float:
+def error_factor(length: np.ndarray, uncertainty: np.ndarray, truth: np.ndarray) -> float:
     """What uncertainties must be multiplied with to cover 68.3 % of the errors."""
     return float(np.quantile(np.abs(length - truth) / uncertainty, ONE_SIGMA))
 
@@ -136,9 +130,7 @@ def _fit(
         network = ImageReader(arch)
     random = torch.Generator().manual_seed(seed)
     pixels = torch.from_numpy(images)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
-    )
+    optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay)
     per_epoch = -(-len(pixels) // recipe.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.rate, total_steps=recipe.epochs * per_epoch, pct_start=0.1

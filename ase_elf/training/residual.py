@@ -140,8 +140,7 @@ def _waves(residual: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarr
     )  # fmt: skip
     reciprocal = 2 * math.pi * np.linalg.inv(cell).T
     length2 = sum(
-        sum(i * row[axis] for i, row in zip(indices, reciprocal, strict=True)) ** 2
-        for axis in range(3)
+        sum(i * row[axis] for i, row in zip(indices, reciprocal, strict=True)) ** 2 for axis in range(3)
     )
     power = count * (amplitude.real**2 + amplitude.imag**2)
     return tuple(a.ravel()[1:] for a in (np.sqrt(length2), power, count))

@@ -20,7 +20,7 @@ from ase_elf.ruler.modes import attribution, find_modes
 from ase_elf.ruler.pairs import find_pairs
 from ase_elf.ruler.ruler import Ruler
 from ase_elf.ruler.surroundings import Surroundings
-from ase_elf.settings import checked, read_mapping
+from ase_elf.storage.configuration import checked, read_mapping
 from ase_elf.training.pack import write_card
 from ase_elf.training.reading import ReadingRecipe, error_factor, fit_classifier, fit_reader
 
@@ -185,9 +185,7 @@ def fit_ruler(
                        progress=lambda error: progress("type", error))
         for n in range(recipe.members)
     ]  # fmt: skip
-    return replace(
-        ruler, type_spec=config.type_image, classifiers=classifiers, types=tuple(config.types)
-    )
+    return replace(ruler, type_spec=config.type_image, classifiers=classifiers, types=tuple(config.types))
 
 
 def class_numbers(types: np.ndarray, classes: dict[str, list[str]]) -> np.ndarray:
@@ -246,9 +244,7 @@ def macro_f1(truth: np.ndarray, told: np.ndarray) -> float:
     return float(np.mean(scores))
 
 
-def write_ruler(
-    config: RulerConfig, ruler: Ruler, parts: Parts, silhouettes: dict[int, float]
-) -> dict:
+def write_ruler(config: RulerConfig, ruler: Ruler, parts: Parts, silhouettes: dict[int, float]) -> dict:
     """Write the ruler and its card into the pack; returns the card."""
     stem = f"ruler-{config.pair.lower()}"
     config.pack.mkdir(parents=True, exist_ok=True)

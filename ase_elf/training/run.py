@@ -45,9 +45,7 @@ def drawn(
     return replace(pool, critical=CriticalPlaces.of(label, arch, features)) if recipe.critical_points else pool
 
 
-def prepare(
-    settings: TrainConfig, device: torch.device | str = "cpu", processes: Processes = ALONE
-) -> Fit:
+def prepare(settings: TrainConfig, device: torch.device | str = "cpu", processes: Processes = ALONE) -> Fit:
     """A fit ready to run, continued from its checkpoint where there is one.
 
     Raises
@@ -58,7 +56,9 @@ def prepare(
     rng = np.random.default_rng(settings.recipe.seed)
     arch, recipe = settings.architecture, settings.recipe
     if recipe.critical_points < 0:
-        raise InputError(f"recipe.critical_points = {recipe.critical_points}; how many per structure, or 0 for none.")
+        raise InputError(
+            f"recipe.critical_points = {recipe.critical_points}; how many per structure, or 0 for none."
+        )
     features = KeptFeatures(settings.features)
     train = [drawn(label, arch, recipe, rng, features) for label in training_labels(settings)]
     validation = [
@@ -67,9 +67,7 @@ def prepare(
         for label in source.read("validation")
     ]
     start = load_network(settings.start) if settings.start else None
-    return Fit(
-        settings.output, recipe, arch, train, validation, start, device=device, processes=processes
-    )
+    return Fit(settings.output, recipe, arch, train, validation, start, device=device, processes=processes)
 
 
 def finish(settings: TrainConfig, fit: Fit) -> dict | None:
@@ -79,9 +77,7 @@ def finish(settings: TrainConfig, fit: Fit) -> dict | None:
     network = shorten(fit.result.cpu().requires_grad_(False).eval())
     factor = calibrate(network, fit.validation) if fit.validation else 1.0
     model = FieldModel(network, native_spacing=planned(settings.pack).get("native_spacing", NATIVE_SPACING))
-    held_out = [
-        label for source in settings.labels for label in source.read("validation", "test")
-    ]
+    held_out = [label for source in settings.labels for label in source.read("validation", "test")]
     return write_pack(
         settings.pack,
         network,

@@ -16,10 +16,10 @@ from ase.units import Bohr
 from torch import nn
 
 from ase_elf.dataset.label import Label
-from ase_elf.formats.rounding import resolution
 from ase_elf.model.neighbors import Surroundings
 from ase_elf.model.network import Architecture
 from ase_elf.model.orbitals import Orbitals
+from ase_elf.storage.quantization import resolution
 from ase_elf.training.kept_features import MADE_ANEW, KeptFeatures
 from ase_elf.training.region import EVERYWHERE, Region
 
@@ -49,9 +49,7 @@ class Places:
     vectors: torch.Tensor
     orbitals: torch.Tensor
 
-    def rows(
-        self, rows: torch.Tensor, device: torch.device | str = "cpu"
-    ) -> tuple[torch.Tensor, ...]:
+    def rows(self, rows: torch.Tensor, device: torch.device | str = "cpu") -> tuple[torch.Tensor, ...]:
         """Index, vectors and orbitals of some places."""
         found = self.index[rows].long(), self.vectors[:, rows], self.orbitals[rows]
         return tuple(part.to(device) for part in found)

@@ -45,14 +45,10 @@ class Convolution(nn.Module):
 
 
 def _layer(n_in: int, n_out: int, dilation: int = 1) -> nn.Conv3d:
-    return nn.Conv3d(
-        n_in, n_out, 3, padding=dilation, dilation=dilation, padding_mode="circular"
-    )
+    return nn.Conv3d(n_in, n_out, 3, padding=dilation, dilation=dilation, padding_mode="circular")
 
 
-def superposed(
-    cell: np.ndarray, positions: np.ndarray, shape: tuple[int, int, int]
-) -> torch.Tensor:
+def superposed(cell: np.ndarray, positions: np.ndarray, shape: tuple[int, int, int]) -> torch.Tensor:
     """Sums of Gaussians on a grid, (channels, nx, ny, nz), by their Fourier series.
 
     Each Gaussian integrates to one over space, and the mean over the grid is the density of
@@ -66,8 +62,7 @@ def superposed(
     length2 = (g**2).sum(-1)
     volume = abs(np.linalg.det(cell))
     sums = [
-        np.fft.ifftn(factor * np.exp(-(w**2) * length2 / 2)).real * math.prod(shape) / volume
-        for w in WIDTHS
+        np.fft.ifftn(factor * np.exp(-(w**2) * length2 / 2)).real * math.prod(shape) / volume for w in WIDTHS
     ]
     return torch.from_numpy(30 * np.array(sums, dtype=np.float32))
 

@@ -95,9 +95,7 @@ class Message(nn.Module):
 
     def __init__(self, width: int, n_radial: int) -> None:
         super().__init__()
-        self.filter = nn.Sequential(
-            nn.Linear(n_radial, width), nn.SiLU(), nn.Linear(width, width)
-        )
+        self.filter = nn.Sequential(nn.Linear(n_radial, width), nn.SiLU(), nn.Linear(width, width))
         self.sender = nn.Linear(width, width, bias=False)
 
     def forward(self, state, index, basis, inside) -> torch.Tensor:

@@ -14,12 +14,12 @@ from typing import ClassVar
 import numpy as np
 from ase import Atoms
 from ase.neighborlist import neighbor_list
+from ase_elf_cp2k.files import DataEntry, data_folder, find_entry, read_log, read_orbitals, render
 
 from ase_elf.errors import EngineError, InputError
 from ase_elf.reference import Provenance, ReferenceEngine, ReferenceResult
 from ase_elf.reference.engine import check_atoms, check_points, finish, grid_points
 from ase_elf.reference.program import find_program, run_program, working_directory
-from ase_elf_cp2k.files import DataEntry, data_folder, find_entry, read_log, read_orbitals, render
 
 PACKAGE = "CP2K (Debian: cp2k cp2k-data)"
 

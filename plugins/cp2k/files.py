@@ -100,9 +100,7 @@ def find_entry(path: Path, symbol: str, name: str) -> DataEntry:
                 body.append(following)
             return DataEntry(words[1], "\n".join(body).strip())
         has.append(words[1])
-    raise InputError(
-        f"{path.name} has no {name!r} for {symbol}; it has {', '.join(has) or 'nothing'}."
-    )
+    raise InputError(f"{path.name} has no {name!r} for {symbol}; it has {', '.join(has) or 'nothing'}.")
 
 
 @dataclass(frozen=True)
@@ -136,9 +134,7 @@ def read_log(log: str) -> RunSummary:
     _, _, block = log.partition("ATOMIC FORCES in")
     forces = None
     if block:
-        rows = re.findall(
-            r"^\s+\d+\s+\d+\s+\w+((?:\s+-?\d+\.\d+(?:E[+-]\d+)?){3})\s*$", block, re.MULTILINE
-        )
+        rows = re.findall(r"^\s+\d+\s+\d+\s+\w+((?:\s+-?\d+\.\d+(?:E[+-]\d+)?){3})\s*$", block, re.MULTILINE)
         forces = np.array([row.split() for row in rows], float) * Hartree / Bohr
     return RunSummary(float(energy[1]) * Hartree, forces, int(steps[1]))
 
@@ -167,9 +163,7 @@ def read_orbitals(path: Path, n_electrons: int):
             mole, _, coefficients, occupations, _, _ = molden.load(str(complete), verbose=0)
         overlap = coefficients.T @ mole.intor("int1e_ovlp") @ coefficients
     except (OSError, ValueError, IndexError, KeyError, RuntimeError, TypeError) as error:
-        raise FormatError(
-            f"{path} holds no orbitals, or was cut off ({error}); run CP2K again."
-        ) from error
+        raise FormatError(f"{path} holds no orbitals, or was cut off ({error}); run CP2K again.") from error
     worst = np.abs(overlap - np.eye(len(overlap))).max()
     counted = occupations.sum()
     if worst > 5e-3 or abs(counted - n_electrons) > 1e-3:

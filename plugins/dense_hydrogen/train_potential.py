@@ -21,9 +21,9 @@ from pathlib import Path
 
 from ase.io import read
 
-from ase_elf.lock import locked
 from ase_elf.model.network import Architecture
 from ase_elf.model.weights import save_network
+from ase_elf.storage.locks import locked
 from ase_elf.training.energies import EnergyFit, EnergyFrame, EnergyRecipe, score
 from ase_elf.training.pack import write_card
 
@@ -61,9 +61,7 @@ def held_out(labels: Path) -> set[tuple[str, int]]:
 def role(name: str, judged: set[tuple[str, int]]) -> str:
     """``train``, ``test``, or ``unused`` for the margin between them."""
     source, number = source_and_number(name)
-    distance = min(
-        (abs(number - other) for of, other in judged if of == source), default=MARGIN
-    )
+    distance = min((abs(number - other) for of, other in judged if of == source), default=MARGIN)
     in_block = number % EVERY
     if distance <= 1 or MARGIN <= in_block < BLOCK - MARGIN:
         return "test"

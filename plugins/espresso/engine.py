@@ -13,6 +13,10 @@ import numpy as np
 from ase import Atoms
 from ase.io.espresso import write_espresso_in
 from ase.units import Bohr
+from ase_elf_espresso.output import known_scaling, parse_version, read_plot, read_summary
+from ase_elf_espresso.pseudodojo import find_pseudodojo
+from ase_elf_espresso.pseudopotential import digest, find_pseudopotentials
+from ase_elf_espresso.recipes import cutoff_for, get_recipe, spacing_for
 
 from ase_elf.domains import check_structure
 from ase_elf.errors import EngineError, InputError
@@ -21,10 +25,6 @@ from ase_elf.reference import Provenance, ReferenceEngine, ReferenceResult
 from ase_elf.reference.engine import bare, check_mesh, check_points, divisions
 from ase_elf.reference.program import find_program, run_program, working_directory
 from ase_elf.topology.provenance import rescaled
-from ase_elf_espresso.output import known_scaling, parse_version, read_plot, read_summary
-from ase_elf_espresso.pseudodojo import find_pseudodojo
-from ase_elf_espresso.pseudopotential import digest, find_pseudopotentials
-from ase_elf_espresso.recipes import cutoff_for, get_recipe, spacing_for
 
 PACKAGE = "Quantum ESPRESSO (Debian: quantum-espresso)"
 
@@ -91,6 +91,7 @@ class Espresso(ReferenceEngine):
     )  # fmt: skip
 
     files: ClassVar[tuple[str, ...]] = ("pseudopotentials",)
+    automatic: ClassVar[dict[str, object]] = {"recipe": "many-elements"}
 
     recipe: str | None = None
     ecutwfc: float | None = None
@@ -126,9 +127,7 @@ class Espresso(ReferenceEngine):
         if self.smearing not in SMEARINGS:
             raise InputError(f"smearing {self.smearing!r} is none of {', '.join(SMEARINGS)}.")
         if self.elf_scaling not in ("auto", "right", "misscaled"):
-            raise InputError(
-                f"elf_scaling {self.elf_scaling!r} is none of 'auto', 'right', 'misscaled'."
-            )
+            raise InputError(f"elf_scaling {self.elf_scaling!r} is none of 'auto', 'right', 'misscaled'.")
         if self.kpts is not None:
             object.__setattr__(self, "kpts", check_mesh(self.kpts))
 
@@ -240,9 +239,7 @@ class Espresso(ReferenceEngine):
             return find_pseudodojo(symbols, self.pseudopotentials, self.pseudo_folder)
         return find_pseudopotentials(symbols, self.pseudopotentials, ld1=self.ld1_command)
 
-    def _write_input(
-        self, atoms: Atoms, files: dict[str, Path], folder: Path, attempt: int
-    ) -> None:
+    def _write_input(self, atoms: Atoms, files: dict[str, Path], folder: Path, attempt: int) -> None:
         upf = folder / "pseudo"
         upf.mkdir(exist_ok=True)
         for symbol, path in files.items():

@@ -52,9 +52,7 @@ def read_summary(path: Path) -> SCFSummary:
             error_ry=2 * float(scf.findtext("scf_error")),
         )
     except (OSError, ElementTree.ParseError, AttributeError, TypeError, ValueError) as error:
-        raise EngineError(
-            f"pw.x left no usable {path.name}: it stopped before the end ({error})."
-        ) from error
+        raise EngineError(f"pw.x left no usable {path.name}: it stopped before the end ({error}).") from error
 
 
 def read_plot(path: Path) -> np.ndarray:

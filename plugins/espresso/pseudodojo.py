@@ -8,8 +8,9 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from ase_elf.errors import FormatError, InputError
 from ase_elf_espresso.pseudopotential import digest
+
+from ase_elf.errors import FormatError, InputError
 
 FOLDER = "ASE_ELF_PSEUDO"
 
@@ -25,9 +26,7 @@ def known() -> dict[str, str]:
     return json.loads(files(__package__).joinpath("pseudodojo.json").read_text())
 
 
-def find_pseudodojo(
-    symbols: set[str], given: dict[str, str], folder: str | None
-) -> dict[str, Path]:
+def find_pseudodojo(symbols: set[str], given: dict[str, str], folder: str | None) -> dict[str, Path]:
     """The PseudoDojo file of every element in ``symbols``.
 
     Parameters

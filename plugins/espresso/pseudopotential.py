@@ -122,9 +122,7 @@ def _is_whole(path: Path) -> bool:
         return False
 
 
-def find_pseudopotentials(
-    symbols: set[str], given: dict[str, str], *, ld1: str = "ld1.x"
-) -> dict[str, Path]:
+def find_pseudopotentials(symbols: set[str], given: dict[str, str], *, ld1: str = "ld1.x") -> dict[str, Path]:
     """A UPF file for every element, hydrogen's own where none is given.
 
     Raises

@@ -80,6 +80,5 @@ def spacing_for(atoms: Atoms, recipe: dict) -> float:
         if r_s < limit:
             return spacing
     raise InputError(
-        f"r_s = {r_s:.3f} bohr is beyond the last limit of the k-mesh table {mesh}; "
-        "set `kspacing` or `kpts`."
+        f"r_s = {r_s:.3f} bohr is beyond the last limit of the k-mesh table {mesh}; set `kspacing` or `kpts`."
     )

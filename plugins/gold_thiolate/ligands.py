@@ -101,9 +101,7 @@ def _fragment(kind: str) -> Atoms:
     return fragment
 
 
-def _fitted(
-    fragment: Atoms, way: np.ndarray, at: np.ndarray, others: np.ndarray
-) -> tuple[float, Atoms]:
+def _fitted(fragment: Atoms, way: np.ndarray, at: np.ndarray, others: np.ndarray) -> tuple[float, Atoms]:
     """The fragment at ``at``, along ``way``, turned about it to where there is most room (Å)."""
     fragment, axis = fragment.copy(), fragment.positions.mean(0)
     if len(fragment) > 1:

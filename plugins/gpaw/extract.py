@@ -8,8 +8,9 @@ Stands alone, because that Python need not have ase_elf.
 import json
 import sys
 
-import gpaw
 import numpy as np
+
+import gpaw
 from gpaw import GPAW
 from gpaw.elf import ELF
 

@@ -85,9 +85,7 @@ def _result(arrays: dict[str, np.ndarray], path: Path) -> ReferenceResult:
         scf_steps=text["steps"],
         notes=("ELF of the pseudo density",),
     )
-    atoms = Atoms(
-        arrays["numbers"], positions=arrays["positions"], cell=arrays["cell"], pbc=True
-    )
+    atoms = Atoms(arrays["numbers"], positions=arrays["positions"], cell=arrays["cell"], pbc=True)
     elf = np.nan_to_num(np.clip(arrays["elf"], 0, 1))
     forces = arrays["forces"]
     energy = float(arrays["energy"])

@@ -16,7 +16,6 @@ from pathlib import Path
 import yaml
 from ase import Atoms
 from ase.io import write
-
 from ase_elf_espresso.pseudodojo import known
 from ase_elf_many_elements.splits import split_of
 from ase_elf_many_elements.structures import crystals, hydrides, ternary, trials

@@ -208,7 +208,9 @@ def orbitals_of(pseudo: Pseudopotential, potential: np.ndarray, extra: tuple[int
             levels, vectors, waves = solve(pseudo, potential, l, cage, index + 1)
             found.append(Orbital(l, occupation, level, cage, vectors[:, index], waves, True))
             if abs(levels[index] - level) > 0.03:
-                print(f"   level of l={l}: {level:.4f} in the file, {levels[index]:.4f} in the cage {cage:.1f}")
+                print(
+                    f"   level of l={l}: {level:.4f} in the file, {levels[index]:.4f} in the cage {cage:.1f}"
+                )
     for l in extra:
         index = sum(o[0] == l for o in pseudo.orbitals)
         levels, vectors, waves = solve(pseudo, potential, l, widest, index + 1)
@@ -244,7 +246,9 @@ def exact(pseudo: Pseudopotential, potential: np.ndarray, orbitals: list[Orbital
     return OnSite(s, h)
 
 
-def by_waves(pseudo: Pseudopotential, soft: np.ndarray, neutral: np.ndarray, orbitals: list[Orbital]) -> OnSite:
+def by_waves(
+    pseudo: Pseudopotential, soft: np.ndarray, neutral: np.ndarray, orbitals: list[Orbital]
+) -> OnSite:
     """As :func:`exact`, with nothing shorter than the waves kept."""
     q = np.linspace(0, SPHERE, 201)
     weight = np.full(201, q[1]) / 3 * np.where(np.arange(201) % 2, 4, 2) * q**2 * 2 / np.pi
@@ -258,7 +262,9 @@ def by_waves(pseudo: Pseudopotential, soft: np.ndarray, neutral: np.ndarray, orb
     n = len(orbitals)
     s, h = np.zeros((n, n)), np.zeros((n, n))
     spectra = [transform(o.radial(R), o.l, q) for o in orbitals]
-    values = [spherical_jn(o.l, np.outer(R, q)) @ (weight * f) for o, f in zip(orbitals, spectra, strict=True)]
+    values = [
+        spherical_jn(o.l, np.outer(R, q)) @ (weight * f) for o, f in zip(orbitals, spectra, strict=True)
+    ]
     projectors = [transform(b / np.maximum(R, STEP / 10), l, q) for l, b in pseudo.projectors]
     for i, a in enumerate(orbitals):
         for j, b in enumerate(orbitals):
@@ -270,7 +276,10 @@ def by_waves(pseudo: Pseudopotential, soft: np.ndarray, neutral: np.ndarray, orb
             for p, (lp, _) in enumerate(pseudo.projectors):
                 for t, (lt, _) in enumerate(pseudo.projectors):
                     if lp == lt == a.l:
-                        left, right = (weight * projectors[p]) @ spectra[i], (weight * projectors[t]) @ spectra[j]
+                        left, right = (
+                            (weight * projectors[p]) @ spectra[i],
+                            (weight * projectors[t]) @ spectra[j],
+                        )
                         h[i, j] += pseudo.strengths[p, t] * left * right
     return OnSite(s, h)
 
@@ -331,7 +340,9 @@ def atom(symbol: str, path: Path) -> dict[str, np.ndarray]:
     soft = smooth(pseudo.density + pseudo.core)
     true, rough = exact(pseudo, potential, orbitals), by_waves(pseudo, soft, neutral, orbitals)
     gap = np.abs(true.overlap - rough.overlap).max(), np.abs(true.hamiltonian - rough.hamiltonian).max()
-    print(f"{symbol:2s} {[(o.l, round(o.level, 3), o.cage) for o in orbitals]} lost {gap[0]:.3f} {gap[1]:.3f}")
+    print(
+        f"{symbol:2s} {[(o.l, round(o.level, 3), o.cage) for o in orbitals]} lost {gap[0]:.3f} {gap[1]:.3f}"
+    )
     end = min(R[np.argmax(pseudo.density < 2e-5)], 16.0)
     end = np.ceil(end / KNOT) * KNOT
     density = pseudo.density * np.clip((end - R) / 1.0, 0, 1) ** 2 * (3 - 2 * np.clip((end - R) / 1.0, 0, 1))

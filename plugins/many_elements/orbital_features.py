@@ -66,7 +66,9 @@ def from_file(path: Path, most: int) -> tuple[str, Atoms, dict[str, np.ndarray]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path)
     parser.add_argument("sources", nargs="+", type=Path)
     parser.add_argument("--points", type=int, default=4000)

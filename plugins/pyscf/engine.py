@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 from ase import Atoms
 from ase.units import Bohr, Hartree
+from ase_elf_pyscf.evaluate import elf_at_points
 
 from ase_elf.errors import EngineError, InputError
 from ase_elf.reference import Provenance, ReferenceEngine, ReferenceResult
@@ -24,7 +25,7 @@ from ase_elf.reference.engine import (
     finish,
     grid_points,
 )
-from ase_elf_pyscf.evaluate import elf_at_points
+
 
 @dataclass(frozen=True)
 class PySCF(ReferenceEngine):
@@ -68,6 +69,7 @@ class PySCF(ReferenceEngine):
     name: ClassVar[str] = "pyscf"
     running: ClassVar[tuple[str, ...]] = ("threads", "forces", "spacing")
     gives_grid: ClassVar[bool] = False
+    automatic: ClassVar[dict[str, object]] = {"kspacing": 0.3}
 
     functional: str = "pbe"
     basis: str = "gth-dzvp"
@@ -178,9 +180,7 @@ class PySCF(ReferenceEngine):
                 warnings.simplefilter("ignore", UserWarning)
                 if not atoms.pbc.any():
                     return gto.M(**settings)
-                return periodic.M(
-                    a=atoms.cell.array / Bohr, ke_cutoff=self.cutoff_ry / 2, **settings
-                )
+                return periodic.M(a=atoms.cell.array / Bohr, ke_cutoff=self.cutoff_ry / 2, **settings)
         except BasisNotFoundError as error:
             raise InputError(
                 f"PySCF has no basis {self.basis!r} or pseudopotential "

@@ -45,9 +45,7 @@ def read_run(folder: str | os.PathLike, *, spin: str | None = None) -> Reference
     return ReferenceResult(provenance, grid=grid, energy=energy, forces=forces)
 
 
-def _read_summary(
-    path: Path, notes: tuple[str, ...]
-) -> tuple[Provenance, float, np.ndarray | None]:
+def _read_summary(path: Path, notes: tuple[str, ...]) -> tuple[Provenance, float, np.ndarray | None]:
     """Provenance, free energy (eV) and forces (eV/Å) of the last ionic step."""
     try:
         root = ElementTree.parse(path).getroot()

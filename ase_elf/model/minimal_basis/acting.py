@@ -35,7 +35,8 @@ def acted(functions: torch.Tensor, lattice: np.ndarray, potential: torch.Tensor)
     place = np.ravel_multi_index(tuple(np.moveaxis(lattice - low, -1, 0)), sizes)
     place = torch.from_numpy(place).to(functions.device)
     there = [
-        _turns(np.arange(a, b + 1), n).to(functions) for a, b, n in zip(low, high, potential.shape, strict=True)
+        _turns(np.arange(a, b + 1), n).to(functions)
+        for a, b, n in zip(low, high, potential.shape, strict=True)
     ]
     back = [turns.mH.contiguous() / len(turns.T) for turns in there]
     together = max(1, NUMBERS // potential.numel())

@@ -152,6 +152,8 @@ def _spectrum(radial: Radial, l: int) -> Radial:
     simpson[[0, -1]] = r[1] / 3
     q = np.arange(0, SPHERE + 2 * WAVE_KNOT, WAVE_KNOT)
     safe = np.maximum(q, 1e-3)
-    values = spherical_jn(l, np.outer(safe, r)) @ (simpson * r ** (2 + l) * radial(torch.from_numpy(r)).numpy())
+    values = spherical_jn(l, np.outer(safe, r)) @ (
+        simpson * r ** (2 + l) * radial(torch.from_numpy(r)).numpy()
+    )
     spline = CubicSpline(q, values / safe**l, bc_type=((1, 0.0), "not-a-knot"))
     return Radial.of(np.stack([spline(q), spline(q, 1)]), WAVE_KNOT)

@@ -112,7 +112,9 @@ class Evaluator:
         n = density.shape[-1]
         used = [part for part, group in zip(columns, self.basis.groups, strict=True) if group.first < n]
         values = torch.cat([part.values for part in used], -1)
-        cells, orbitals = (np.concatenate([getattr(part, key) for part in used], 1) for key in ("cells", "orbitals"))
+        cells, orbitals = (
+            np.concatenate([getattr(part, key) for part in used], 1) for key in ("cells", "orbitals")
+        )
         row = torch.from_numpy(((cells + len(density) // 2) * n + orbitals) * n).to(density.device)
         column = torch.from_numpy(orbitals - cells * n**2).to(density.device)
         with_all = torch.bmm(values, density.take(row[:, :, None] + column[:, None, :]))
@@ -129,7 +131,9 @@ class Evaluator:
             for near, group in zip(self.near, self.basis.groups, strict=True)
         ))  # fmt: skip
 
-    def _shell(self, group: Group, near: Surroundings, table: Radial, points: np.ndarray, some: Boxes) -> Columns:
+    def _shell(
+        self, group: Group, near: Surroundings, table: Radial, points: np.ndarray, some: Boxes
+    ) -> Columns:
         """Orbitals of a group near boxes, at points of shape (boxes, points, 3)."""
         like = self.densities[0]
         images, there = some.images(near)
@@ -151,7 +155,9 @@ class Evaluator:
             values.append((slope * vectors[..., axis])[..., None] * shape + height[..., None] * bent[axis])
         orbitals = group.first + width * near.origin[images][..., None] + np.arange(width)
         return Columns(
-            torch.cat(values, 1).flatten(2), np.repeat(cells, width, axis=1), orbitals.reshape(len(images), -1)
+            torch.cat(values, 1).flatten(2),
+            np.repeat(cells, width, axis=1),
+            orbitals.reshape(len(images), -1),
         )
 
     def _cells(self, near: Surroundings, images: np.ndarray, group: Group) -> tuple[np.ndarray, np.ndarray]:
@@ -162,4 +168,6 @@ class Evaluator:
         cells = np.rint((near.images[images] - home) @ np.linalg.inv(self.basis.cell)).astype(np.int64)
         turns, cells = np.divmod(cells, mesh)
         sizes = 2 * mesh - 1
-        return cells @ np.array([sizes[1] * sizes[2], sizes[2], 1]), 1.0 - 2.0 * ((turns * shifts).sum(-1) % 2)
+        return cells @ np.array([sizes[1] * sizes[2], sizes[2], 1]), 1.0 - 2.0 * (
+            (turns * shifts).sum(-1) % 2
+        )

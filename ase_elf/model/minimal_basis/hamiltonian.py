@@ -35,9 +35,7 @@ def matrices(
     shape = grid_shape(basis)
     potential = local_potential(basis, shape, device).to(dtype)
     together = max(1, NUMBERS // (basis.size * math.prod(shape)))
-    parts = [
-        _some(basis, waves[i : i + together], potential) for i in range(0, len(waves), together)
-    ]
+    parts = [_some(basis, waves[i : i + together], potential) for i in range(0, len(waves), together)]
     overlap, hamiltonian = (torch.cat(part) for part in zip(*parts, strict=True))
     left_out, missing = on_site(basis)
     return overlap + left_out.to(overlap), hamiltonian + missing.to(hamiltonian)
@@ -62,7 +60,9 @@ def _strengths(basis: Basis, on_projectors: torch.Tensor) -> torch.Tensor:
             if a.atom is b.atom and a.shell.l == b.shell.l:
                 strength = complex(a.atom.strengths[a.index, b.index])
                 if strength:
-                    out[:, a.first : a.first + a.size] += strength * on_projectors[:, b.first : b.first + b.size]
+                    out[:, a.first : a.first + a.size] += (
+                        strength * on_projectors[:, b.first : b.first + b.size]
+                    )
     return out
 
 

@@ -57,7 +57,11 @@ def gradient(l: int, vectors: torch.Tensor) -> torch.Tensor:
     if l == 1:
         one = torch.full_like(x, _P)
         return torch.stack(
-            [torch.stack([nil, nil, one], -1), torch.stack([one, nil, nil], -1), torch.stack([nil, one, nil], -1)]
+            [
+                torch.stack([nil, nil, one], -1),
+                torch.stack([one, nil, nil], -1),
+                torch.stack([nil, one, nil], -1),
+            ]
         )
     if l == 2:
         return torch.stack([

@@ -33,7 +33,9 @@ class PlaneWaves:
     device : torch.device or str
     """
 
-    def __init__(self, basis: Basis, waves: np.ndarray, dtype: torch.dtype, device: torch.device | str) -> None:
+    def __init__(
+        self, basis: Basis, waves: np.ndarray, dtype: torch.dtype, device: torch.device | str
+    ) -> None:
         self.basis = basis
         reach = np.linalg.norm(waves @ basis.reciprocal, axis=1).max()
         lattice = lattice_sphere(basis.reciprocal, SPHERE + reach)
@@ -67,7 +69,9 @@ class PlaneWaves:
             l, scale = group.shell.l, 4 * math.pi / math.sqrt(self.basis.volume)
             if l not in self._harmonics:
                 self._harmonics[l] = solid(l, self.vectors) * self.inside[..., None]
-            shape = self._harmonics[l] * (scale * group.shell.spectrum.to(self.vectors)(self.lengths))[..., None]
+            shape = (
+                self._harmonics[l] * (scale * group.shell.spectrum.to(self.vectors)(self.lengths))[..., None]
+            )
             phases = self.phases[..., torch.from_numpy(group.atoms).to(shape.device)] * (-1j) ** l
             parts.append((phases[..., None] * shape[..., None, :]).flatten(2))
         return torch.cat(parts, -1)

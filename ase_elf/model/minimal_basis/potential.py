@@ -62,7 +62,9 @@ def local_potential(basis: Basis, shape: tuple[int, int, int], device: torch.dev
     return on_grid(neutral + exchange / size)
 
 
-def _structure_factor(whole: list[np.ndarray], fractional: np.ndarray, device: torch.device | str) -> torch.Tensor:
+def _structure_factor(
+    whole: list[np.ndarray], fractional: np.ndarray, device: torch.device | str
+) -> torch.Tensor:
     """Sum over atoms of exp(-iG·r), as a product of three."""
     turns = [torch.from_numpy(np.exp(-2j * np.pi * np.outer(w, f))).to(device)
              for w, f in zip(whole, fractional.T, strict=True)]  # fmt: skip

@@ -50,7 +50,13 @@ class States:
 
     @classmethod
     def of(
-        cls, basis: Basis, mesh: Mesh, overlap: torch.Tensor, hamiltonian: torch.Tensor, *, width: float = WIDTH
+        cls,
+        basis: Basis,
+        mesh: Mesh,
+        overlap: torch.Tensor,
+        hamiltonian: torch.Tensor,
+        *,
+        width: float = WIDTH,
     ) -> States:
         """Solve H c = E S c for each wave vector; both of shape (n_waves, n, n)."""
         waves, weights = mesh.half()

@@ -38,7 +38,11 @@ class Superposed:
 
 
 def superposed(
-    basis: Basis, points: np.ndarray, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    basis: Basis,
+    points: np.ndarray,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
 ) -> tuple[Superposed, Superposed]:
     """Of the hydrogen atoms, and of all others, at points (bohr, shape (n, 3))."""
     sums = {hydrogen: torch.zeros(5, len(points), dtype=dtype, device=device) for hydrogen in (True, False)}

@@ -56,8 +56,7 @@ def parse(text: str, species: Species) -> tuple[Atoms, float, float]:
     symbols = _symbols(columns, words, species)
     kept = [k for k, name in enumerate(columns) if name in ("id", *_MORE, *sum(POSITIONS, ()))]
     table = [
-        f"{symbol} {' '.join(row[k] for k in kept)}\n"
-        for symbol, row in zip(symbols, words, strict=True)
+        f"{symbol} {' '.join(row[k] for k in kept)}\n" for symbol, row in zip(symbols, words, strict=True)
     ]
     frame = "".join(
         [
@@ -147,7 +146,10 @@ def by_mass(masses: list[str], species: Species) -> list[str]:
     """Elements from masses that are theirs to 0.02, or those of deuterium; said in a warning."""
     from ase.data import atomic_masses, chemical_symbols
 
-    table = {2.014: "H", **{float(m): s for m, s in zip(atomic_masses[1:], chemical_symbols[1:], strict=True)}}
+    table = {
+        2.014: "H",
+        **{float(m): s for m, s in zip(atomic_masses[1:], chemical_symbols[1:], strict=True)},
+    }
     found: dict[str, str] = {}
     for mass in set(masses):
         near = {symbol for value, symbol in table.items() if abs(value - float(mass)) <= 0.02}

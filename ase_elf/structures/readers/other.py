@@ -84,7 +84,9 @@ def check_occupancy(atoms: Atoms) -> None:
     ]
     column = np.asarray(atoms.arrays.get("occupancy", []))
     if column.dtype.kind == "f":  # programs without occupancies write 0 into all
-        found += [f"{atoms.symbols[k]} by {column[k]:g}" for k in np.flatnonzero((column > 0) & (column < 0.999))]
+        found += [
+            f"{atoms.symbols[k]} by {column[k]:g}" for k in np.flatnonzero((column > 0) & (column < 0.999))
+        ]
     if found:
         raise InputError(
             f"{len(found)} sites are occupied in part ({', '.join(found[:4])}{', ...' if len(found) > 4 else ''}). "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_elf.errors import ElfWarning, FormatError, InputError, remedy
-from ase_elf.orientation import open_directions
+from ase_elf.geometry.orientation import open_directions
 from ase_elf.structures.readers import lammps
 from ase_elf.structures.species import ISOTOPES, Species, element_of, remedy_elements
 
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     import MDAnalysis
     from ase import Atoms
 
-SUFFIXES = frozenset(
-    (".dcd", ".xtc", ".trr", ".h5md", ".ncdf", ".nc", ".tng", ".coor", ".namdbin")
-)
+SUFFIXES = frozenset((".dcd", ".xtc", ".trr", ".h5md", ".ncdf", ".nc", ".tng", ".coor", ".namdbin"))
 """Binary trajectories without chemistry."""
 
 

@@ -37,7 +37,9 @@ def parse_xdatcar(text: str, species: Species) -> tuple[Atoms, float, float]:
     start = next(k for k, line in enumerate(lines) if "configuration" in line.lower())
     header, rows = lines[:start], lines[start + 1 :]
     if len(header) not in (6, 7):
-        raise FormatError(f"the header has {len(header)} lines; title, scale, cell, elements and counts are 7.")
+        raise FormatError(
+            f"the header has {len(header)} lines; title, scale, cell, elements and counts are 7."
+        )
     cell, scale = _cell(header[1:5])
     symbols = _symbols(header[5:], species)
     positions = np.array([_coordinates(row) for row in rows])
@@ -83,7 +85,9 @@ def _cell(lines: list[str]) -> tuple[np.ndarray, np.ndarray]:
         if cell.shape != (3, 3) or not len(scale):
             raise ValueError(cell.shape)
     except ValueError as error:
-        raise FormatError(f"scale and cell cannot be read from {[line.strip() for line in lines]!r:.200}.") from error
+        raise FormatError(
+            f"scale and cell cannot be read from {[line.strip() for line in lines]!r:.200}."
+        ) from error
     if scale[0] < 0:
         scale = np.cbrt(-scale[:1] / abs(np.linalg.det(cell)))
     return cell * scale, scale
@@ -99,7 +103,9 @@ def _symbols(lines: list[str], species: Species) -> list[str]:
     counts = [int(word) for word in lines[-1].split("!")[0].split()] if _is_counts(lines[-1]) else []
     names = lines[0].split() if len(lines) == 2 else [str(k + 1) for k in range(len(counts))]
     if not counts or len(names) != len(counts):
-        raise FormatError(f"names {lines[0].strip()!r:.80} and numbers {lines[-1].strip()!r:.80} of atoms do not fit.")
+        raise FormatError(
+            f"names {lines[0].strip()!r:.80} and numbers {lines[-1].strip()!r:.80} of atoms do not fit."
+        )
     if len(lines) == 1 and not species:
         raise InputError(
             f"no line of element names stands above the numbers of atoms ({' '.join(lines[-1].split())}), "
@@ -175,7 +181,9 @@ def read_vasprun(stream: IO[str], species: Species) -> Iterator[tuple[Atoms, flo
                     path[-1].clear()
         if failure is not None:
             complete = f"frames 0 to {index - 1} are complete" if index else "no frame is complete"
-            raise FormatError(f"the file ends or breaks within frame {index} ({failure}); {complete}.") from failure
+            raise FormatError(
+                f"the file ends or breaks within frame {index} ({failure}); {complete}."
+            ) from failure
         if not piece:
             return
 

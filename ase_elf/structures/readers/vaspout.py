@@ -72,7 +72,9 @@ def _labels(file: h5py.File) -> list[str]:
     """The name of every atom, as of its potential."""
     group = next((file[name] for name in (LAST, INPUT) if f"{name}/ion_types" in file), None)
     if group is None:
-        raise FormatError("names no elements (results/positions/ion_types is missing); VASP was stopped too early.")
+        raise FormatError(
+            "names no elements (results/positions/ion_types is missing); VASP was stopped too early."
+        )
     names = [name.decode() if isinstance(name, bytes) else str(name) for name in group["ion_types"][()]]
     return np.repeat(names, group["number_ion_types"][()]).tolist()
 
@@ -84,12 +86,16 @@ def _frame(group: h5py.Group, symbols: list[str], index: int | None) -> Atoms:
     try:
         vectors, positions = group["lattice_vectors"], group["position_ions"][which]
         # A cell that does not change may be stored once.
-        cell = np.asarray(vectors[which] if vectors.ndim > 2 and index is not None else vectors[()], dtype=float)
+        cell = np.asarray(
+            vectors[which] if vectors.ndim > 2 and index is not None else vectors[()], dtype=float
+        )
         scale = float(np.ravel(group["scale"][()])[0]) if "scale" in group else 1.0
     except (KeyError, OSError, ValueError, IndexError) as error:
         raise FormatError(f"cell or positions are missing or damaged ({error}).") from error
     if cell.shape != (3, 3) or positions.shape != (len(symbols), 3):
-        raise FormatError(f"cell {cell.shape} and positions {positions.shape} are not those of {len(symbols)} atoms.")
+        raise FormatError(
+            f"cell {cell.shape} and positions {positions.shape} are not those of {len(symbols)} atoms."
+        )
     cell = cell * (scale if scale > 0 else np.cbrt(-scale / abs(np.linalg.det(cell))))
     if "direct_coordinates" in group and not int(np.ravel(group["direct_coordinates"][()])[0]):
         return Atoms(symbols, positions=positions * abs(scale), cell=cell, pbc=True)

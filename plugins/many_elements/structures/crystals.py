@@ -17,7 +17,6 @@ from ase import Atoms
 from ase.build import molecule
 from ase.collections import g2
 from ase.data import covalent_radii
-
 from ase_elf_espresso.recipes import HARD
 from ase_elf_many_elements.splits import HELD_OUT, reduced_formula
 from ase_elf_many_elements.structures.hydrides import seeded
@@ -64,9 +63,7 @@ def chosen(
             smallest.setdefault(formula, atoms)
     seen, taken = Counter(), []
     while smallest and len(taken) < count:
-        best = min(
-            smallest, key=lambda f: (sorted(seen[s] for s in set(smallest[f].symbols)), f)
-        )
+        best = min(smallest, key=lambda f: (sorted(seen[s] for s in set(smallest[f].symbols)), f))
         atoms = smallest.pop(best)
         seen.update(set(atoms.symbols))
         taken.append(atoms)

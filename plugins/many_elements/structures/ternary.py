@@ -8,7 +8,6 @@ import numpy as np
 from ase import Atoms
 from ase.spacegroup import crystal
 from ase.units import Bohr
-
 from ase_elf_many_elements.structures.hydrides import (
     PARTNERS,
     PROTOTYPES,

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from ase import Atoms
 from ase.build import bulk, molecule
 from ase.spacegroup import crystal
-
 from ase_elf_many_elements.structures.hydrides import distorted, hydride, seeded, sensible
 
 PUBLISHED = {

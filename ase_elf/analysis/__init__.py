@@ -1,0 +1,21 @@
+"""One frame: its ELF, the network in it, bonds, regions, and the numbers that describe them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+_LATE = {
+    "AnalysisSettings": "frame",
+    "SCALARS": "frame",
+    "analyze": "frame",
+    "geometry_digest": "frame",
+    "settings_for": "frame",
+}
+
+__all__ = [*_LATE]
+
+
+def __getattr__(name: str) -> object:
+    if name in _LATE:
+        return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

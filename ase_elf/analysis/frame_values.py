@@ -1,0 +1,90 @@
+"""What the ELF says about a structure, kept in the structure itself: ``atoms.info``, ``atoms.arrays``.
+
+Writers of trajectories know nothing of the ELF: they store what they find in ``atoms``. What
+stands there must therefore be of the positions beside it, or not be there at all.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ase_elf.analysis.scalars import ARRAYS, SCALARS, nearest_neighbor_elf, structure_scalars
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from ase_elf.grid import ELFGrid
+
+POINTERS = ("elf_store", "elf_frame")
+"""In ``atoms.info``: the store that holds the grid, and its number there."""
+
+
+class FrameValues:
+    """Values of the ELF in structures that move: those of the present positions, or none.
+
+    One for each calculator, shared by all who write: a value is removed because the atoms have
+    moved, never because another observer has its turn.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, Atoms] = {}
+
+    def renew(self, atoms: Atoms) -> None:
+        """Remove what stands in ``atoms`` if it is of other positions, or of an earlier run."""
+        from ase_elf.calculator import changes
+
+        known = self._known.get(id(atoms))
+        if known is not None and not changes(known, atoms):
+            return
+        if known is None:
+            weakref.finalize(atoms, self._known.pop, id(atoms), None)
+        self._known[id(atoms)] = atoms.copy()
+        clear(atoms)
+
+
+def write(atoms: Atoms, grid: ELFGrid, scalars: tuple[str, ...], arrays: tuple[str, ...] = ()) -> None:
+    """Put values of ``grid`` into ``atoms``: ``SCALARS`` into info, ``ARRAYS`` into arrays."""
+    found = structure_scalars(grid, scalars)
+    put(atoms, found)
+    if "elf_nearest" in arrays:
+        atoms.set_array("elf_nearest", nearest_neighbor_elf(grid), float, ())
+
+
+def put(atoms: Atoms, found: dict[str, float | bool]) -> None:
+    """Put scalars that are known into ``atoms.info``."""
+    atoms.info.update({name: found[name] for name in SCALARS if name in found})
+
+
+def clear(
+    atoms: Atoms,
+    scalars: tuple[str, ...] = (*SCALARS, *POINTERS),
+    arrays: tuple[str, ...] = ARRAYS,
+) -> None:
+    """Remove values from ``atoms``; by default all that this package writes."""
+    for name in scalars:
+        atoms.info.pop(name, None)
+    for name in arrays:
+        if atoms.has(name):
+            atoms.set_array(name, None)
+
+
+def key_value_pairs(atoms: Atoms) -> dict[str, float | bool | int | str]:
+    """The values in ``atoms.info`` as ase.db takes them, which does not store info by itself.
+
+    Returns
+    -------
+    dict
+        For ``db.write(atoms, **key_value_pairs(atoms))``; a NaN is left out, since a database
+        cannot search for it.
+
+    Examples
+    --------
+    >>> from ase import Atoms
+    >>> key_value_pairs(Atoms("H", info={"elf_phi": 0.5, "elf_outside": False, "note": "a"}))
+    {'elf_phi': 0.5, 'elf_outside': False}
+    """
+    found = {name: atoms.info[name] for name in (*SCALARS, *POINTERS) if name in atoms.info}
+    return {k: v for k, v in found.items() if not (isinstance(v, float) and np.isnan(v))}

@@ -1,0 +1,108 @@
+"""How far what the atoms of a structure read is from what was read in training.
+
+A network can be wrong where density and shortest distance are ordinary but surroundings are
+not. The invariants that nuclei read (:class:`ase_elf.model.network.Reading`) tell: their
+distance from those of the training structures, in the metric of their covariance
+(Mahalanobis, Proc. Natl. Inst. Sci. India 2, 49 (1936)).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from ase_elf.errors import FormatError, InputError
+from ase_elf.storage.atomic import replacing
+
+ATOMS = 0.95
+"""Quantile over atoms that stands for a structure: a few strange ones count, a single one of
+hundreds does not."""
+
+STRUCTURES = 0.99
+"""Part of the training structures within a distance of 1."""
+
+RIDGE = 1e-4
+"""Added to variances of standardised invariants, so that one that hardly varied in training
+does not decide alone."""
+
+
+@dataclass(frozen=True)
+class Familiarity:
+    """What nuclei read in the training structures.
+
+    Parameters
+    ----------
+    mean : Tensor, shape (n_invariants,), float32
+    whiten : Tensor, shape (n_invariants, n_invariants), float32
+        ``(reading - mean) @ whiten`` is uncorrelated and of unit variance in training.
+    unit : Tensor, shape (), float32
+        Within it are the distances of ``STRUCTURES`` of the training structures.
+    """
+
+    mean: torch.Tensor
+    whiten: torch.Tensor
+    unit: torch.Tensor
+
+    @classmethod
+    def of(cls, readings: list[torch.Tensor]) -> Familiarity:
+        """From what the nuclei of each training structure read, (n_atoms, n_invariants) each.
+
+        Every atom counts once, whatever structure it belongs to.
+
+        Raises
+        ------
+        InputError
+            There are not two atoms in all.
+        """
+        everything = torch.cat([r.double() for r in readings]) if readings else torch.empty(0, 0)
+        if len(everything) < 2:
+            raise InputError(f"{len(everything)} atoms of training structures; at least two are needed.")
+        variances, axes = torch.linalg.eigh(torch.cov(everything.T).reshape((everything.shape[1],) * 2))
+        whiten = axes / torch.sqrt(variances.clamp(min=0) + RIDGE)
+        bare = cls(everything.mean(0), whiten, torch.ones(()))
+        far = torch.tensor([bare.distance(r) for r in readings])
+        unit = far.quantile(STRUCTURES).clamp(min=1e-6)
+        return cls(*(t.float() for t in (bare.mean, whiten, unit)))
+
+    def distance(self, reading: torch.Tensor) -> float:
+        """Of one structure: above 1 it lies farther out than nearly all that was trained on.
+
+        Parameters
+        ----------
+        reading : Tensor, shape (n_atoms, n_invariants)
+        """
+        mean, whiten, unit = (t.to(reading) for t in (self.mean, self.whiten, self.unit))
+        lengths = ((reading - mean) @ whiten).square().mean(1).sqrt()
+        # torch.quantile takes 16 million values at most; sorting has no limit.
+        place = ATOMS * (len(lengths) - 1)
+        ordered, low = lengths.sort().values, int(place)
+        high = min(low + 1, len(lengths) - 1)
+        return float((ordered[low] + (place - low) * (ordered[high] - ordered[low])) / unit)
+
+    def save(self, path: Path) -> None:
+        """Write as safetensors."""
+        with replacing(Path(path)) as part:
+            save_file({k: getattr(self, k).contiguous() for k in self.__dataclass_fields__}, part)
+
+    @classmethod
+    def load(cls, path: Path) -> Familiarity:
+        """Read what :meth:`save` wrote; :class:`FormatError` if it is anything else."""
+        try:
+            # Copies lie in memory as fresh tensors do; sums then round alike.
+            found = cls(**{name: tensor.clone() for name, tensor in load_file(path).items()})
+            n = len(found.mean)
+            if found.mean.shape != (n,) or found.whiten.shape != (n, n) or found.unit.shape:
+                raise ValueError(f"shapes {tuple(found.mean.shape)}, {tuple(found.whiten.shape)}")
+            if not all(torch.isfinite(t).all() for t in (found.mean, found.whiten, found.unit)):
+                raise ValueError("numbers that are not finite")
+            if not found.unit > 0:
+                raise ValueError(f"distances in units of {float(found.unit)}")
+        except (OSError, RuntimeError, TypeError, ValueError, SafetensorError) as error:
+            raise FormatError(
+                f"{path} does not hold what training structures read ({str(error)[:300]})."
+            ) from error
+        return found

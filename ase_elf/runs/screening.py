@@ -1,0 +1,440 @@
+"""Screening: many unrelated structures, ranked by what their ELF, read or predicted, connects."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ase_elf import __version__, domains
+from ase_elf.analysis.frame import geometry_digest
+from ase_elf.errors import ElfError, ElfWarning, FormatError, OutputError
+from ase_elf.formats.collection import Candidate, Collection
+from ase_elf.grid import ELFGrid, fast_shape
+from ase_elf.model.batching import predict_in_memory
+from ase_elf.parallel.frames import in_order, workers
+from ase_elf.runs.trajectory import JOURNAL, claim, pack_digest
+from ase_elf.storage.atomic import writing_into
+from ase_elf.storage.journal import Journal
+from ase_elf.topology.beside import tc_beside
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from ase_elf.domains import Domain
+    from ase_elf.topology import Networking
+
+MOST_TOGETHER = 32
+"""Structures predicted together, if they hold fewer than ``MOST_ATOMS`` atoms."""
+
+MOST_ATOMS = 1024
+
+GRID_PER_ATOM = 4096
+"""Points of a grid from a file that count as an atom, so that few large ones are held at once."""
+
+VALUES = (
+    "elf_phi",
+    "elf_phi_uncertainty",
+    "elf_phi_star",
+    "elf_phi_star_uncertainty",
+    "elf_phi1",
+    "elf_phi2",
+    "elf_mean",
+    "elf_sigma",
+    "r_s_bohr",
+    "shortest_distance",
+)
+"""Numbers of a screened structure, in the order of their columns; see docs/statistics.md."""
+
+
+FROM_FILE = "file"
+"""What :attr:`Screened.elf` says of an ELF that was read."""
+
+
+@dataclass(frozen=True)
+class Screened:
+    """What a screening says about one structure.
+
+    Parameters
+    ----------
+    name : str
+        Where the structure is from; see :class:`~ase_elf.formats.collection.Candidate`.
+    formula : str
+    n_atoms : int
+    domain : str
+        Domain pack that predicted it; empty where the ELF is from a file.
+    values : dict of str to float
+        ``VALUES``, and ``TC_VALUES`` where a density of states lies beside the file; empty where
+        it was not analysed.
+    outside : tuple of str
+        Why it lies outside the trained range; empty when it is inside.
+    error : str or None
+        Why it was not analysed.
+    geometry : int
+        CRC-32 of elements, cell and positions; 0 for what could not be read.
+    weights : str
+        SHA-256 of the weights that predicted it; empty where none did.
+    elf : str
+        Where the ELF is from: ``file``, or ``predicted by`` a pack and the digest of its weights.
+    notes : tuple of str
+        What reading the file warned of, and what is to be known of its critical temperature.
+    """
+
+    name: str
+    formula: str = ""
+    n_atoms: int = 0
+    domain: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)
+    outside: tuple[str, ...] = ()
+    error: str | None = None
+    geometry: int = 0
+    weights: str = ""
+    elf: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def from_file(self) -> bool:
+        """Whether the ELF was read, not predicted."""
+        return self.elf == FROM_FILE
+
+    def to_json(self) -> str:
+        values = {k: None if math.isnan(v) else v for k, v in self.values.items()}
+        return json.dumps(asdict(self) | {"values": values}, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Screened:
+        """The row written by :meth:`to_json`; :class:`FormatError` for anything else."""
+        try:
+            raw = json.loads(text)
+            values = raw["values"].items()
+            raw["values"] = {k: math.nan if v is None else float(v) for k, v in values}
+            texts = {name: tuple(raw.get(name, ())) for name in ("outside", "notes")}
+            return cls(**raw | texts)
+        except (
+            ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+        ) as error:  # fmt: skip
+            raise FormatError(f"not a row of a screening of this version: {str(error)[:500]}") from error
+
+
+def rank(screened: Iterable[Screened]) -> list[Screened]:
+    """By descending φ; of equals the better connected pairs, then the name. Failures last."""
+
+    def key(row: Screened) -> tuple:
+        if row.error is not None:
+            return (1, 0.0, 0.0, row.name)
+        phi, star = (row.values[name] for name in ("elf_phi", "elf_phi_star"))
+        return (0, -phi, 0.0 if math.isnan(star) else -star, row.name)
+
+    return sorted(screened, key=key)
+
+
+@dataclass(frozen=True)
+class Screener:
+    """Predicts structures of any size and composition together, and reads their networks.
+
+    Parameters
+    ----------
+    domain : str, optional
+        Domain pack for all; by default each structure's own.
+    device : str, optional
+    spacing : float, optional
+        Å; by default that of the domain pack.
+    shape : tuple of int, optional
+        Grid for all, instead of ``spacing``.
+    """
+
+    domain: str | None = None
+    device: str | None = None
+    spacing: float | None = None
+    shape: tuple[int, int, int] | None = None
+
+    def pack_for(self, atoms: Atoms) -> Domain:
+        """The pack that is to predict ``atoms``; :class:`ElfError` where none can."""
+        pack = domains.get_domain(self.domain) if self.domain else domains.domain_for(atoms.symbols)
+        pack.check(atoms)
+        return pack
+
+    def pack_named(self, name: str) -> Domain:
+        """The pack called ``name``, as a row of the table names it."""
+        return domains.get_domain(name)
+
+    def grids(self, structures: list[Atoms], packs: list[Domain]) -> list[ELFGrid | MemoryError]:
+        """The ELF of each, of one pack together; or the error where it does not fit."""
+        found: dict[int, ELFGrid | MemoryError] = {}
+        for name in sorted({pack.name for pack in packs}):
+            members = [k for k, pack in enumerate(packs) if pack.name == name]
+            pack = packs[members[0]]
+            model = pack.load(device=self.device)
+            for k, prediction in zip(members, self._predict(model, pack, structures, members)):
+                if isinstance(prediction, MemoryError):
+                    found[k] = prediction
+                    continue
+                reasons = pack.outside(structures[k], prediction.distance)
+                info = {"domain": name, "weights": pack.digest(large=prediction.large), "out_of_domain": reasons,
+                        "domain_distance": prediction.distance}  # fmt: skip
+                found[k] = ELFGrid(prediction.values, structures[k], info, prediction.sigma)
+        return [found[k] for k in range(len(structures))]
+
+    def _predict(self, model: Any, pack: Domain, structures: list[Atoms], members: list[int]):
+        chosen = [structures[k] for k in members]
+        shapes = [self.shape or fast_shape(a.cell[:], self.spacing or pack.spacing) for a in chosen]
+        try:
+            return predict_in_memory(model, chosen, shapes)
+        except MemoryError as error:
+            if len(chosen) == 1:
+                return [error]
+            return [p for k in members for p in self._predict(model, pack, structures, [k])]
+
+    def screen(self, candidates: Iterable[Candidate], batch: int = MOST_TOGETHER) -> Iterator[list[Screened]]:
+        """A row for every candidate, in order, one batch at a time.
+
+        What is wrong with one of them is in its row and stops nothing.
+        """
+        for group in grouped(candidates, batch):
+            yield self.rows(group)
+
+    def rows(self, group: list[Candidate]) -> list[Screened]:
+        """A row for every candidate of one batch."""
+        rows: list[Screened | None] = [None] * len(group)
+        good: list[tuple[int, Atoms, Domain]] = []
+        for k, candidate in enumerate(group):
+            if candidate.atoms is None:
+                rows[k] = Screened(candidate.name, error=candidate.error, notes=candidate.notes)
+                continue
+            if candidate.grid is not None:
+                rows[k] = _measured(candidate, candidate.grid, None)
+                continue
+            try:
+                good.append((k, candidate.atoms, self.pack_for(candidate.atoms)))
+            except ElfError as error:
+                rows[k] = _row(candidate, error=str(error))
+        grids = self.grids([a for _, a, _ in good], [pack for _, _, pack in good])
+        for (k, _, pack), grid in zip(good, grids, strict=True):
+            rows[k] = _measured(group[k], grid, pack)
+        return [row for row in rows if row is not None]
+
+
+def _rows(screener: Screener, group: list[Candidate], device: str | None) -> list[Screened]:
+    """The rows of a batch, in whatever process and on whatever device that runs."""
+    return replace(screener, device=device).rows(group)
+
+
+def grouped(candidates: Iterable[Candidate], batch: int) -> Iterator[list[Candidate]]:
+    """Candidates that are predicted together: few, and not too many atoms."""
+    group: list[Candidate] = []
+    atoms = 0
+    for candidate in candidates:
+        n = 0 if candidate.atoms is None else len(candidate.atoms)
+        n += 0 if candidate.grid is None else candidate.grid.values.size // GRID_PER_ATOM
+        if group and (len(group) == batch or atoms + n > MOST_ATOMS):
+            yield group
+            group, atoms = [], 0
+        group.append(candidate)
+        atoms += n
+    if group:
+        yield group
+
+
+def _row(candidate: Candidate, **more: Any) -> Screened:
+    atoms = candidate.atoms
+    return Screened(
+        candidate.name,
+        formula=atoms.get_chemical_formula(),
+        n_atoms=len(atoms),
+        geometry=geometry_digest(atoms),
+        **{"notes": candidate.notes, **more},
+    )
+
+
+def source_of(pack: Domain | None, weights: str) -> str:
+    """Where an ELF is from: a file, or the weights (SHA-256) of a domain pack."""
+    if pack is None:
+        return FROM_FILE
+    return f"predicted by {pack.name} {weights[:12]}"
+
+
+def _measured(candidate: Candidate, grid: ELFGrid | MemoryError, pack: Domain | None) -> Screened:
+    """The row of one structure; without a pack the ELF is that of its file."""
+    from ase_elf.topology import networking
+
+    weights = "" if pack is None or isinstance(grid, MemoryError) else grid.info.get("weights") or ""
+    known = {"domain": pack.name if pack else "", "elf": source_of(pack, weights)}
+    if isinstance(grid, MemoryError):
+        return _row(candidate, error=str(grid), **known)
+    notes = list(candidate.notes)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ElfWarning)
+            found = _values(networking(grid), grid)
+    except ElfError as error:
+        return _row(candidate, error=str(error), **known)
+    notes += [str(w.message) for w in caught if issubclass(w.category, ElfWarning)]
+    values = {name: float(found[name]) for name in VALUES}
+    if pack is None and candidate.path is not None:
+        tc, more = tc_beside(candidate.path, grid.atoms, found["elf_phi"], found["elf_phi_star"])
+        values, notes = values | tc, notes + list(more)
+    return _row(
+        candidate,
+        values=values,
+        outside=tuple(grid.info.get("out_of_domain") or ()) if pack else (),
+        weights=weights,
+        notes=tuple(notes),
+        **known,
+    )
+
+
+def _values(network: Networking, grid: ELFGrid) -> dict[str, float]:
+    sigma = grid.sigma
+    return {
+        "elf_phi": network.phi,
+        "elf_phi_uncertainty": network.uncertainty,
+        "elf_phi_star": network.phi_star,
+        "elf_phi_star_uncertainty": network.uncertainties.get("phi_star", math.nan),
+        "elf_phi1": network.phi1,
+        "elf_phi2": network.phi2,
+        "elf_mean": grid.values.mean(dtype=float),
+        "elf_sigma": math.nan if sigma is None else np.sqrt(np.mean(np.square(sigma, dtype=float))),
+        **_geometry(grid.atoms),
+    }
+
+
+def _geometry(atoms: Atoms) -> dict[str, float]:
+    """What describes the structure; NaN for a grid without atoms."""
+    if not len(atoms):
+        return {"r_s_bohr": math.nan, "shortest_distance": math.nan}
+    return domains.describe(atoms)
+
+
+@dataclass(frozen=True, eq=False)
+class ScreeningRun:
+    """A collection, an output directory, and a table that survives a kill.
+
+    Parameters
+    ----------
+    collection : Collection
+    directory : Path
+        Created; must be empty or belong to this very screening.
+    screener : Screener
+    batch : int, optional
+        Structures predicted together.
+    workers : int or str, optional
+        As in :class:`ase_elf.runs.trajectory.AnalysisRun`.
+    report : bool
+        Also make ``report.html``.
+    options, sources : mapping
+        Written to ``config.yaml``, so that the run can be repeated from it.
+    overwrite : bool
+        Start over where the directory holds a run.
+    """
+
+    collection: Collection
+    directory: Path
+    screener: Screener = field(default_factory=Screener)
+    batch: int | None = None
+    workers: int | str | None = None
+    report: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    overwrite: bool = False
+
+    def execute(self, progress: Callable[[int], None] | None = None) -> list[Screened]:
+        """Screen what is not yet screened, write all results, and return the ranked rows.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called with the number of structures done so far, once per batch.
+
+        Raises
+        ------
+        OutputError
+            When the directory belongs to another run, another process writes to it, or the disk
+            is full or read-only.
+        FormatError
+            When the collection holds nothing, or a database breaks off.
+        """
+        advice = "What is screened is kept; make room, or see that it is writable, and start again to go on."
+        with writing_into(self.directory, advice):
+            return self._execute(progress)
+
+    def _execute(self, progress: Callable[[int], None] | None) -> list[Screened]:
+        from ase_elf.report.screening import write_screening
+
+        next(iter(self.collection))
+        self.directory.mkdir(parents=True, exist_ok=True)
+        claim(self.directory, self._identity(), self.options, self.sources, overwrite=self.overwrite)
+        with Journal(self.directory / JOURNAL, Screened) as journal:
+            done = len(journal)
+            journal.keep(done)
+            report = progress or (lambda _: None)
+            report(done)
+            failure = None
+            try:
+                left = self._after(journal, done)
+                for rows in self._screened(left):
+                    journal.append(rows)
+                    done += len(rows)
+                    report(done)
+            except FormatError as error:
+                failure = error
+            ranked = rank(journal)
+            write_screening(self.directory, ranked, self, failure=failure)
+        if failure is not None:
+            raise failure
+        return ranked
+
+    def _screened(self, candidates: Iterable[Candidate]) -> Iterator[list[Screened]]:
+        """Rows of every batch, from this process or from others."""
+        groups = grouped(candidates, self.batch or MOST_TOGETHER)
+        if self.workers is None:
+            yield from map(self.screener.rows, groups)
+            return
+        with workers(self.workers, self.screener.device) as team:
+            yield from in_order(team, _rows, ((self.screener, group) for group in groups))
+
+    def candidates(self, names: set[str]) -> dict[str, Candidate]:
+        """Members of the collection by name, read again."""
+        return {c.name: c for c in self.collection if c.name in names}
+
+    def _after(self, journal: Journal, done: int) -> Iterator[Candidate]:
+        """Candidates that have no row yet; those that have must be the same still."""
+        rows = iter(journal) if done else iter(())
+        for ordinal, candidate in enumerate(self.collection):
+            if ordinal >= done:
+                yield candidate
+                continue
+            row = next(rows)
+            now = geometry_digest(candidate.atoms) if candidate.atoms is not None else 0
+            if (row.name, row.geometry) != (candidate.name, now):
+                raise OutputError(
+                    f"structure {ordinal} of {self.collection.path} is {candidate.name}, not "
+                    f"{row.name} as screened in {self.directory}, or was changed. Choose another "
+                    "output directory (-o)."
+                )
+
+    def _identity(self) -> dict[str, Any]:
+        source, how = self.collection, self.screener
+        return {
+            "collection": Path(source.path).name,
+            "start": source.start,
+            "stop": source.stop,
+            "step": source.step,
+            "predict": source.predict,
+            "reading": {k: str(v) for k, v in source.reading.items() if v is not None},
+            "only_elf": source.only_elf,
+            "domain": how.domain,
+            "packs": {
+                name: pack_digest(pack)
+                for name, pack in domains.installed().items()
+                if how.domain in (None, name)
+            },
+            "spacing": how.spacing,
+            "shape": list(how.shape or ()),
+            "ase_elf": __version__,
+        }

@@ -1,0 +1,248 @@
+"""Passes: the bond points of the spline that join basins, found from the voxel faces.
+
+A voxel face between two basins is only where the pass is to be looked for. The pass is
+the bond point the face refines to, and the basins it joins are those its two ways up
+arrive at. Where that fails the face itself stays in, at a value that cannot be too high.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from ase_elf.topology.basins import Basins, Faces, unpack, wrap
+from ase_elf.topology.eigenvector_following import climb, follow_modes
+from ase_elf.topology.field import SplineField
+from ase_elf.topology.periodic_union_find import WindingForest
+
+SAME_PASS = 1e-3
+"""Voxels; bond points closer than this are one."""
+
+ABOVE = 1e-3
+"""ELF; a face stays in when the lowest ELF across it lies this far above every bond point
+of its pair."""
+
+WITHIN = 0.02
+"""ELF; faces that would decide something were they higher by this are followed to bond points
+at any distance."""
+
+FAR_STEPS = 80
+"""Steps of at most half a voxel of that walk."""
+
+_AT_ATTRACTOR = 0.3
+"""Voxels from an attractor without voxels of its own at which a walk has arrived."""
+
+_LEAVE = 0.3
+"""Voxels between a bond point and the start of its two ways up."""
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Edges between attractors, by descending ELF at the pass.
+
+    Parameters
+    ----------
+    ends : ndarray, shape (m, 2), int
+    shifts : ndarray, shape (m, 3), int
+        ``ends[:, 0]`` in image 0 is joined to ``ends[:, 1]`` in image ``shifts``.
+    values : ndarray, shape (m,)
+        ELF at the pass.
+    raw : ndarray, shape (m,)
+        What the voxels alone say.
+    u : ndarray, shape (m, 3), voxels
+        Where the pass is, in the frame where ``ends[:, 0]`` is in image 0.
+    refined : ndarray, shape (m,), bool
+        False for a voxel face that leads to no bond point of its own.
+    """
+
+    ends: np.ndarray
+    shifts: np.ndarray
+    values: np.ndarray
+    raw: np.ndarray
+    u: np.ndarray
+    refined: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def take(self, index: np.ndarray) -> Passes:
+        """The passes at ``index``, in that order."""
+        return Passes(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
+
+def refine_passes(basins: Basins, faces: Faces) -> Passes:
+    """Bond points for ``faces``, and the faces that stand above every bond point of their pair."""
+    field = basins.field
+    u, ok = follow_modes(field, faces.u, 2)
+    bonds = _bond_points(basins, u[ok], faces.values[ok])
+    loose = _uncovered(basins, faces, bonds)
+    both = _merged(bonds, loose)
+    # A ridge nearly level leaves its bond point far from the face. The longer walk is worth its time
+    # only where the face itself would decide what is joined, or be close to it.
+    far = _deciding(both, WITHIN)
+    if len(far):
+        u, ok = follow_modes(field, both.u[far], 2, reach=np.inf, steps=FAR_STEPS)
+        u = np.concatenate([bonds.u, u[ok]])
+        raw = np.concatenate([bonds.raw, both.raw[far[ok]]])
+        bonds = _bond_points(basins, u, raw)
+        both = _merged(bonds, _uncovered(basins, faces, bonds))
+    return both
+
+
+def _bond_points(basins: Basins, u: np.ndarray, raw: np.ndarray) -> Passes:
+    """The bond points at ``u`` (m, 3), each once, with what they join."""
+    field = basins.field
+    kept = _distinct(u, field.shape, raw)
+    u, raw = u[kept], raw[kept]
+    ends, images = bond_ends(basins, u)
+    home = u - images[:, 0] * field.shape
+    return Passes(ends, images[:, 1] - images[:, 0], field.value(u), raw, home, np.ones(len(u), bool))
+
+
+def _merged(bonds: Passes, loose: Passes) -> Passes:
+    names = Passes.__dataclass_fields__
+    both = Passes(*(np.concatenate([getattr(bonds, name), getattr(loose, name)]) for name in names))
+    return both.take(np.argsort(-both.values, kind="stable"))
+
+
+def _deciding(passes: Passes, margin: float) -> np.ndarray:
+    """Faces that would join two components, or make one wind further, were they higher by ``margin``."""
+    forest = WindingForest(int(passes.ends.max(initial=-1)) + 1)
+    found = []
+    for i in np.argsort(-(passes.values + margin * ~passes.refined), kind="stable").tolist():
+        a, b = passes.ends[i].tolist()
+        before = forest.rank(forest.find(a)[0])
+        root, absorbed = forest.join(a, b, tuple(passes.shifts[i].tolist()))
+        if not passes.refined[i] and (absorbed is not None or forest.rank(root) > before):
+            found.append(i)
+    return np.array(found, int)
+
+
+def bond_ends(basins: Basins, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The two attractors above each bond point.
+
+    Parameters
+    ----------
+    u : ndarray, shape (m, 3), voxels
+
+    Returns
+    -------
+    ends : ndarray, shape (m, 2), int
+    images : ndarray, shape (m, 2, 3), int
+        Image each attractor is in, in the frame of ``u``.
+    """
+    field = basins.field
+    _, _, hessian = field.hessian(u)
+    # Along the ascending eigenvector of the Hessian in Cartesian coordinates.
+    to_cartesian = field.to_cartesian
+    _, modes = np.linalg.eigh(to_cartesian @ hessian @ to_cartesian.T)
+    away = modes[:, :, 2] @ to_cartesian
+    away *= _LEAVE / np.linalg.norm(away, axis=1, keepdims=True)
+    ends, images = climb_to_basins(basins, np.concatenate([u + away, u - away]))
+    return ends.reshape(2, -1).T, images.reshape(2, -1, 3).swapaxes(0, 1)
+
+
+def climb_to_basins(basins: Basins, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Attractor (n,) and image (n, 3) that the way up from ``start`` (n, 3) leads to.
+
+    The walk stops as soon as the eight voxels around the point, twice in a row, belong
+    to one basin image.
+    """
+    shape = basins.field.shape
+    corners = np.stack(np.meshgrid(*[[0, 1]] * 3, indexing="ij"), -1).reshape(8, 3)
+    before = np.zeros(len(start), bool)
+    hidden = None
+    if basins.hidden:
+        hidden = cKDTree(wrap(basins.attractors[-basins.hidden :], shape)[1], boxsize=shape)
+
+    def at_hidden(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        gap, which = hidden.query(wrap(u, shape)[1])
+        return gap < _AT_ATTRACTOR, len(basins) - basins.hidden + which
+
+    def arrived(which: np.ndarray, u: np.ndarray) -> np.ndarray:
+        around = (np.floor(u)[:, None] + corners).reshape(-1, 3)
+        label, image = (x.reshape(-1, 8) for x in basins.locate(around))
+        sure = basins.direct[tuple((around.astype(int) % shape).T)].reshape(-1, 8)
+        same = (label == label[:, :1]) & (image == image[:, :1]) & sure
+        same = same.all(axis=1)
+        inside = same & before[which]
+        before[which] = same
+        return inside if hidden is None else inside | at_hidden(u)[0]
+
+    stop = climb(basins.field, start, arrived)
+    ends, images = basins.locate(stop)
+    images = unpack(images)
+    if hidden is not None:
+        there, which = at_hidden(stop)
+        ends[there] = which[there]
+        home = basins.attractors[which[there]]
+        images[there] = np.round((stop[there] - home) / shape)
+    return ends, images
+
+
+def _distinct(u: np.ndarray, shape: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Indices of the points that stay when repetitions of one point are dropped."""
+    if not len(u):
+        return np.empty(0, int)
+    _, inside = wrap(u, shape)
+    pairs = cKDTree(inside, boxsize=shape).query_pairs(SAME_PASS, output_type="ndarray")
+    keep = np.ones(len(u), bool)
+    if len(pairs):
+        keep[np.where(value[pairs[:, 0]] >= value[pairs[:, 1]], pairs[:, 1], pairs[:, 0])] = False
+    return np.flatnonzero(keep)
+
+
+def _keys(ends: np.ndarray, shifts: np.ndarray) -> list[tuple[int, ...]]:
+    """One key per connection, whichever end it is read from."""
+    keys = []
+    for (a, b), (x, y, z) in zip(ends.tolist(), shifts.tolist(), strict=True):
+        if (a, x, y, z) > (b, -x, -y, -z):
+            a, b, x, y, z = b, a, -x, -y, -z
+        keys.append((a, b, x, y, z))
+    return keys
+
+
+def _uncovered(basins: Basins, faces: Faces, bonds: Passes) -> Passes:
+    """Faces between two basins that no bond point of theirs accounts for.
+
+    Voxel labels are off by up to a voxel: a bond point far below the lowest ELF on the way
+    across a face is one of several, or of other basins, and not the pass the face stands for.
+    """
+    best: dict[tuple[int, ...], float] = {}
+    for key, value in zip(_keys(bonds.ends, bonds.shifts), bonds.values.tolist(), strict=True):
+        best[key] = max(value, best.get(key, -np.inf))
+    bar = np.array([best.get(key, -np.inf) for key in _keys(faces.ends, faces.shifts)]) + ABOVE
+    # The spline goes through the voxels, so the way across is nowhere above the lower of them.
+    rest = np.flatnonzero(faces.values > bar)
+    values = _lowest_across(basins.field, faces, rest)
+    stays = values > bar[rest]
+    rest = rest[stays]
+    return Passes(
+        faces.ends[rest],
+        faces.shifts[rest],
+        values[stays],
+        faces.values[rest],
+        _first_end_home(faces.u[rest], basins, faces.ends[rest, 0]),
+        np.zeros(len(rest), bool),
+    )
+
+
+def _lowest_across(field: SplineField, faces: Faces, which: np.ndarray) -> np.ndarray:
+    """Lowest ELF on the segment between the two voxels of each face."""
+    if not len(which):
+        return np.empty(0)
+    axis = np.eye(3)[np.argmax(faces.u[which] % 1, axis=1)]
+    along = np.linspace(-0.5, 0.5, 5)
+    at = faces.u[which, None] + along[:, None] * axis[:, None]
+    return field.value(at.reshape(-1, 3)).reshape(-1, 5).min(axis=1)
+
+
+def _first_end_home(u: np.ndarray, basins: Basins, first: np.ndarray) -> np.ndarray:
+    """Faces moved to the frame where their first attractor is in image 0."""
+    low, high = np.floor(u), np.ceil(u)
+    label, image = basins.locate(low)
+    other, other_image = basins.locate(high)
+    image = np.where(label == first, image, other_image)
+    return u - unpack(image) * basins.field.shape
