@@ -27,7 +27,7 @@ def calibrate(network: FieldNetwork, pools: list[Pool]) -> float:
     network : FieldNetwork
         Changed in place: the bias of its σ head.
     pools : list of Pool
-        Validation structures.
+        Validation structures, of which the points that are scored count.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def calibrate(network: FieldNetwork, pools: list[Pool]) -> float:
     ratios = []
     for pool in pools:
         elf, sigma = predict_pool(network, pool)
-        ratios.append((elf - pool.target).abs() / sigma)
+        ratios.append(((elf - pool.target).abs() / sigma)[pool.scored])
     factor = float(torch.cat(ratios).quantile(ONE_SIGMA))
     network.log_error[-1].bias += math.log(factor)
     return factor

@@ -10,6 +10,7 @@ from ase_elf.errors import InputError
 from ase_elf.model import Architecture
 from ase_elf.storage.configuration import checked, read_mapping
 from ase_elf.training.fit import Recipe
+from ase_elf.training.region import Region
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,12 @@ class TrainConfig:
         or updates.
     kinds : tuple of str
         Train only on these kinds of structure; all of them if empty.
+    without : tuple of str
+        Elements: structures that hold one are not trained on.
+    features : Path, optional
+        Folder in which orbital features are kept for the next fit.
+    scored : Region
+        Where the fit is judged: ``core`` (Å) and ``density`` (bohr⁻³).
     architecture, recipe : dict
         Fields of :class:`ase_elf.model.Architecture` and :class:`ase_elf.training.fit.Recipe`.
     """
@@ -39,6 +46,9 @@ class TrainConfig:
     pack: Path | None
     start: Path | None
     kinds: tuple[str, ...]
+    without: tuple[str, ...]
+    features: Path | None
+    scored: Region
     architecture: Architecture
     recipe: Recipe
 
@@ -63,6 +73,9 @@ class TrainConfig:
             pack=folder / raw.pack if raw.pack else None,
             start=folder / raw.start if raw.start else None,
             kinds=tuple(raw.kinds),
+            without=tuple(raw.without),
+            features=folder / raw.features if raw.features else None,
+            scored=Region(**checked(Region, raw.scored, "scored.")),
             architecture=Architecture.from_dict(checked(Architecture, raw.architecture, "architecture.")),
             recipe=Recipe(**checked(Recipe, raw.recipe, "recipe.")),
         )
@@ -78,4 +91,7 @@ class RawConfig:
     pack: str | None = None
     start: str | None = None
     kinds: list = field(default_factory=list)
+    without: list = field(default_factory=list)
+    features: str | None = None
+    scored: dict = field(default_factory=dict)
     recipe: dict = field(default_factory=dict)

@@ -22,6 +22,7 @@ from ase_elf.model.network import Architecture
 from ase_elf.storage.quantization import resolution
 from ase_elf.topology.critical import critical_points_of
 from ase_elf.topology.field import SplineField
+from ase_elf.training.kept_features import MADE_ANEW, KeptFeatures
 from ase_elf.training.matching import PERSISTENCE, REACH
 from ase_elf.training.samples import Places, looked_up, surroundings_of
 
@@ -100,7 +101,9 @@ class CriticalPlaces(Places):
     curvatures: torch.Tensor
 
     @classmethod
-    def of(cls, label: Label, arch: Architecture) -> CriticalPlaces | None:
+    def of(
+        cls, label: Label, arch: Architecture, features: KeptFeatures = MADE_ANEW
+    ) -> CriticalPlaces | None:
         """Around what :func:`critical_of` finds."""
         found = critical_of(label)
         if found is None:
@@ -108,7 +111,7 @@ class CriticalPlaces(Places):
         places, curvatures = places_of(found)
         places = places.reshape(-1, 3) / Bohr
         return cls(
-            **looked_up(label, arch, surroundings_of(label, arch, places), places),
+            **looked_up(label, arch, surroundings_of(label, arch, places), places, features),
             curvatures=torch.from_numpy(curvatures.astype(np.float32)),
         )
 

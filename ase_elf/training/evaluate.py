@@ -16,12 +16,14 @@ from typing import Protocol
 import numpy as np
 
 from ase_elf.dataset.label import Label
+from ase_elf.errors import InputError
 from ase_elf.geometry.checks import describe
 from ase_elf.grid import ELFGrid
 from ase_elf.model import Prediction
 from ase_elf.topology import Networking, networking
 from ase_elf.training.error_bars import ErrorBars, error_bars
 from ase_elf.training.matching import Match, connectivity, match_critical_points, total
+from ase_elf.training.region import EVERYWHERE, Region
 from ase_elf.training.residual import Spectrum, spectrum
 
 JOINT = 50
@@ -137,7 +139,9 @@ class Score:
         return total(self.matches.values()) if self.matches else None
 
 
-def score_label(model: Predictor, label: Label, *, topology: bool = False) -> Score:
+def score_label(
+    model: Predictor, label: Label, *, topology: bool = False, region: Region = EVERYWHERE
+) -> Score:
     """Predict one label on its own grid and compare.
 
     Parameters
@@ -146,16 +150,32 @@ def score_label(model: Predictor, label: Label, *, topology: bool = False) -> Sc
     label : Label
     topology : bool
         Also match critical points and bond graphs, about three seconds for a grid of 72³.
+    region : Region
+        Where values are compared; topology, φ and the spectrum are of whole grids.
     """
-    return compare(label, *_timed(model, label), topology=topology)
+    return compare(label, *_timed(model, label), topology=topology, region=region)
 
 
 def compare(
-    label: Label, prediction: Prediction, seconds: float = math.nan, *, topology: bool = False
+    label: Label,
+    prediction: Prediction,
+    seconds: float = math.nan,
+    *,
+    topology: bool = False,
+    region: Region = EVERYWHERE,
 ) -> Score:
-    """:func:`score_label` of a prediction that is already there, at the points of the label."""
-    truth = label.values.astype(float)
-    error = prediction.values.astype(float) - truth
+    """:func:`score_label` of a prediction that is already there, at the points of the label.
+
+    Raises
+    ------
+    InputError
+        No point of the label lies in the region.
+    """
+    inside = region.of(label)
+    if not inside.any():
+        raise InputError(f"label {label.name!r} holds no point that is to be scored ({region}).")
+    truth, found = label.values.astype(float)[inside], prediction.values.astype(float)[inside]
+    error = found - truth
     mean_square = float((error**2).mean())
     score = {
         "name": label.name,
@@ -167,18 +187,18 @@ def compare(
         "rmse": mean_square**0.5,
         "bias": float(error.mean()),
         "max_error": float(np.abs(error).max()),
-        "histogram": _distance(prediction.values, truth),
-        "joint": _joint(truth, prediction.values),
+        "histogram": _distance(found, truth),
+        "joint": _joint(truth, found),
         "distance": math.nan if prediction.distance is None else prediction.distance,
         "seconds": seconds,
     }
     if prediction.sigma is not None:
-        score["bars"] = error_bars(error, prediction.sigma)
+        score["bars"] = error_bars(error, prediction.sigma[inside])
     if label.points is not None:
         return Score(**score, phi=math.nan, phi_reference=math.nan, phi_uncertainty=math.nan)
     grids = label.grid, ELFGrid(prediction.values, label.atoms, sigma=prediction.sigma)
     nets = [networking(grid) for grid in grids]
-    score["spectrum"] = spectrum(error, label.atoms.cell.array)
+    score["spectrum"] = spectrum(prediction.values.astype(float) - label.values, label.atoms.cell.array)
     if topology:
         score["matches"] = match_critical_points(*grids)
         score["connectivity"] = connectivity(*nets)

@@ -7,6 +7,7 @@ machine, also when the run was interrupted. Reads labels, writes no weights for 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from ase_elf.model.network import Architecture, FieldNetwork, Reading
 from ase_elf.training.critical import astray
 from ase_elf.training.loop import ALONE, FittingRun, Schedule
 from ase_elf.training.processes import Processes
-from ase_elf.training.samples import Pool
+from ase_elf.training.samples import Pool, together
 
 LOWEST = -6.9
 """Least z that is compared: an ELF of 0.001. The largest depends on the digits of a label (``Pool.highest``)."""
@@ -51,6 +52,8 @@ class Recipe(Schedule):
     ----------
     structures, points : int
         Structures per step, and points of each.
+    balance : float
+        From 0, where every structure is drawn as often as any other, to 1, where every kind of structure is.
     pool : int
         Grid points kept per structure.
     critical_points : int
@@ -73,6 +76,7 @@ class Recipe(Schedule):
     points: int = 512
     pool: int = 16_384
     critical_points: int = 0
+    balance: float = 0.0
     compile: bool = False
 
 
@@ -123,7 +127,7 @@ def losses(
         What :meth:`Pool.rows` gives.
     target : Tensor, shape (n,)
         ELF there.
-    highest : Tensor, shape ()
+    highest : Tensor, shape () or (n,)
         Largest z that is compared.
     critical : tuple of Tensor, optional
         What :meth:`CriticalPlaces.of_some` gives.
@@ -213,11 +217,11 @@ def predict_pool(
 
 
 def score(network: FieldNetwork, pools: list[Pool], points: int = 4096) -> dict[str, dict]:
-    """R², MAE and rmse per structure on (up to) ``points`` of its pool."""
+    """R², MAE and rmse per structure on those of the first ``points`` of its pool that are scored."""
     result = {}
     for pool in pools:
         elf, _ = predict_pool(network, pool, points)
-        target = pool.target[:points]
+        elf, target = (part[pool.scored[:points]] for part in (elf, pool.target[:points]))
         error = (elf - target).double()
         spread = target.double().var(unbiased=False)
         result[pool.label.name] = {
@@ -293,6 +297,23 @@ def _places(before: Reading, now: Reading) -> torch.Tensor:
     return torch.cat(places)
 
 
+def shares(kinds: list[str], balance: float) -> np.ndarray | None:
+    """How often each structure is drawn, given its kind: shape (n,), of sum 1; None for equally often.
+
+    Raises
+    ------
+    InputError
+        ``balance`` is not from 0 to 1.
+    """
+    if not 0 <= balance <= 1:
+        raise InputError(f"recipe.balance = {balance}; a number from 0 to 1 is needed.")
+    if not balance:
+        return None
+    count = Counter(kinds)
+    weights = np.array([count[kind] ** -balance for kind in kinds])
+    return weights / weights.sum()
+
+
 class Fit(FittingRun):
     """A training run in a folder.
 
@@ -325,6 +346,7 @@ class Fit(FittingRun):
     ) -> None:
         self.train, self.validation, self.start = train, validation, start
         self._losses = compiled(losses) if recipe.compile else losses
+        self._shares = shares([pool.label.kind for pool in train], recipe.balance)
         super().__init__(folder, recipe, lambda: FieldNetwork(architecture).to(device), processes)
 
     def standardise(self) -> None:
@@ -344,7 +366,8 @@ class Fit(FittingRun):
     def batch(self, step: int) -> list[tuple[Pool, torch.Tensor]]:
         """Structures and rows of a step; depends on seed and step alone."""
         rng = np.random.default_rng([self.recipe.seed, step])
-        chosen = rng.choice(len(self.train), min(self.recipe.structures, len(self.train)), False)
+        count = min(self.recipe.structures, len(self.train))
+        chosen = rng.choice(len(self.train), count, False, self._shares)
         pools = [self.train[i] for i in chosen]
         return [
             (pool, torch.from_numpy(rng.integers(0, len(pool.target), self.recipe.points))) for pool in pools
@@ -358,6 +381,12 @@ class Fit(FittingRun):
         some = pool.critical.some(self.recipe.critical_points, rng)
         return pool.critical.of_some(some, self.network.device)
 
+    def _groups(self, batch: list) -> list[list]:
+        """What goes through the network together: all, which is fastest, unless critical points are asked for."""
+        if self.recipe.critical_points:
+            return [[one] for one in batch]
+        return [batch] if batch else []
+
     def advance(self) -> dict[str, float]:
         """One optimiser step; returns its losses, ``astray`` of the structures whose critical points are known."""
         for group in self.optimiser.param_groups:
@@ -367,20 +396,14 @@ class Fit(FittingRun):
         batch = self.batch(self.step)
         device = self.network.device
         sums = torch.zeros(4, dtype=torch.float64)
-        for pool, rows in self.processes.share(batch):
-            target = pool.target[rows].to(device)
-            critical = self.critical(pool)
-            parts = self._losses(
-                self.network,
-                pool.atoms(device),
-                pool.rows(rows, device),
-                target,
-                pool.highest.to(device),
-                critical,
-            )
-            (objective(*parts) / len(batch)).backward()
+        for some in self._groups(self.processes.share(batch)):
+            atoms, points, target, highest = together(some, self.network.arch.cutoff, device)
+            critical = self.critical(some[0][0]) if len(some) == 1 else None
+            parts = self._losses(self.network, atoms, points, target, highest, critical)
+            share = len(some) / len(batch)
+            (objective(*parts) * share).backward()
             error2, _, nll, astray = (part.item() for part in parts)
-            sums += torch.tensor([error2 / len(batch), nll / len(batch), astray, critical is not None])
+            sums += torch.tensor([error2 * share, nll * share, astray, critical is not None])
         squared, likelihood, astray, told = self.processes.sum(self.network.parameters(), sums).tolist()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()

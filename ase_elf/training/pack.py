@@ -52,7 +52,7 @@ def write_pack(
     scores : list of Score
         On structures that were not trained on.
     """
-    card = yaml.safe_load((folder / "card.yaml").read_text())
+    card = planned(folder)
     card["weights"] = {"file": WEIGHTS, "sha256": save_network(folder / WEIGHTS, network)}
     model = FieldModel(network)
     card["familiarity"] = write_familiarity(folder, model, train, card["weights"]["sha256"])
@@ -67,6 +67,11 @@ def write_pack(
     card["accuracy"] = accuracy_rows(scores)
     write_card(folder / "card.json", card)
     return card
+
+
+def planned(folder: Path) -> dict:
+    """What a pack says of itself before it is fitted: its ``card.yaml``."""
+    return yaml.safe_load((folder / "card.yaml").read_text(encoding="utf-8"))
 
 
 @torch.no_grad()

@@ -10,32 +10,39 @@ import torch
 from ase_elf.dataset.label import Label
 from ase_elf.errors import InputError
 from ase_elf.model import Architecture, FieldModel
+from ase_elf.model.field_model import NATIVE_SPACING
 from ase_elf.model.weights import digest, load_network
 from ase_elf.training.calibration import calibrate
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.critical import CriticalPlaces
 from ase_elf.training.evaluate import score_label
 from ase_elf.training.fit import Fit, Recipe
+from ase_elf.training.kept_features import MADE_ANEW, KeptFeatures
 from ase_elf.training.loop import ALONE
-from ase_elf.training.pack import shorten, write_pack
+from ase_elf.training.pack import planned, shorten, write_pack
 from ase_elf.training.processes import Processes
 from ase_elf.training.samples import Pool
 
 
 def training_labels(settings: TrainConfig) -> list[Label]:
-    """What the fit may see: split ``train``, and of the chosen kinds."""
+    """What the fit may see: split ``train``, of the chosen kinds, and without the elements left out."""
     found = [label for source in settings.labels for label in source.read("train")]
     chosen = [label for label in found if not settings.kinds or label.kind in settings.kinds]
     if not chosen:
         kinds = sorted({label.kind for label in found})
         raise InputError(f"no training label is of kind {settings.kinds}; there are {kinds}.")
+    chosen = [label for label in chosen if not set(settings.without) & set(label.atoms.symbols)]
+    if not chosen:
+        raise InputError(f"every training label holds one of without: {', '.join(settings.without)}.")
     return chosen
 
 
-def drawn(label: Label, arch: Architecture, recipe: Recipe, rng: np.random.Generator) -> Pool:
+def drawn(
+    label: Label, arch: Architecture, recipe: Recipe, rng: np.random.Generator, features: KeptFeatures = MADE_ANEW
+) -> Pool:
     """What a recipe fits to of one label."""
-    pool = Pool.draw(label, arch, recipe.pool, rng)
-    return replace(pool, critical=CriticalPlaces.of(label, arch)) if recipe.critical_points else pool
+    pool = Pool.draw(label, arch, recipe.pool, rng, features=features)
+    return replace(pool, critical=CriticalPlaces.of(label, arch, features)) if recipe.critical_points else pool
 
 
 def prepare(settings: TrainConfig, device: torch.device | str = "cpu", processes: Processes = ALONE) -> Fit:
@@ -52,9 +59,12 @@ def prepare(settings: TrainConfig, device: torch.device | str = "cpu", processes
         raise InputError(
             f"recipe.critical_points = {recipe.critical_points}; how many per structure, or 0 for none."
         )
-    train = [drawn(label, arch, recipe, rng) for label in training_labels(settings)]
+    features = KeptFeatures(settings.features)
+    train = [drawn(label, arch, recipe, rng, features) for label in training_labels(settings)]
     validation = [
-        Pool.draw(label, arch, 2048, rng) for source in settings.labels for label in source.read("validation")
+        Pool.draw(label, arch, 2048, rng, features=features, region=settings.scored)
+        for source in settings.labels
+        for label in source.read("validation")
     ]
     start = load_network(settings.start) if settings.start else None
     return Fit(settings.output, recipe, arch, train, validation, start, device=device, processes=processes)
@@ -66,7 +76,7 @@ def finish(settings: TrainConfig, fit: Fit) -> dict | None:
         return None
     network = shorten(fit.result.cpu().requires_grad_(False).eval())
     factor = calibrate(network, fit.validation) if fit.validation else 1.0
-    model = FieldModel(network)
+    model = FieldModel(network, native_spacing=planned(settings.pack).get("native_spacing", NATIVE_SPACING))
     held_out = [label for source in settings.labels for label in source.read("validation", "test")]
     return write_pack(
         settings.pack,
@@ -78,5 +88,5 @@ def finish(settings: TrainConfig, fit: Fit) -> dict | None:
             "sigma_factor": round(factor, 4),
             **({"start": digest(settings.start)} if settings.start else {}),
         },
-        scores=[score_label(model, label) for label in held_out],
+        scores=[score_label(model, label, region=settings.scored) for label in held_out],
     )

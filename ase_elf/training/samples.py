@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from ase.units import Bohr
+from torch import nn
 
 from ase_elf.dataset.label import Label
-from ase_elf.model.minimal_basis.features import chosen_features
 from ase_elf.model.neighbors import Surroundings
 from ase_elf.model.network import Architecture
 from ase_elf.model.orbitals import Orbitals
 from ase_elf.storage.quantization import resolution
+from ase_elf.training.kept_features import MADE_ANEW, KeptFeatures
+from ase_elf.training.region import EVERYWHERE, Region
 
 if TYPE_CHECKING:
     from ase_elf.training.critical import CriticalPlaces
@@ -53,7 +55,9 @@ class Places:
         return tuple(part.to(device) for part in found)
 
 
-def looked_up(label: Label, arch: Architecture, surroundings: Surroundings, points: np.ndarray) -> dict:
+def looked_up(
+    label: Label, arch: Architecture, surroundings: Surroundings, points: np.ndarray, features: KeptFeatures
+) -> dict:
     """Fields of :class:`Places` for ``points`` (n, 3) in bohr."""
     orbitals = torch.empty(0, len(points))
     if arch.orbital_exponent:
@@ -63,7 +67,7 @@ def looked_up(label: Label, arch: Architecture, surroundings: Surroundings, poin
         positions = label.atoms.positions / Bohr
         orbitals = Orbitals.of(arch.orbital_exponent, surroundings.cell, positions, mesh=mesh).at(points)
     if arch.minimal_basis:
-        orbitals = chosen_features(label.atoms, points * Bohr, arch.minimal_basis).T
+        orbitals = features(label.atoms, points * Bohr, arch.minimal_basis).T
     index, vectors = surroundings.around(points)
     return {
         "label": label,
@@ -94,6 +98,8 @@ class Pool(Places):
     species : Tensor, shape (n_atoms,), int64
     atom_index, atom_vectors : Tensor
         Neighbours of the atoms: (n_atoms, width) int64 and (3, n_atoms, width) bohr.
+    scored : Tensor, shape (n,), bool
+        Which points count when a fit is judged; all do while it is made.
     critical : CriticalPlaces or None
         Where they are part of what is fitted.
     """
@@ -103,10 +109,20 @@ class Pool(Places):
     species: torch.Tensor
     atom_index: torch.Tensor
     atom_vectors: torch.Tensor
+    scored: torch.Tensor
     critical: CriticalPlaces | None = None
 
     @classmethod
-    def draw(cls, label: Label, arch: Architecture, n_points: int, rng: np.random.Generator) -> Pool:
+    def draw(
+        cls,
+        label: Label,
+        arch: Architecture,
+        n_points: int,
+        rng: np.random.Generator,
+        *,
+        features: KeptFeatures = MADE_ANEW,
+        region: Region = EVERYWHERE,
+    ) -> Pool:
         """``n_points`` random points of ``label`` (all of them if it has fewer)."""
         chosen = rng.choice(label.values.size, min(n_points, label.values.size), replace=False)
         if label.points is None:
@@ -117,14 +133,65 @@ class Pool(Places):
         surroundings = surroundings_of(label, arch, points)
         atom_index, atom_vectors = surroundings.around(label.atoms.positions / Bohr, skip_self=True)
         return cls(
-            **looked_up(label, arch, surroundings, points),
+            **looked_up(label, arch, surroundings, points, features),
             target=torch.from_numpy(label.values.ravel()[chosen].astype(np.float32)),
             highest=torch.tensor(min(HIGHEST, -math.log(2 * resolution(label.values)))),
             species=torch.tensor([arch.elements.index(z) for z in label.atoms.numbers]),
             atom_index=torch.from_numpy(atom_index),
             atom_vectors=torch.from_numpy(atom_vectors.astype(np.float32)),
+            scored=torch.from_numpy(region.of(label).ravel()[chosen]),
         )
 
     def atoms(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Species, neighbours and vectors of the atoms."""
         return tuple(p.to(device) for p in (self.species, self.atom_index, self.atom_vectors))
+
+
+def together(batch: list[tuple[Pool, torch.Tensor]], cutoff: float, device: torch.device | str = "cpu") -> tuple:
+    """Atoms and some points of several structures as those of one.
+
+    Parameters
+    ----------
+    batch : list of (Pool, Tensor)
+        Structures, and which of their points.
+    cutoff : float, bohr
+        Neighbour tables are padded with what lies beyond it.
+
+    Returns
+    -------
+    atoms : tuple of Tensor
+        As :meth:`Pool.atoms` gives them.
+    points : tuple of Tensor
+        As :meth:`Places.rows` gives them.
+    target, highest : Tensor, shape (n,)
+        ELF at the points, and the largest z that is told from others there.
+    """
+    if len(batch) == 1:
+        ((pool, rows),) = batch
+        return pool.atoms(device), pool.rows(rows, device), pool.target[rows].to(device), pool.highest.to(device)
+    atoms = [pool.atoms("cpu") for pool, _ in batch]
+    points = [pool.rows(rows) for pool, rows in batch]
+    first = np.cumsum([0, *(len(species) for species, _, _ in atoms)]).tolist()
+    joined = (
+        torch.cat([species for species, _, _ in atoms]),
+        *_tables([(index, vectors) for _, index, vectors in atoms], first, cutoff),
+    )
+    near = _tables([(index, vectors) for index, vectors, _ in points], first, cutoff)
+    told = torch.cat([orbitals for _, _, orbitals in points])
+    target = torch.cat([pool.target[rows] for pool, rows in batch])
+    highest = torch.cat([pool.highest.expand(len(rows)) for pool, rows in batch])
+    return (
+        tuple(part.to(device) for part in joined), tuple(part.to(device) for part in (*near, told)),
+        target.to(device), highest.to(device),
+    )  # fmt: skip
+
+
+def _tables(parts: list[tuple[torch.Tensor, torch.Tensor]], first: list[int], cutoff: float) -> tuple:
+    """Neighbour tables one below the other, padded to the widest."""
+    width = max(index.shape[1] for index, _ in parts)
+    indices, vectors = [], []
+    for (index, away), start in zip(parts, first, strict=False):
+        missing = (0, width - index.shape[1])
+        indices.append(nn.functional.pad(index + start, missing))
+        vectors.append(nn.functional.pad(away, missing, value=2 * cutoff))
+    return torch.cat(indices), torch.cat(vectors, dim=1)

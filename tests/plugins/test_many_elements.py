@@ -7,13 +7,14 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 from ase_elf_many_elements.campaign import sources
-from ase_elf_many_elements.compact import CORE, POINTS, VACUUM, nearest_core, thinned
+from ase_elf_many_elements.compact import CORE, POINTS, VACUUM, thinned
 from ase_elf_many_elements.splits import HELD_OUT, reduced_formula, split_of
 from ase_elf_many_elements.structures import hydrides, ternary, trials
 from places import ROOT
 
 from ase_elf.dataset import Label, LabelStore
 from ase_elf.reference import Provenance
+from ase_elf.training.region import nearest_core
 
 LABELS = ROOT / "plugins" / "many_elements" / "labels"
 
@@ -93,11 +94,11 @@ def test_distances_to_cores_are_those_of_all_images_and_leave_hydrogen_out():
     lithium = atoms[atoms.symbols == "Li"].repeat(9)
     lithium.positions -= 4 * atoms.cell.array.sum(0)
     wanted = np.linalg.norm(points[:, None] - lithium.positions, axis=-1).min(1)
-    found = nearest_core(atoms, points)
+    found = nearest_core(atoms, points, CORE)
     near = wanted < CORE
     np.testing.assert_allclose(found[near], wanted[near], atol=1e-9)
     assert (found[~near] >= CORE).all()
-    assert np.isinf(nearest_core(Atoms("H2", cell=[3] * 3, pbc=True), points)).all()
+    assert np.isinf(nearest_core(Atoms("H2", cell=[3] * 3, pbc=True), points, CORE)).all()
 
 
 def test_thinning_draws_cores_and_vacuum_less_and_depends_on_the_label_alone():

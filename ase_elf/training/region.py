@@ -1,0 +1,71 @@
+"""Which points of a label are scored: cores of pseudopotentials and vacuum hold no chemistry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from ase.units import Bohr
+from scipy.spatial import cKDTree
+
+from ase_elf.dataset.label import Label
+from ase_elf.errors import InputError
+from ase_elf.grid import cartesian
+from ase_elf.model.neighbors import Surroundings
+
+
+@dataclass(frozen=True)
+class Region:
+    """Points far enough from nuclei, with enough electrons.
+
+    Parameters
+    ----------
+    core : float, Å
+        Points closer to a nucleus that is not hydrogen are left out; 0 leaves out none.
+    density : float, bohr⁻³
+        Points with less are left out, of labels that hold a density.
+
+    Raises
+    ------
+    InputError
+        For a negative number.
+    """
+
+    core: float = 0.0
+    density: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (self.core >= 0 and self.density >= 0):
+            raise InputError(f"scored: core = {self.core} Å, density = {self.density} bohr⁻³; numbers from 0 are needed.")
+
+    def of(self, label: Label) -> np.ndarray:
+        """Whether each point of a label is in it: bool, shape of its values."""
+        inside = np.ones(label.values.shape, bool)
+        if self.core:
+            points = cartesian(label.atoms.cell.array, label.values.shape) if label.points is None else label.points
+            inside &= (nearest_core(label.atoms, points, self.core) >= self.core).reshape(inside.shape)
+        if self.density and label.density is not None:
+            inside &= label.density >= self.density / Bohr**3
+        return inside
+
+
+EVERYWHERE = Region()
+
+
+def nearest_core(atoms: Atoms, points: np.ndarray, reach: float) -> np.ndarray:
+    """Å from each point (Å, Cartesian) to the nearest nucleus that is not hydrogen.
+
+    Parameters
+    ----------
+    reach : float, Å
+        What is farther away may come out as infinity.
+    """
+    heavy = atoms[atoms.numbers != 1]
+    if not len(heavy):
+        return np.full(len(points), np.inf)
+    if not atoms.pbc.any():
+        return cKDTree(heavy.positions).query(points)[0]
+    near = Surroundings.of(atoms.cell.array, heavy.positions, reach + 0.1)
+    inside = near.cell.T @ ((np.linalg.inv(near.cell).T @ points.T) % 1.0)
+    return near.tree.query(inside.T)[0]
