@@ -288,7 +288,6 @@ class ScreeningRun:
                 self.directory,
                 ranked,
                 source=Path(self.collection.path).resolve().name,
-                packs={row.domain: self.screener.pack_named(row.domain) for row in ranked if row.domain},
                 grids=self._best if self.report else None,
                 failure=failure,
             )
