@@ -269,7 +269,7 @@ class AnalysisRun:
     def _conclude(
         self, journal: Journal, settings: AnalysisSettings, first: Frame, failure: ElfError | None
     ) -> None:
-        from ase_elf.report.results import write_results
+        from ase_elf.report.run import write_results
 
         stride = stride_after(len(journal))
         for path in (self.directory / SNAPSHOTS).glob("*.npz"):

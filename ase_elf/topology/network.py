@@ -7,7 +7,7 @@ import os
 from collections import Counter, deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import networkx as nx
 import numpy as np
@@ -17,13 +17,28 @@ from ase_elf.storage.atomic import replacing
 from ase_elf.topology.periodic_union_find import WindingForest
 
 if TYPE_CHECKING:
-    from ase_elf.topology.networking import Networking
+    from ase import Atoms
+
+    from ase_elf.topology.basins import Basins
+    from ase_elf.topology.percolation import Sweep
+    from ase_elf.topology.saddles import Passes
 
 LONGEST_RING = 12
 """Edges; larger rings are not searched for."""
 
 
-def network_graph(net: Networking, isovalue: float, persistence: float) -> nx.MultiGraph:
+class Linked(Protocol):
+    """What a graph is made of; a :class:`ase_elf.topology.Networking` has it."""
+
+    atoms: Atoms
+    basins: Basins
+    passes: Passes
+    of_atom: np.ndarray
+    sweep: Sweep
+    links: np.ndarray
+
+
+def network_graph(net: Linked, isovalue: float, persistence: float) -> nx.MultiGraph:
     """See :meth:`ase_elf.topology.Networking.graph`."""
     if not 0 <= isovalue <= 1:
         raise InputError(f"isovalue = {isovalue!r} must lie between 0 and 1, as an ELF does.")
@@ -47,7 +62,7 @@ def network_graph(net: Networking, isovalue: float, persistence: float) -> nx.Mu
     return graph
 
 
-def _add_nodes(graph: nx.MultiGraph, net: Networking, forest: WindingForest, isovalue: float) -> None:
+def _add_nodes(graph: nx.MultiGraph, net: Linked, forest: WindingForest, isovalue: float) -> None:
     symbols = net.atoms.get_chemical_symbols()
     atoms: dict[int, list[int]] = {}
     for atom, node in enumerate(net.of_atom.tolist()):
@@ -65,7 +80,7 @@ def _add_nodes(graph: nx.MultiGraph, net: Networking, forest: WindingForest, iso
         )
 
 
-def _add_edge(graph: nx.MultiGraph, net: Networking, forest: WindingForest, i: int) -> None:
+def _add_edge(graph: nx.MultiGraph, net: Linked, forest: WindingForest, i: int) -> None:
     passes, field = net.passes, net.basins.field
     (a, b), shift = passes.ends[i].tolist(), passes.shifts[i]
     a, at_a = forest.find(a)
