@@ -38,14 +38,14 @@ test-long: $(VENV)/installed-test
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,long]'
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
-	$(BIN)/python tests/kills.py --kills 40 --results $(RESULTS)/kills.json
-	cd tests && ../$(BIN)/python -m fuzz --minutes $(FUZZ_MINUTES)
+	$(BIN)/python tests/tools/kills.py --kills 40 --results $(RESULTS)/kills.json
+	cd tests/tools && ../../$(BIN)/python -m fuzz --minutes $(FUZZ_MINUTES)
 	for size in small large; do for way in observer analyze; do \
-	    $(BIN)/python tests/soak.py $$way $$size --folder build/soak \
+	    $(BIN)/python tests/tools/soak.py $$way $$size --folder build/soak \
 	        --results $(RESULTS)/soak.json || exit 1; done; done
 	for end in lowest newest; do \
-	    $(BIN)/python tests/bounds.py $$end --results $(RESULTS)/bounds.json || exit 1; done
-	$(BIN)/python tests/reliability_page.py
+	    $(BIN)/python tests/tools/bounds.py $$end --results $(RESULTS)/bounds.json || exit 1; done
+	$(BIN)/python tests/tools/reliability_page.py
 	$(BIN)/python -m pip list --format=freeze --exclude-editable > build/installed.txt
 	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement build/installed.txt
 

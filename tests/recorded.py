@@ -10,16 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 from ase.io import read
+from places import ROOT, TESTS
 
 from ase_elf import ELFCalculator
 from ase_elf.domains import Domain, get_domain
 from ase_elf.ruler import measure_bonds
 
-TESTS = Path(__file__).resolve().parent
 FILE = TESTS / "recorded.json"
 
 EXAMPLES = {"dense-hydrogen": "dense-hydrogen.extxyz", "gold-thiolate": "gold-ring.extxyz"}
@@ -29,7 +28,7 @@ SHAPE = (24, 24, 24)
 
 
 def example(name: str):
-    return read(TESTS.parent / "examples" / EXAMPLES[name], index=0)
+    return read(ROOT / "examples" / EXAMPLES[name], index=0)
 
 
 def points(atoms) -> np.ndarray:

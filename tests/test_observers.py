@@ -11,6 +11,7 @@ from ase.calculators.emt import EMT
 from ase.io import Trajectory, read
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
+from observed import CoarseDomain, check_frames
 
 from ase_elf import ELFCalculator, read_elf
 from ase_elf.analysis.scalars import SCALARS, nearest_neighbor_elf, structure_scalars
@@ -18,13 +19,6 @@ from ase_elf.errors import ElfWarning, InputError, OutputError
 from ase_elf.formats.store import ELFStore
 from ase_elf.grid import ELFGrid
 from ase_elf.observers import ELFObserver
-from ase_elf.testing import GaussianDomain
-
-
-class CoarseDomain(GaussianDomain):
-    def __init__(self):
-        super().__init__(("H", "Al"))
-        self.card.update(spacing=0.5, trained_range={})
 
 
 @pytest.fixture
@@ -33,20 +27,6 @@ def atoms():
     atoms.rattle(0.05, seed=1)
     atoms.calc = ELFCalculator(domain=CoarseDomain(), calculator=EMT())
     return atoms
-
-
-def expected_mean(frame):
-    return structure_scalars(ELFCalculator(domain=CoarseDomain()).get_elf(frame), ["elf_mean"])["elf_mean"]
-
-
-def check_frames(frames, due):
-    """Frames that are due hold the value of their own positions, the others hold none."""
-    for number, frame in enumerate(frames):
-        if number in due:
-            assert frame.info["elf_mean"] == pytest.approx(expected_mean(frame), rel=1e-5)
-        else:
-            assert not [key for key in frame.info if key.startswith("elf_")], number
-            assert not frame.has("elf_nearest")
 
 
 @pytest.mark.parametrize("suffix", ["traj", "extxyz"])

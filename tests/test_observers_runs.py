@@ -14,7 +14,7 @@ from ase.filters import FrechetCellFilter
 from ase.io import Trajectory, read
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS, BFGSLineSearch
-from test_observers import CoarseDomain, check_frames, expected_mean
+from observed import CoarseDomain, check_frames, expected_mean
 
 from ase_elf import ELFCalculator, read_elf
 from ase_elf.analysis.frame_values import key_value_pairs

@@ -1,0 +1,169 @@
+"""The report: escaped, self-contained, and alive in a real browser."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from browser import probed
+
+from ase_elf.analysis.frame import analyze, settings_for
+from ase_elf.formats.collection import Collection
+from ase_elf.plotting.figure import new_axis
+from ase_elf.report.html import script_json
+from ase_elf.report.run import write_results
+from ase_elf.report.snapshots import CAPACITY, Snapshot, stride_after
+from ase_elf.runs.screening import Screener, ScreeningRun
+from ase_elf.statistics import FrameResult, RunStatistics
+from ase_elf.storage.journal import Journal
+from ase_elf.structures.trajectory import Frame
+from ase_elf.testing import GaussianDomain, molecular_fluid
+
+EVIL = "<script>alert('x')</script> & \"quotes\""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Two frames in a directory, with a failure whose text is markup."""
+    folder = tmp_path_factory.mktemp("report")
+    images = molecular_fluid(8, 2, dt=2.0, length=3.6)
+    domain = GaussianDomain()
+    settings = settings_for(images[0], domain)
+    frames = [Frame(k, 2.0 * k, atoms) for k, atoms in enumerate(images)]
+    (folder / "snapshots").mkdir()
+    with Journal(folder / "journal.jsonl", FrameResult) as journal:
+        for group in analyze(frames, domain, settings):
+            for k, (result, grid, network) in enumerate(group):
+                snapshot = Snapshot.of(result.frame, result.time_fs, grid, network)
+                snapshot.write(folder / "snapshots" / f"{k:09d}.npz")
+                journal.append([result])
+        results = write_results(
+            folder, journal, settings.plan(), settings=settings, domain=domain,
+            symbols=images[0].get_chemical_symbols(), failure=EVIL,
+        )  # fmt: skip
+    return folder, results
+
+
+def test_text_is_escaped_and_nothing_is_fetched(run):
+    text = (run[0] / "report.html").read_text()
+    assert EVIL not in text and "&lt;script&gt;alert(" in text
+    body = re.sub(r"<script.*?</script>", "", text, flags=re.S)
+    assert not re.search(r'(src|href)="(?!data:|https://doi\.org/)', body)
+    assert body.count("<figure") == 14
+
+
+def test_warnings_come_before_any_number(run):
+    text = (run[0] / "report.html").read_text()
+    assert text.index("Read this first") < text.index("<h2>Averages")
+
+
+def test_a_grid_too_coarse_for_its_elf_is_named(run):
+    results = run[1]
+    assert "too coarse" not in " ".join(results.warnings())
+    results = replace(results, series={**results.series, "elf_phi_star": [0.9, 1.05]})
+    results.conclude()
+    assert "φ* exceeds 1 in 1 of" in " ".join(results.warnings())
+
+
+def test_json_in_the_page_cannot_end_its_element():
+    text = script_json({"a": "</script><!--"})
+    assert "<" not in text and ">" not in text
+
+
+def test_every_result_draws_itself(run):
+    for name, result in run[1].results.items():
+        if name != "series":
+            assert result.plot().figure is not None, name
+    ax = new_axis(None)
+    assert run[1].results["rdf"].plot(ax) is ax
+
+
+def test_plots_leave_no_state_behind(run):
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    run[1].results["percolation"].plot()
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_statistics_of_the_journal_are_those_of_the_frames(run):
+    folder, results = run
+    again = RunStatistics(results.statistics.plan)
+    for frame in Journal(folder / "journal.jsonl", FrameResult):
+        again.update(frame)
+    for name, array in again.state().items():
+        np.testing.assert_array_equal(results.statistics.state()[name], array)
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 100, 12345])
+def test_snapshots_are_few_and_were_all_taken_when_they_came(n):
+    kept = range(0, n, stride_after(n))
+    assert len(kept) <= CAPACITY and (n < CAPACITY or len(kept) > CAPACITY / 2)
+    assert all(k % stride_after(k + 1) == 0 for k in kept)
+
+
+SLIDE = """
+var view = document.getElementById("network");
+function seen() { return view.data.map(function (t) { return t.visible ? 1 : 0; }).join(""); }
+function wait(then) { setTimeout(then, 3000); }
+wait(function () {
+  var before = seen(), rail = view.querySelector(".slider-rail-touch-rect");
+  rail.scrollIntoView();
+  var box = rail.getBoundingClientRect(), at = {
+    bubbles: true, cancelable: true, view: window,
+    clientX: box.right - 2, clientY: box.top + box.height / 2};
+  rail.dispatchEvent(new MouseEvent("mousedown", at));
+  document.dispatchEvent(new MouseEvent("mouseup", at));
+  wait(function () {
+    say([before, seen(), view.querySelectorAll("canvas").length,
+         view.querySelector(".slider-current-value, .slider-label").textContent].join("|"));
+  });
+});
+"""
+
+
+@pytest.mark.browser
+def test_the_slider_of_the_3d_view_is_moved_by_the_mouse(run, tmp_path):
+    said = probed(run[0] / "report.html", SLIDE, tmp_path / "profile").split("|")
+    assert said[0] == "111111000000" and said[1] == "000000111111"
+    assert int(said[2]) >= 1 and "frame 1" in said[3]
+
+
+@pytest.mark.browser
+def test_the_page_of_a_screening_opens_and_slides(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for k, atoms in enumerate(molecular_fluid(4, 2, length=3.0)):
+        atoms.write(folder / f"{k}<script>.xyz", format="extxyz")
+
+    ScreeningRun(Collection(folder), tmp_path / "out", Screener(GaussianDomain())).execute()
+    said = probed(tmp_path / "out" / "report.html", SLIDE, tmp_path / "profile").split("|")
+    assert said[0] == "111111000000" and said[1] == "000000111111"
+    assert "2. " in said[3]
+
+
+def test_the_report_of_10000_frames_stays_small(tmp_path):
+    """Records repeated from a few analysed frames, at the size of a real snapshot."""
+    images = molecular_fluid(64, 4, dt=2.0, length=6.3)
+    domain = GaussianDomain()
+    settings = settings_for(images[0], domain, shape=(48, 48, 48))
+    frames = [Frame(k, 2.0 * k, atoms) for k, atoms in enumerate(images)]
+    found = [group for batch in analyze(frames, domain, settings) for group in batch]
+    n = 10_000
+    (tmp_path / "snapshots").mkdir()
+    for k in range(0, n, stride_after(n)):
+        result, grid, network = found[k % 4]
+        snapshot = Snapshot.of(k, 2.0 * k, grid, network)
+        snapshot.write(tmp_path / "snapshots" / f"{k:09d}.npz")
+    with Journal(tmp_path / "journal.jsonl", FrameResult) as journal:
+        for start in range(0, n, 1000):
+            journal.append(
+                replace(found[k % 4][0], frame=k, time_fs=2.0 * k) for k in range(start, start + 1000)
+            )
+        write_results(
+            tmp_path, journal, settings.plan(), settings=settings, domain=domain,
+            symbols=images[0].get_chemical_symbols(),
+        )  # fmt: skip
+    assert (tmp_path / "report.html").stat().st_size < 20e6
+    assert json.loads((tmp_path / "summary.json").read_text())["frames"] == n
