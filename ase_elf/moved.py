@@ -11,6 +11,7 @@ from types import ModuleType
 
 MOVED = {
     "ase_entry": "ase_hooks",
+    "ase_plugins": "ase_hooks",
     "batching": "model.batching",
     "candidates": "formats.collection",
     "clusters": "analysis.elf_regions",

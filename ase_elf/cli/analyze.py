@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ase_elf.cli import options
+
+if TYPE_CHECKING:
+    from ase_elf.structures.trajectory import Trajectory
 
 NOT_IN_CONFIG = ("output", "overwrite", "progress", "device", "workers", "report")
 """Options that do not change a number: a run may be continued with others."""
@@ -70,27 +74,30 @@ def command(ctx: click.Context, trajectory: Path, output: Path | None, **given) 
     from ase_elf.formats.collection import is_collection, is_elf_file
 
     screen = given.pop("screen")
+    source = options.open_trajectory(trajectory, given)
     if screen is None:
         # What names the atoms or the cell is of trajectories, and some are unreadable without; an
         # ELF stays one however its atoms are named.
         named = any(given[name] is not None for name in ("topology", "elements", "cell"))
-        own_elf = trajectory.is_file() and not given["predict"] and is_elf_file(trajectory)
-        screen = (own_elf or not named) and is_collection(trajectory, predict=given["predict"])
+        if named:
+            screen = trajectory.is_file() and not given["predict"] and is_elf_file(trajectory)
+        else:
+            screen = is_collection(source, predict=given["predict"])
     if screen:
         _screen(ctx, trajectory, output, given)
     else:
-        _follow(ctx, trajectory, output, given)
+        _follow(ctx, source, output, given)
 
 
-def _follow(ctx: click.Context, trajectory: Path, output: Path | None, given: dict) -> None:
+def _follow(ctx: click.Context, source: Trajectory, output: Path | None, given: dict) -> None:
     """One substance in time."""
     from ase_elf.formats import holds_elf
     from ase_elf.runs.trajectory import AnalysisRun
 
     _refuse(ctx, OF_READING, "for ELF files, and none is read here.")
+    trajectory = Path(source.path)
     if trajectory.is_file() and holds_elf(trajectory):
         click.echo(f"the ELF in {trajectory} is not used: that of its structures is predicted anew", err=True)
-    source = options.open_trajectory(trajectory, given)
     directory = _directory(trajectory, output)
     run = AnalysisRun(
         source,

@@ -61,39 +61,35 @@ class Candidate:
                 object.__setattr__(self, part, shown)
 
 
-def is_collection(path: str | Path, *, predict: bool = False) -> bool:
+def is_collection(path: str | Path | Trajectory, *, predict: bool = False) -> bool:
     """Whether ``path`` holds unrelated structures rather than a trajectory.
 
     True for a folder (other than ASE's bundle of a trajectory), an ASE database, a file
     in which one of the first 20 frames differs from the first in its atoms, and, unless all is
-    to be predicted, for an ELF file or store.
+    to be predicted, for an ELF file or store. The frames looked at of a Trajectory that begins with
+    the first are not read again by its next iteration.
 
     Raises
     ------
     FormatError, InputError
         When the file cannot be read at all.
     """
-    path = Path(path)
+    source = path if isinstance(path, Trajectory) else Trajectory(path)
+    path = Path(source.path)
     if not predict and is_elf_file(path):
         return True
     if path.is_dir():
         from ase.io.bundletrajectory import BundleTrajectory
 
         return not BundleTrajectory.is_bundle(str(path))
-    form = Trajectory(path).format
+    form = source.format
     if form in (*DATABASES, "universe"):  # a binary trajectory cannot even be read alone
         return form != "universe"
-    first = None
-    try:
-        for frame in islice(Trajectory(path), LOOKED_AT):
-            numbers = sorted(frame.atoms.numbers.tolist())
-            first = first or numbers
-            if numbers != first:
-                return True
-    except FormatError:
-        if first is None:
-            raise
-    return False
+    whole = (source.start, source.step) == (0, 1) and (source.stop or LOOKED_AT) >= LOOKED_AT
+    if not whole:
+        source = source.part(start=0, stop=None, step=1)
+    looked_at = [sorted(frame.atoms.numbers.tolist()) for frame in source.ahead(LOOKED_AT)]
+    return any(numbers != looked_at[0] for numbers in looked_at)
 
 
 def is_elf_file(path: Path) -> bool:

@@ -37,7 +37,10 @@ def packing(path: str | Path) -> str | None:
         If it is packed in a way that is not read here.
     """
     with Path(path).open("rb") as file:
-        head = file.read(6)
+        return _packing_of(file.read(6), path)
+
+
+def _packing_of(head: bytes, path: str | Path) -> str | None:
     for name, start in _OTHERS.items():
         if head.startswith(start):
             raise FormatError(
@@ -63,11 +66,16 @@ def packed_or_not(path: str | Path) -> Path | None:
 @contextmanager
 def open_binary(path: str | Path) -> Iterator[BinaryIO]:
     """The unpacked bytes of a file; :class:`FormatError` where a packed one is damaged."""
-    suffix = packing(path)
-    opener = _OPENERS[suffix] if suffix else open
+    suffix = None
     try:
-        with opener(path, "rb") as file:
-            yield file
+        with Path(path).open("rb") as raw:
+            suffix = _packing_of(raw.read(6), path)
+            raw.seek(0)
+            if suffix is None:
+                yield raw
+                return
+            with _OPENERS[suffix](raw, "rb") as file:
+                yield file
     except _DAMAGE as error:
         raise FormatError(f"{path}: the packed file is cut short or damaged ({error}).") from error
     except OSError as error:

@@ -7,10 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,16 +18,7 @@ from ase_elf.errors import DomainError
 from ase_elf.plotting.figure import COLORS, new_axis, svg
 from ase_elf.plotting.figure import style as plot_style
 from ase_elf.report import network_view
-from ase_elf.report.html import (
-    CITE,
-    cite,
-    embedded,
-    facts_of,
-    plotly_js,
-    script_json,
-    style,
-    warnings_of,
-)
+from ase_elf.report.html import CITE, embedded, render, table_rows
 from ase_elf.report.snapshots import Snapshot
 from ase_elf.report.tables import number, write_json
 from ase_elf.statistics.rounding import with_error
@@ -40,7 +28,6 @@ from ase_elf.topology.beside import TC_VALUES
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ase_elf.domains import Domain
     from ase_elf.grid import ELFGrid
 
     Found = tuple[ELFGrid, dict[tuple[str, str], float] | None]
@@ -54,6 +41,10 @@ COLUMNS = (
 MOST_ROWS = 500
 """Rows of the table in the page; all of them are in ``screening.csv``."""
 
+RANKING_HEAD = (
+    "", "structure", "formula", "atoms", "φ", "φ*", "φ₁", "φ₂", "r_s / bohr", "ELF", "Tc / K", "notes",
+)  # fmt: skip
+
 BEST = 8
 """Structures in the 3D view."""
 
@@ -63,7 +54,6 @@ def write_screening(
     ranked: Sequence[Screened],
     *,
     source: str,
-    packs: Mapping[str, Domain],
     grids: Callable[[Sequence[Screened]], Iterable[Found | None]] | None = None,
     failure: Exception | None = None,
 ) -> None:
@@ -76,8 +66,6 @@ def write_screening(
         As :func:`ase_elf.analysis.screening.rank` orders them.
     source : str
         Where the structures are from.
-    packs : mapping
-        Domain packs of the rows, by name.
     grids : callable, optional
         Gives, for each of some rows, its grid and the longest bonds of its pack (None where the ELF is
         from a file), or None where the grid does not fit into memory. Without it no report is made.
@@ -87,7 +75,7 @@ def write_screening(
     with replacing(directory / "screening.csv") as part:
         write_table(part, ranked)
     if grids is not None:
-        page = _page(ranked, source, packs, grids, failure)
+        page = _page(ranked, source, grids, failure)
         with replacing(directory / "report.html") as part:
             part.write_text(page, encoding="utf-8")
     with replacing(directory / "screening.json") as part:
@@ -173,7 +161,6 @@ def _warnings(ranked: Sequence[Screened], failure: Exception | None) -> list[str
 def _page(
     ranked: Sequence[Screened],
     source: str,
-    packs: Mapping[str, Domain],
     grids: Callable[[Sequence[Screened]], Iterable[Found | None]],
     failure: Exception | None,
 ) -> str:
@@ -181,26 +168,23 @@ def _page(
     view = _view(good[:BEST], grids(good[:BEST]))
     used = sorted({row.domain for row in good if row.domain})
     weights = {name: sorted({row.weights for row in good if row.domain == name}) for name in used}
-    page = Template(files("ase_elf.report").joinpath("screening.html").read_text(encoding="utf-8"))
-    return page.substitute(
-        title=escape(f"ELF networks of {len(good)} structures, ranked"),
-        style=style(),
-        facts=facts_of(_facts(ranked, good, source)),
-        warnings=warnings_of(
-            _warnings(ranked, failure),
-            "All structures lie within the trained range."
-            if used
-            else "Nothing was predicted: the ELF is that of the files.",
-        ),
-        view=_view_text(len(view["layout"]["sliders"][0]["steps"])) if good else "",
-        figures="".join(_figures(good)) if good else "",
-        shown=f"The first {MOST_ROWS} are shown." if len(good) > MOST_ROWS else "",
-        table=_table(good[:MOST_ROWS]),
-        failed=_failed([row for row in ranked if row.error is not None]),
-        cite=cite([packs[name] for name in used], CITE[:3] + CITE[4:], weights=weights),
-        version=escape(__version__),
-        plotly=plotly_js() if good else "",
-        network=script_json(view),
+    return render(
+        "screening.html",
+        title=f"ELF networks of {len(good)} structures, ranked",
+        facts=_facts(ranked, good, source),
+        warnings=_warnings(ranked, failure),
+        fine="All structures lie within the trained range."
+        if used
+        else "Nothing was predicted: the ELF is that of the files.",
+        shown=len(view["layout"]["sliders"][0]["steps"]) if good else 0,
+        figures=list(_figures(good)) if good else [],
+        most=f"The first {MOST_ROWS} are shown." if len(good) > MOST_ROWS else "",
+        columns=RANKING_HEAD,
+        ranking=_ranking(good[:MOST_ROWS]),
+        failed=table_rows([(row.name, row.formula, row.error) for row in ranked if row.error][:MOST_ROWS]),
+        topics=CITE[:3] + CITE[4:],
+        packs=weights,
+        view=view,
     )
 
 
@@ -233,15 +217,6 @@ def _view(best: Sequence[Screened], grids: Iterable[Found | None]) -> dict:
         isovalues.append(row.values["elf_phi"])
         labels.append(f"{place}. {row.name}  φ = {row.values['elf_phi']:.3f}")
     return network_view.figure(snapshots, bonds, isovalues, labels)
-
-
-def _view_text(n: int) -> str:
-    return (
-        f"<h2>The first {n} in 3D</h2><p>Surface of ELF = φ, on which each becomes one network; "
-        "nuclei; bonds colored by the lowest ELF along them. Drag to turn, scroll to zoom, click "
-        "the legend to hide, move the slider for the next.</p>"
-        '<div id="network" class="network"></div>'
-    )
 
 
 def _figures(good: Sequence[Screened]):
@@ -298,9 +273,7 @@ def _scatter(rows: Sequence[Screened], x_name: str, ax: Axes | None, *, error: s
     return ax
 
 
-def _table(rows: Sequence[Screened]) -> str:
-    if not rows:
-        return "<p>Nothing could be analysed.</p>"
+def _ranking(rows: Sequence[Screened]) -> list[dict]:
     lines = []
     for place, row in enumerate(rows, 1):
         v = row.values
@@ -312,28 +285,8 @@ def _table(rows: Sequence[Screened]) -> str:
             row.elf if row.from_file else "; ".join(row.outside) or "predicted, within",
             _temperatures(v), "; ".join(row.notes),
         ]  # fmt: skip
-        mark = ' class="outside"' if row.outside else ""
-        lines.append(f"<tr{mark}>" + "".join(f"<td>{escape(c)}</td>" for c in cells) + "</tr>")
-    head = "".join(
-        f"<th>{name}</th>"
-        for name in ("", "structure", "formula", "atoms", "φ", "φ*", "φ₁", "φ₂", "r_s / bohr",
-                     "ELF", "Tc / K", "notes")
-    )  # fmt: skip
-    return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
-
-
-def _failed(rows: Sequence[Screened]) -> str:
-    if not rows:
-        return ""
-    lines = "".join(
-        f"<tr><td>{escape(row.name)}</td><td>{escape(row.formula)}</td>"
-        f"<td>{escape(row.error or '')}</td></tr>"
-        for row in rows[:MOST_ROWS]
-    )
-    return (
-        f"<h2>Not analysed</h2><table><tr><th>structure</th><th>formula</th><th>reason</th></tr>"
-        f"{lines}</table>"
-    )
+        lines += table_rows([cells], "outside" if row.outside else "")
+    return lines
 
 
 def _temperatures(values: Mapping[str, float]) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from ase_elf.analysis.settings import AnalysisSettings
 from ase_elf.domains import get_domain
 from ase_elf.errors import OutputError
-from ase_elf.report.results import write_results
+from ase_elf.report.run import write_results
 from ase_elf.report.snapshots import CAPACITY
 from ase_elf.runs.trajectory import (
     JOURNAL,

@@ -285,10 +285,6 @@ class ScreeningRun:
                 self.directory,
                 ranked,
                 source=Path(self.collection.path).resolve().name,
-                packs={
-                    name: domains.find_domain(self.screener.domain or name)
-                    for name in sorted({row.domain for row in ranked if row.domain})
-                },
                 grids=self._best if self.report else None,
                 failure=failure,
             )

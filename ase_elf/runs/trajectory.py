@@ -222,22 +222,21 @@ class _Started:
         if not done:
             journal.keep(0)
             return 0, chain([self.first], map(self._periodic, self._rest))
-        self._rest.close()
-        frames = self._from(done - 1)
-        self._check_last(journal, next(frames))
-        frames, more = _looked_ahead(frames)
-        if more and done % self.batch:
+        self._rest = iter(())  # closes the file
+        again = self._from(done - 1)
+        self._check_last(journal, next(again))
+        left = _goes_on(again)
+        if left:
             done -= done % self.batch
-            frames = self._from(done)
         journal.keep(done)
         if done:
             self._log(f"resumed at {done} frames")
-        return done, frames
+        return done, self._from(done) if left else iter(())
 
     def _from(self, ordinal: int) -> Iterator[Frame]:
         """Frames from that number on, ready for a grid."""
         source = self.run.trajectory
-        return map(self._periodic, replace(source, start=source.start + ordinal * source.step))
+        return map(self._periodic, source.part(start=source.start + ordinal * source.step))
 
     def _periodic(self, frame: Frame) -> Frame:
         return replace(frame, atoms=self.domain.boxed(frame.atoms, centre=True))
@@ -261,7 +260,7 @@ class _Started:
 
     def conclude(self, journal: Journal, failure: ElfError | None) -> None:
         """Write tables, summary and report of what is in the journal."""
-        from ase_elf.report.results import write_results
+        from ase_elf.report.run import write_results
 
         stride = stride_after(len(journal))
         for path in (self.directory / SNAPSHOTS).glob("*.npz"):
@@ -285,19 +284,12 @@ class _Started:
             log.write(f"{stamp} {line}\n")
 
 
-def _looked_ahead(frames: Iterator[Frame]) -> tuple[Iterator[Frame], bool]:
-    """The same frames, and whether there are any; damage counts as a frame, and is raised in its place."""
+def _goes_on(frames: Iterator[Frame]) -> bool:
+    """Whether a frame follows; damage counts as one."""
     try:
-        return chain([next(frames)], frames), True
-    except StopIteration:
-        return iter(()), False
-    except ElfError as error:
-        return _raising(error), True
-
-
-def _raising(error: ElfError) -> Iterator[Frame]:
-    raise error
-    yield
+        return next(frames, None) is not None
+    except ElfError:
+        return True
 
 
 def _until_failure(

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ase_elf.errors import FormatError, InputError
 from ase_elf.storage.unpacking import Room, check_packed
@@ -132,6 +132,36 @@ class Trajectory:
             raise InputError(f"there is no file {str(self.path)!r}.")
 
     def __iter__(self) -> Iterator[Frame]:
+        begun = self.__dict__.pop("_begun", None)
+        return self._frames() if begun is None else begun
+
+    def ahead(self, n: int) -> list[Frame]:
+        """Up to ``n`` first frames. The next iteration begins with them, and goes on in the opened file.
+
+        Raises
+        ------
+        FormatError, InputError
+            If there is not even one; what comes later is raised in its place by that iteration.
+        """
+        frames: list[Frame] = []
+        rest = iter(self)
+        try:
+            for frame in islice(rest, n):
+                frames.append(frame)
+        except (FormatError, InputError) as error:
+            if not frames:
+                raise
+            rest = _raising(error)
+        object.__setattr__(self, "_begun", chain(frames, rest))
+        return frames
+
+    def part(self, **changes: Any) -> Trajectory:
+        """The same file with another slice, timestep, elements or cell; its format is known."""
+        other = replace(self, **changes)
+        other.__dict__["format"] = self.format
+        return other
+
+    def _frames(self) -> Iterator[Frame]:
         clock = self._clock()
         check = TimeCheck(self.path, self.timestep)
         found = None
@@ -219,7 +249,7 @@ class Trajectory:
         """The clock of a given timestep: its zero and unit are those of the first frames."""
         if self.timestep is None:
             return None
-        first = replace(self, start=0, stop=_FIRST, step=1, timestep=None)
+        first = self.part(start=0, stop=_FIRST, step=1, timestep=None)
         marks = []
         try:
             for _, _, time, step in first._read():
@@ -312,6 +342,11 @@ class Trajectory:
             f"{str(self.path)!r} has no frames in {self.start}:"
             f"{'' if self.stop is None else self.stop}:{self.step}; choose another slice."
         )
+
+
+def _raising(error: Exception) -> Iterator[Frame]:
+    raise error
+    yield
 
 
 def _pdb(text: str, species: Species) -> tuple[Atoms, float, float]:

@@ -129,7 +129,7 @@ def critical_points(
 ) -> CriticalPoints:
     """Every critical point of the periodic cubic spline through ``grid``.
 
-    Found by exclusion: boxes in which the gradient provably does not vanish are thrown
+    Found by root isolation: boxes in which the gradient provably does not vanish are thrown
     away until only boxes with one critical point are left. No seeds, so no seed can be
     missing, and the cost does not depend on where one would have looked.
 

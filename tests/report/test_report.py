@@ -12,7 +12,7 @@ from ase_elf.analysis.frame import analyze, settings_for
 from ase_elf.formats.collection import Collection
 from ase_elf.plotting.figure import new_axis
 from ase_elf.report.html import script_json
-from ase_elf.report.results import write_results
+from ase_elf.report.run import write_results
 from ase_elf.report.snapshots import CAPACITY, Snapshot, stride_after
 from ase_elf.runs.screening import Screener, ScreeningRun
 from ase_elf.statistics import FrameResult, RunStatistics
