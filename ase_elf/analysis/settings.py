@@ -117,14 +117,15 @@ class AnalysisSettings:
             If something ``chosen`` is no setting, or has a value that cannot be meant.
         """
         refuse_unknown(chosen, [f.name for f in fields(cls)], "setting")
-        bonds = domain.bonds
+        symbols = set(atoms.get_chemical_symbols())
+        bonds = {pair: length for pair, length in domain.bonds.items() if symbols.issuperset(pair)}
         longest = max(bonds.values(), default=1.0)
         half_width = 0.5 * heights(upright(atoms.cell.array)[0]).min()
         defaults = {
             "bonds": bonds,
             "spacing": domain.spacing,
             "r_max": float(np.round(np.clip(half_width, 3 * longest, 8 * longest), 2)),
-            "elements": tuple(sorted(set(atoms.get_chemical_symbols()))),
+            "elements": tuple(sorted(symbols)),
         }
         given = {name: value for name, value in chosen.items() if value is not None}
         return cls(**defaults | given)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ase_elf.errors import DomainError, FormatError, InputError
 from ase_elf.geometry.boxes import boxed
 from ase_elf.geometry.checks import check_structure, describe
-from ase_elf.geometry.pairs import by_pair, pair_of
+from ase_elf.geometry.pairs import by_pair, covalent_lengths, pair_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from ase_elf.geometry.neighbors import Neighbors
     from ase_elf.model import EnergyNetwork, FieldModel
+
+COVALENT = "covalent"
+"""In place of the lengths of bonds on a card."""
 
 MANY = 12
 """Elements; more are counted in messages and not named."""
@@ -70,10 +73,14 @@ class Domain:
         """Chemical symbols the weights know."""
         return tuple(self.card["elements"])
 
-    @property
+    @cached_property
     def bonds(self) -> dict[tuple[str, str], float]:
-        """Longest length (Å) at which a pair of elements is listed as a bond."""
-        return by_pair(self.card["bonds"])
+        """Longest length (Å) at which a pair of elements is listed as a bond.
+
+        The card gives them, or says ``"covalent"``: :func:`ase_elf.geometry.pairs.covalent_lengths`.
+        """
+        given = self.card["bonds"]
+        return covalent_lengths(self.elements) if given == COVALENT else by_pair(given)
 
     @property
     def spacing(self) -> float:
@@ -252,7 +259,7 @@ def _check_card(card: dict) -> None:
     for symbol in (*card["elements"], *card.get("must_hold", ())):
         if symbol not in atomic_numbers:
             raise ValueError(f"element {symbol!r:.20} is unknown")
-    for pair, length in card["bonds"].items():
+    for pair, length in () if card["bonds"] == COVALENT else card["bonds"].items():
         pair_of(pair)
         if not 0 < length < math.inf:
             raise ValueError(f"bond {pair!r:.20}: {length!r:.20}")

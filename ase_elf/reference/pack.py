@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import cached_property
-from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from ase.data import chemical_symbols, covalent_radii
+from ase.data import chemical_symbols
 
 from ase_elf.domains import Domain
 from ase_elf.errors import EngineError
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from ase_elf.reference.result import ReferenceResult
-
-STRETCH = 1.25
-"""Times the sum of covalent radii (Cordero et al., doi 10.1039/b801115j, as in ASE): the longest bond."""
 
 SPACING = 0.1
 """Å, of grids where none is asked for."""
@@ -87,8 +83,8 @@ def _around(atoms: Atoms, points: np.ndarray) -> np.ndarray:
 class EnginePack(Domain):
     """What an engine can compute, as a domain pack without files.
 
-    Every grid costs a DFT run. Structures are those the engine takes; bonds are pairs up to
-    :data:`STRETCH` times the sum of their covalent radii.
+    Every grid costs a DFT run. Structures are those the engine takes; bonds are pairs as
+    near as their covalent radii say.
 
     Parameters
     ----------
@@ -110,14 +106,12 @@ class EnginePack(Domain):
 
     @cached_property
     def card(self) -> dict:
-        """What a card would say, for every element that has a covalent radius."""
-        known = {s: r for s, r in zip(chemical_symbols, covalent_radii, strict=True) if s != "X"}
-        pairs = combinations_with_replacement(known, 2)
+        """What a card would say."""
         recipe = json.dumps(self.engine.options(), sort_keys=True, default=str)
         return {
             "name": self.engine.name,
-            "elements": list(known),
-            "bonds": {f"{a}-{b}": round(float(STRETCH * (known[a] + known[b])), 3) for a, b in pairs},
+            "elements": chemical_symbols[1:],
+            "bonds": "covalent",
             "spacing": SPACING,
             "trained_range": {},
             "isolated": True,

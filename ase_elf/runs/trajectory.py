@@ -135,13 +135,15 @@ class _Started:
         self.run, self.directory = run, run.directory
         self._rest = iter(run.trajectory)
         first = next(self._rest)
-        self.domain = domain = find_domain(run.domain, first.atoms.get_chemical_symbols(), first.atoms.pbc)
+        symbols = set(first.atoms.get_chemical_symbols())
+        self.domain = domain = find_domain(run.domain, symbols, first.atoms.pbc)
         self.first = self._periodic(first)
         try:
             domain.check(self.first.atoms)
         except InputError as error:
             raise InputError(f"{str(run.trajectory.path)!r}, frame {first.index}: {error}") from error
-        chosen = dict(run.chosen) | {"bonds": domain.bonds | dict(run.chosen.get("bonds") or {})}
+        own = {pair: domain.bonds[pair] for pair in domain.bonds if symbols.issuperset(pair)}
+        chosen = dict(run.chosen) | {"bonds": own | dict(run.chosen.get("bonds") or {})}
         self.settings = AnalysisSettings.for_atoms(self.first.atoms, domain, **chosen)
         self.batch = run.batch or max(1, min(8, 1024 // len(first.atoms)))
 

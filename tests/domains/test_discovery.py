@@ -50,3 +50,9 @@ def test_the_most_specific_pack_that_takes_the_structure_is_chosen(packs, symbol
 def test_what_no_pack_covers_is_refused_with_the_command_that_computes_it(packs):
     with pytest.raises(DomainError, match=r"covers Xe.*engine='cp2k'"):
         domains.domain_for(["Xe"])
+
+
+def test_a_card_may_leave_the_lengths_of_bonds_to_covalent_radii(tmp_path):
+    hydride = pack(tmp_path, "hydride", ["H", "La"], bonds="covalent")
+    assert hydride.bonds["H", "La"] == pytest.approx(1.25 * (0.31 + 2.07))
+    assert set(hydride.bonds) == {("H", "H"), ("H", "La"), ("La", "La")}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk, make_supercell, molecule
+from ase.build import bulk, make_supercell
 from ase_elf_many_elements.splits import HEADLINE, HELD_OUT, reduced_formula
 from places import ROOT
 from scipy.spatial.transform import Rotation
