@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ase_elf.topology import Networking
 
 __all__ = ["LADDER", "SCALARS", "AnalysisSettings", "analyze", "analyze_batch", "analyze_frame", "batches",
-           "geometry_digest", "settings_for"]  # fmt: skip
+           "check_frame", "geometry_digest", "settings_for"]  # fmt: skip
 
 SCALARS = names_of(FRAMES)
 """Scalars of every frame, in the order of the columns of ``frames.csv``."""
@@ -125,7 +125,7 @@ def analyze_batch(
     for frame in group:
         near = neighbors(frame.atoms, settings)
         try:
-            _check(frame, domain, settings, near)
+            check_frame(frame, domain, settings, near)
         except InputError as error:
             failure = error
             break
@@ -140,7 +140,8 @@ def analyze_batch(
     ], failure
 
 
-def _check(frame: Frame, domain: Domain, settings: AnalysisSettings, near: Neighbors) -> None:
+def check_frame(frame: Frame, domain: Domain, settings: AnalysisSettings, near: Neighbors) -> None:
+    """Raise :class:`InputError`, naming the frame, unless it can be analysed."""
     try:
         domain.check(frame.atoms, near)
         new = sorted(set(frame.atoms.get_chemical_symbols()) - set(settings.elements))

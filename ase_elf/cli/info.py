@@ -54,13 +54,14 @@ def _devices() -> dict[str, str]:
 
 def _packs() -> dict[str, dict | str]:
     from ase_elf.domains import ENTRY_POINTS
+    from ase_elf.geometry.pairs import name_of
     from ase_elf.plugins import discover
 
     packs: dict[str, dict | str] = {}
     for name, point in discover(ENTRY_POINTS).items():
         try:
             pack = point.load()
-            card, rulers = pack.card, ["-".join(pair) for pair in pack.ruler_cards]
+            card, rulers = pack.card, [name_of(pair) for pair in pack.ruler_cards]
         except Exception as error:  # a broken pack of someone else must not hide the others
             packs[name] = f"cannot be loaded: {error}"
             continue

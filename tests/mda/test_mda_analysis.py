@@ -24,6 +24,7 @@ from ase_elf.mda import (
     NetworkAnalysis,
     NetworkingValue,
     PairDistribution,
+    ResolvedPairDistribution,
     PercolationAnalysis,
     follow,
     to_universe,
@@ -134,7 +135,7 @@ def test_every_analysis_runs_in_parts_and_every_result_has_an_aggregator(path, s
         ClusterAnalysis: {"clusters", "degrees", "singles", "pairs", "triples", "larger"}
         | {"chains", "branched", "rings", "averages"},
         BondAnalysis: {"bonds", "midpoint", "number", "length", "elf", "averages"},
-        PairDistribution: {"rdf", "resolved_rdf", "midpoint", "bond_point", "orientation"},
+        ResolvedPairDistribution: {"rdf", "resolved_rdf", "midpoint", "bond_point", "orientation"},
         PercolationAnalysis: {"percolation"},
     }
     for kind, names in everything.items():
