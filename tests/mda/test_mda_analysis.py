@@ -24,8 +24,8 @@ from ase_elf.mda import (
     NetworkAnalysis,
     NetworkingValue,
     PairDistribution,
-    ResolvedPairDistribution,
     PercolationAnalysis,
+    ResolvedPairDistribution,
     follow,
     to_universe,
 )
@@ -343,3 +343,19 @@ def test_an_observer_of_a_simulation_feeds_the_same_statistics(images, one_pass)
     there = observer.recorder.statistics.result()["lifetime"]
     assert there.breaks == one_pass.statistics.result()["lifetime"].breaks
     assert there.spacing_fs == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("how", [{}, {"n_parts": 2}])
+def test_a_pair_distribution_predicts_nothing_and_is_that_of_the_network_analysis(path, serial, monkeypatch, how):
+    def refuse(*_, **__):
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr(GaussianDomain, "load", refuse)
+    coarse = {name: COARSE[name] for name in ("r_max", "r_bin", "domain") if name in COARSE}
+    found = PairDistribution(mda.Universe(path), **coarse).run(**how).results
+    assert set(found) == {"rdf"}
+    expected = serial.results.rdf
+    np.testing.assert_allclose(found.rdf.g, expected.g, rtol=1e-12)
+    np.testing.assert_allclose(found.rdf.error, expected.error, rtol=1e-9)
+    with pytest.raises(TypeError, match="spacing"):
+        PairDistribution(mda.Universe(path), spacing=0.2)
