@@ -332,15 +332,15 @@ class ELFGrid:
     def _derivatives(self, xyz: np.ndarray, order: int) -> list[np.ndarray]:
         """ELF and its Cartesian derivatives up to ``order``, by the chain rule from z."""
         fractional, lead = self._fractional(xyz)
-        jet = spline.jet(self._coefficients, fractional, order)
-        to_cartesian = np.linalg.inv(self.cell)
-        squeezed = expit(jet[:, 0, 0, 0])
+        shape = np.array(self._coefficients.shape)
+        z, *slopes = spline.derivatives(self._coefficients, fractional % 1.0 * shape, order)
+        to_cartesian = np.linalg.inv(self.cell) * shape
+        squeezed = expit(z)
         slope = squeezed * (1 - squeezed) / (1 - 2 * SQUEEZE)
-        grad_z = np.stack([jet[:, 1, 0, 0], jet[:, 0, 1, 0], jet[:, 0, 0, 1]], axis=1)
-        grad_z = grad_z @ to_cartesian.T
-        out = [_unsqueeze(jet[:, 0, 0, 0]), slope[:, None] * grad_z]
+        grad_z = slopes[0] @ to_cartesian.T
+        out = [_unsqueeze(z), slope[:, None] * grad_z]
         if order == 2:
-            hess_z = to_cartesian @ _second_derivatives(jet) @ to_cartesian.T
+            hess_z = to_cartesian @ slopes[1] @ to_cartesian.T
             bend = (1 - 2 * squeezed)[:, None, None] * grad_z[:, :, None] * grad_z[:, None]
             out.append(slope[:, None, None] * (hess_z + bend))
         return [part.reshape(lead + part.shape[1:]) for part in out]
@@ -396,12 +396,6 @@ def fast_shape(cell: np.ndarray, spacing: float) -> tuple[int, int, int]:
 
 def _unsqueeze(z: np.ndarray) -> np.ndarray:
     return (expit(z) - SQUEEZE) / (1 - 2 * SQUEEZE)
-
-
-def _second_derivatives(jet: np.ndarray) -> np.ndarray:
-    xx, yy, zz = jet[:, 2, 0, 0], jet[:, 0, 2, 0], jet[:, 0, 0, 2]
-    xy, xz, yz = jet[:, 1, 1, 0], jet[:, 1, 0, 1], jet[:, 0, 1, 1]
-    return np.moveaxis(np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]), -1, 0)
 
 
 def _fourier_interpolate(field: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:

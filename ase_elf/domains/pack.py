@@ -190,7 +190,7 @@ class Domain:
         """
         model = self.load(device="cpu")
         known = getattr(model, "familiarity", None)
-        return None if known is None else known.distance(model.readings(atoms))
+        return None if known is None else known.distance(model.invariants(atoms))
 
     def outside(
         self, atoms: Atoms, distance: float | None = None, near: Neighbors | None = None

@@ -107,7 +107,7 @@ def write_familiarity(folder: Path, model: FieldModel, train: list[Label], weigh
         SHA-256 of the weights: others read other things.
     """
     path = folder / FAMILIARITY
-    Familiarity.of([model.readings(label.atoms) for label in train]).save(path)
+    Familiarity.of([model.invariants(label.atoms) for label in train]).save(path)
     return {"file": FAMILIARITY, "sha256": digest_of(path), "weights": weights}
 
 
