@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from ase_elf.prediction import Shape
     from ase_elf.ruler import BondTable
 
+__all__ = ["EXTRAS", "ELFCalculator"]
+
 EXTRAS = ("elf", "bond_rulers")
 """Properties beyond ASE's own."""
 

@@ -21,6 +21,18 @@ if TYPE_CHECKING:
     from gridData import Grid
     from matplotlib.axes import Axes
 
+__all__ = [
+    "EPSILON",
+    "MOST_OBLIQUE",
+    "MOST_PLANES",
+    "SQUEEZE",
+    "TOLERANCE",
+    "ELFGrid",
+    "cartesian",
+    "fast_shape",
+    "grid_shape",
+]
+
 TOLERANCE = 1e-3
 """How far outside [0, 1] a value may lie: text files round, plane waves ring."""
 

@@ -13,6 +13,8 @@ from ase_elf.domains import Domain
 from ase_elf.geometry.pairs import by_name, pairs_among
 from ase_elf.model import Prediction
 
+__all__ = ["WIDTH", "GaussianDomain", "GaussianModel", "molecular_fluid"]
+
 WIDTH = 0.3
 """Å. Standard deviation of the Gaussians of :class:`GaussianModel`."""
 

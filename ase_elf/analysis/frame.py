@@ -24,7 +24,7 @@ from ase_elf.analysis.bonding import (
 )
 from ase_elf.analysis.elf_regions import cluster_shapes, cluster_sizes, degrees
 from ase_elf.analysis.quantities import BONDS, FRAMES, names_of
-from ase_elf.analysis.settings import ELF_CLASSES, LADDER, AnalysisSettings, settings_for
+from ase_elf.analysis.settings import ELF_CLASSES, LADDER, AnalysisSettings, settings_for  # noqa: F401 - its old place
 from ase_elf.domains import Domain, describe
 from ase_elf.errors import FormatError, InputError
 from ase_elf.grid import ELFGrid, fast_shape
@@ -38,8 +38,7 @@ if TYPE_CHECKING:
     from ase_elf.structures.trajectory import Frame
     from ase_elf.topology import Networking
 
-__all__ = ["LADDER", "SCALARS", "AnalysisSettings", "analyze", "analyze_batch", "analyze_frame", "batches",
-           "check_frame", "geometry_digest", "settings_for"]  # fmt: skip
+__all__ = ["SCALARS", "analyze", "analyze_batch", "analyze_frame", "batches", "check_frame", "geometry_digest"]
 
 SCALARS = names_of(FRAMES)
 """Scalars of every frame, in the order of the columns of ``frames.csv``."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ase_elf.geometry.neighbors import Neighbors
     from ase_elf.model import EnergyNetwork, FieldModel
 
+__all__ = ["FINEST", "VACUUM", "Domain"]
+
 VACUUM = 3.5
 """Å around an isolated structure on a grid: twice that is farther than any model looks."""
 

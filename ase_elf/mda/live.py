@@ -16,6 +16,8 @@ from ase_elf.mda.bridge import described, frame_of
 if TYPE_CHECKING:
     import MDAnalysis as mda
 
+__all__ = ["follow"]
+
 
 def follow(
     universe: mda.Universe,

@@ -34,6 +34,21 @@ if TYPE_CHECKING:
 
     from ase_elf.model.novelty import Familiarity
 
+__all__ = [
+    "BOUNDS",
+    "CHUNK",
+    "CHUNK_ON_DEVICE",
+    "KEPT",
+    "NATIVE_SPACING",
+    "REACH",
+    "READ_SPACING",
+    "TOGETHER",
+    "FieldModel",
+    "Prediction",
+    "native_shape",
+    "network_shape",
+]
+
 NATIVE_SPACING = 0.30
 """bohr. Grid on which the network itself runs; see ``docs/field-model.md`` for the error."""
 

@@ -25,6 +25,18 @@ from ase_elf.model.elements import N_NUMBERS, numbers_of
 from ase_elf.model.minimal_basis.features import GROUPS, columns
 from ase_elf.model.orbitals import EXPONENTS, N_FEATURES
 
+__all__ = [
+    "ROWS",
+    "STORED",
+    "Architecture",
+    "AtomNetwork",
+    "FieldInvariants",
+    "FieldNetwork",
+    "Reading",
+    "head",
+    "stored_name",
+]
+
 ROWS = 2048
 """Atoms that are updated together, which bounds the memory of large cells."""
 

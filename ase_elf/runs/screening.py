@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     Bonds = dict[tuple[str, str], float]
 
+__all__ = ["GRID_PER_ATOM", "MOST_TOGETHER", "Screener", "ScreeningRun", "grouped"]
+
 MOST_TOGETHER = 32
 """Structures predicted together, if they hold fewer than ``MOST_ATOMS`` atoms."""
 

@@ -34,6 +34,20 @@ from ase_elf.storage.configuration import read_mapping
 from ase_elf.storage.journal import Journal
 from ase_elf.structures.trajectory import Frame, Trajectory
 
+__all__ = [
+    "PROVENANCE",
+    "RESULTS",
+    "AnalysisRun",
+    "OtherRun",
+    "claim",
+    "pack_digest",
+    "quantities",
+    "read_provenance",
+    "snapshot_path",
+    "versions",
+    "write_config",
+]
+
 logger = logging.getLogger(__name__)
 
 CONFIG, JOURNAL, SNAPSHOTS, LOG = "config.yaml", "journal.jsonl", "snapshots", "run.log"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from ase_elf.statistics.frame import FrameResult, PairCounts
 
+__all__ = ["RDF", "RadialDistribution", "first_minimum", "per_pair"]
+
 
 @dataclass(frozen=True, eq=False)
 class RDF:

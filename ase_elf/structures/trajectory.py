@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     from ase import Atoms
 
+__all__ = ["DATABASES", "Frame", "NoFrames", "Read", "Trajectory"]
+
 DATABASES = ("db", "json")
 """ASE's names of its databases in a file: SQLite and JSON."""
 

@@ -11,6 +11,8 @@ from ase_elf.model import Architecture
 from ase_elf.storage.configuration import checked, read_mapping
 from ase_elf.training.fit import Recipe
 
+__all__ = ["RawConfig", "TrainConfig"]
+
 
 @dataclass(frozen=True)
 class TrainConfig:

@@ -24,6 +24,8 @@ from ase_elf.training.error_bars import ErrorBars, error_bars
 from ase_elf.training.matching import Match, connectivity, match_critical_points, total
 from ase_elf.training.residual import Spectrum, spectrum
 
+__all__ = ["JOINT", "Predictor", "Score", "compare", "score_label"]
+
 JOINT = 50
 """Bins of ELF values in :attr:`Score.joint`."""
 

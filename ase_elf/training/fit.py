@@ -22,6 +22,26 @@ from ase_elf.training.loop import ALONE, FittingRun, Schedule
 from ase_elf.training.processes import Processes
 from ase_elf.training.samples import Pool
 
+__all__ = [
+    "ASTRAY",
+    "FUSED_SINCE",
+    "GROWING",
+    "LEAST_LOG_SIGMA",
+    "LEAST_SPREAD",
+    "LOWEST",
+    "OF_INVARIANTS",
+    "PLATEAU",
+    "Fit",
+    "Recipe",
+    "compiled",
+    "inherit",
+    "losses",
+    "objective",
+    "predict_pool",
+    "score",
+    "standardise",
+]
+
 LOWEST = -6.9
 """Least z that is compared: an ELF of 0.001. The largest depends on the digits of a label (``Pool.highest``)."""
 

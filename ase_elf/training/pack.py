@@ -23,6 +23,16 @@ from ase_elf.model.weights import digest as digest_of
 from ase_elf.storage.atomic import replacing
 from ase_elf.training.evaluate import Score
 
+__all__ = [
+    "KEPT",
+    "accuracy_rows",
+    "shorten",
+    "trained_range",
+    "write_card",
+    "write_familiarity",
+    "write_pack",
+]
+
 WEIGHTS, FAMILIARITY = "weights.safetensors", "familiarity.safetensors"
 
 KEPT = 7
