@@ -35,7 +35,7 @@ def command(pack: str | None, as_json: bool) -> None:
 
 def collect() -> dict[str, dict]:
     """Everything the command prints, as plain values."""
-    from ase_elf.runs.trajectory import versions
+    from ase_elf.runs.provenance import versions
 
     return {
         "versions": versions(),

@@ -7,27 +7,17 @@ more than one runs :class:`NetworkAnalysis` once. The other classes give one ans
 
 from __future__ import annotations
 
-import contextlib
-import copy
-import multiprocessing
-from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
-from MDAnalysis.analysis.base import AnalysisBase
 from MDAnalysis.analysis.results import Results, ResultsGroup
-from MDAnalysis.coordinates import base as readers
-from threadpoolctl import threadpool_limits
 
-from ase_elf.analysis.bonding import neighbors, pair_counts
-from ase_elf.analysis.frame import SCALARS, check_frame
-from ase_elf.analysis.recorder import Recorder, pack_for
-from ase_elf.analysis.settings import AnalysisSettings, positive
-from ase_elf.errors import InputError
-from ase_elf.mda.bridge import described, frame_of
-from ase_elf.statistics.frame import PairCounts
-from ase_elf.statistics.rdf import RadialDistribution
+from ase_elf.analysis.frame import SCALARS
+from ase_elf.analysis.recorder import Recorder
+from ase_elf.analysis.settings import positive
+from ase_elf.mda.frames import FrameAnalysis, merged
+from ase_elf.mda.pair_distribution import PairDistribution
 
 if TYPE_CHECKING:
     import MDAnalysis as mda
@@ -35,55 +25,12 @@ if TYPE_CHECKING:
 
     from ase_elf.domains import Domain
     from ase_elf.statistics import FrameResult
-    from ase_elf.statistics.accumulator import Accumulator
-    from ase_elf.structures.trajectory import Frame
-
 
 __all__ = ["BondAnalysis", "BondLifetimeAnalysis", "ClusterAnalysis", "MolecularFraction", "NetworkAnalysis",
            "NetworkingValue", "PairDistribution", "PercolationAnalysis", "ResolvedPairDistribution"]  # fmt: skip
 
 
-class _FrameAnalysis(AnalysisBase):
-    """Frames of a universe one by one, in this process or in parts, which merge in their order."""
-
-    _analysis_algorithm_is_parallelizable = True
-
-    @classmethod
-    def get_supported_backends(cls) -> tuple[str, ...]:
-        """Backends of MDAnalysis that the analysis is tested with."""
-        return ("serial", "multiprocessing", "dask")
-
-    def __init__(
-        self,
-        universe: mda.Universe | AtomGroup,
-        domain: str | Path | Domain | None,
-        verbose: bool,
-        **chosen: Any,
-    ) -> None:
-        trajectory = _trajectory_of_all(universe)
-        super().__init__(trajectory, verbose=verbose)
-        self._symbols, self._known_time = described(universe.universe)
-        atoms = frame_of(trajectory.ts, self._symbols, known_time=False).atoms
-        self._pack = pack_for(atoms, domain)
-        self._settings = AnalysisSettings.for_atoms(atoms, self._pack, **chosen)
-        self._first = 0
-
-    def _compute(self, indexed_frames: np.ndarray, *args: Any, **kwargs: Any) -> Self:
-        """One part of the run, in whatever process it was sent to."""
-        # Accumulators of parts merge by the numbers of their frames within the run.
-        self._first = int(indexed_frames[0, 0]) if len(indexed_frames) else 0
-        with _threads_of_a_worker():
-            super()._compute(indexed_frames, *args, **kwargs)
-        # The serial backend computes all parts with one object, which must not hand out
-        # the same results for each of them.
-        return copy.copy(self)
-
-    def _frame(self) -> Frame:
-        """The frame at which the universe stands."""
-        return frame_of(self._ts, self._symbols, known_time=self._known_time)
-
-
-class NetworkAnalysis(_FrameAnalysis):
+class NetworkAnalysis(FrameAnalysis):
     """Every statistic of the ELF network, in one pass.
 
     Parameters
@@ -199,7 +146,7 @@ class NetworkAnalysis(_FrameAnalysis):
         """What a subclass keeps of single frames."""
 
     def _get_aggregator(self) -> ResultsGroup:
-        return ResultsGroup(lookup={"statistics": _merged, "series": ResultsGroup.flatten_sequence})
+        return ResultsGroup(lookup={"statistics": merged, "series": ResultsGroup.flatten_sequence})
 
     def _conclude(self) -> None:
         table = np.array(self.results.series).reshape(-1, len(SCALARS))
@@ -384,88 +331,6 @@ class BondAnalysis(_Part):
         super()._conclude()
 
 
-class PairDistribution(_FrameAnalysis):
-    """g(r) between elements, from positions alone: nothing is predicted.
-
-    What the ELF adds to it is :class:`ResolvedPairDistribution`.
-
-    Parameters
-    ----------
-    universe : Universe or AtomGroup
-        All atoms of the cell.
-    r_max : float, optional
-        Range of g(r) in Å; by default half the smallest width of the cell at the frame at which the
-        universe stands, but at least three and at most eight longest bond lengths of ``domain``.
-    r_bin : float, optional
-        Bin width in Å.
-    domain : str, Path or Domain, optional
-        Domain pack that knows the bond lengths and checks the structure; by default the smallest
-        installed one that knows the elements. Its weights are not loaded.
-    verbose : bool
-        Show a progress bar; serial only.
-
-    Attributes
-    ----------
-    results.rdf : RDF
-        g(r) and running coordination number, for every pair of elements.
-
-    Raises
-    ------
-    InputError
-        As :class:`NetworkAnalysis`.
-
-    Notes
-    -----
-    Changed in version 0.2: runs no model. ``resolved_rdf``, ``midpoint``, ``bond_point`` and
-    ``orientation``, which were here, are results of :class:`ResolvedPairDistribution`.
-
-    Examples
-    --------
-    >>> from ase_elf.mda import PairDistribution, to_universe
-    >>> from ase_elf.testing import GaussianDomain, molecular_fluid  # for real: no domain=
-    >>> universe = to_universe(molecular_fluid(8, 3))
-    >>> rdf = PairDistribution(universe, domain=GaussianDomain(), r_bin=0.1).run().results.rdf
-    >>> bool(0.6 < rdf.r[rdf.g[0].argmax()] < 0.9)
-    True
-    """
-
-    def __init__(
-        self,
-        universe: mda.Universe | AtomGroup,
-        *,
-        r_max: float | None = None,
-        r_bin: float | None = None,
-        domain: str | Path | Domain | None = None,
-        verbose: bool = False,
-    ) -> None:
-        super().__init__(universe, domain, verbose, r_max=r_max, r_bin=r_bin)
-
-    def _prepare(self) -> None:
-        self._next = self._first
-        self.results = Results(rdf=RadialDistribution(self._settings.pairs, self._settings.r_edges))
-
-    def _single_frame(self) -> None:
-        frame = self._frame()
-        near = neighbors(frame.atoms, self._settings)
-        check_frame(frame, self._pack, self._settings, near)
-        self.results.rdf.update(
-            PairCounts(
-                frame=self._next,
-                volume=float(frame.atoms.get_volume()),
-                composition=dict(Counter(self._symbols)),
-                rdf_counts=pair_counts(near, self._settings),
-            )
-        )
-        self._next += 1
-
-    def _get_aggregator(self) -> ResultsGroup:
-        return ResultsGroup(lookup={"rdf": _merged})
-
-    def _conclude(self) -> None:
-        if self.n_frames:  # else nothing was asked for
-            self.results.rdf = self.results.rdf.result()
-
-
 class ResolvedPairDistribution(_Part):
     """g(r) between elements, and what the ELF and the molecules add to it.
 
@@ -501,39 +366,3 @@ class PercolationAnalysis(_Part):
     """
 
     _statistics = ("percolation",)
-
-
-_STREAMS = getattr(readers, "StreamReaderBase", ())
-"""Readers without length or way back; there are none before MDAnalysis 2.10."""
-
-
-def _trajectory_of_all(universe: mda.Universe | AtomGroup) -> Any:
-    """The trajectory, if ``universe`` is all of its atoms and can be read twice."""
-    whole, chosen = universe.universe, universe.atoms
-    if not np.array_equal(np.sort(chosen.ix), np.arange(len(whole.atoms))):
-        raise InputError(
-            f"{len(chosen)} of {len(whole.atoms)} atoms were given, but the ELF depends on all "
-            "atoms in the cell; give the universe."
-        )
-    trajectory = whole.trajectory
-    if isinstance(trajectory, _STREAMS):
-        raise InputError("a live stream has no length and cannot be split; use ase_elf.mda.follow(universe).")
-    return trajectory
-
-
-def _merged(parts: list[Accumulator]) -> Accumulator:
-    first, *others = parts
-    for part in others:
-        first.merge(part)
-    return first
-
-
-def _threads_of_a_worker() -> contextlib.AbstractContextManager:
-    """One thread while a worker process computes.
-
-    Workers that each used all cores would slow each other down, and a forked process which
-    enters an OpenMP region of several threads after its parent did waits forever.
-    """
-    if multiprocessing.parent_process() is None:
-        return contextlib.nullcontext()
-    return threadpool_limits(1)
