@@ -38,7 +38,15 @@ if TYPE_CHECKING:
     from ase_elf.structures.trajectory import Frame
     from ase_elf.topology import Networking
 
-__all__ = ["SCALARS", "analyze", "analyze_batch", "analyze_frame", "batches", "check_frame", "geometry_digest"]
+__all__ = [
+    "SCALARS",
+    "analyze",
+    "analyze_batch",
+    "analyze_frame",
+    "batches",
+    "check_frame",
+    "geometry_digest",
+]
 
 SCALARS = names_of(FRAMES)
 """Scalars of every frame, in the order of the columns of ``frames.csv``."""
@@ -96,7 +104,7 @@ def batches(frames: Iterable[Frame], batch: int) -> Iterator[list[Frame]]:
         failure = None
         try:
             for frame in islice(frames, batch):
-                group.append(frame)
+                group.append(frame)  # noqa: PERF402 - those before a failure are kept
         except (InputError, FormatError) as error:
             failure = error
         if group:

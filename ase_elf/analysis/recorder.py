@@ -17,7 +17,7 @@ import numpy as np
 from ase_elf.analysis.frame import SCALARS, analyze
 from ase_elf.analysis.settings import AnalysisSettings, positive
 from ase_elf.domains import Domain, find_domain
-from ase_elf.errors import ElfWarning, InputError, named
+from ase_elf.errors import ElfWarning, named
 from ase_elf.statistics import FrameResult, RunStatistics
 from ase_elf.structures.trajectory import Frame
 

@@ -18,7 +18,16 @@ from ase_elf.storage.atomic import PART, replacing
 from ase_elf.storage.configuration import read_mapping
 from ase_elf.storage.journal import Journal
 
-__all__ = ["PROVENANCE", "RESULTS", "OtherRun", "claim", "pack_digest", "read_provenance", "versions", "write_config"]
+__all__ = [
+    "PROVENANCE",
+    "RESULTS",
+    "OtherRun",
+    "claim",
+    "pack_digest",
+    "read_provenance",
+    "versions",
+    "write_config",
+]
 
 CONFIG, JOURNAL, SNAPSHOTS, LOG = "config.yaml", "journal.jsonl", "snapshots", "run.log"
 PROVENANCE = "provenance"

@@ -26,8 +26,17 @@ from ase_elf.domains import Domain, address, find_domain
 from ase_elf.errors import ElfError, InputError, OutputError
 from ase_elf.parallel.frames import in_order, workers
 from ase_elf.report.snapshots import Snapshot, stride_after
-from ase_elf.runs.provenance import JOURNAL, LOG, SNAPSHOTS, claim, pack_digest
-from ase_elf.runs.provenance import OtherRun, read_provenance, versions, write_config  # noqa: F401 - their old place
+from ase_elf.runs.provenance import (  # noqa: F401 - their old place
+    JOURNAL,
+    LOG,
+    SNAPSHOTS,
+    OtherRun,
+    claim,
+    pack_digest,
+    read_provenance,
+    versions,
+    write_config,
+)
 from ase_elf.statistics.frame import FrameResult
 from ase_elf.storage.atomic import writing_into
 from ase_elf.storage.journal import Journal
@@ -199,9 +208,7 @@ class _Started:
     ) -> Iterator[tuple[list[FrameResult], dict[int, Snapshot]]]:
         """Results and snapshots of every batch, from this process or from others."""
         groups = batches(frames, self.batch)
-        calls = (
-            (group, done + n * self.batch, self.domain, self.settings) for n, group in enumerate(groups)
-        )
+        calls = ((group, done + n * self.batch, self.domain, self.settings) for n, group in enumerate(groups))
         if self.run.workers is None:
             found = (_analyze_group(*call, self.run.device) for call in calls)
             yield from _until_failure(found)

@@ -149,7 +149,7 @@ class Trajectory:
         rest = iter(self)
         try:
             for frame in islice(rest, n):
-                frames.append(frame)
+                frames.append(frame)  # noqa: PERF402 - those before a failure are kept
         except (FormatError, InputError) as error:
             if not frames:
                 raise

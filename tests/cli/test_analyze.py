@@ -301,7 +301,9 @@ def test_every_setting_is_in_the_identity_of_a_run(trajectory, tmp_path):
     assert {"r_bin", "n_elf", "max_lag", "isovalue", "rulers"} < set(before)
 
 
-@pytest.mark.parametrize("chosen", [{"r_bin": 0.05}, {"n_elf": 20}, {"max_lag": 7}, {"bonds": {("H", "H"): 0.9}}])
+@pytest.mark.parametrize(
+    "chosen", [{"r_bin": 0.05}, {"n_elf": 20}, {"max_lag": 7}, {"bonds": {("H", "H"): 0.9}}]
+)
 def test_a_run_is_not_resumed_with_other_settings(trajectory, done, tmp_path, chosen):
     out = tmp_path / "out"
     shutil.copytree(done, out)

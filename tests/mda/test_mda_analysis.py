@@ -346,7 +346,9 @@ def test_an_observer_of_a_simulation_feeds_the_same_statistics(images, one_pass)
 
 
 @pytest.mark.parametrize("how", [{}, {"n_parts": 2}])
-def test_a_pair_distribution_predicts_nothing_and_is_that_of_the_network_analysis(path, serial, monkeypatch, how):
+def test_a_pair_distribution_predicts_nothing_and_is_that_of_the_network_analysis(
+    path, serial, monkeypatch, how
+):
     def refuse(*_, **__):
         raise AssertionError("a model was loaded")
 
