@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from ase.calculators.calculator import (
@@ -24,6 +24,7 @@ from ase.outputs import all_outputs
 
 from ase_elf.analysis import frame_values
 from ase_elf.analysis.scalars import SCALARS, accepted_names, structure_scalars
+from ase_elf.domains import address
 from ase_elf.errors import ElfWarning, InputError, named
 from ase_elf.geometry.checks import changes
 
@@ -31,12 +32,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ase import Atoms
+    from numpy.typing import ArrayLike
 
     from ase_elf.domains import Domain
     from ase_elf.grid import ELFGrid
     from ase_elf.prediction import Shape
     from ase_elf.reference import ReferenceEngine
     from ase_elf.ruler import BondTable
+
+__all__ = ["EXTRAS", "ELFCalculator"]
 
 EXTRAS = ("elf", "bond_rulers")
 """Properties beyond ASE's own."""
@@ -233,7 +237,7 @@ class ELFCalculator(BaseCalculator):
     def todict(self) -> dict[str, Any]:
         """Settings as JSON-able values, which ASE stores beside the structures."""
         return {
-            "domain": getattr(self._predictor.domain, "name", None),
+            "domain": None if self._predictor.domain is None else address(self._predictor.domain),
             "calculator": getattr(self.calculator, "name", None),
             "device": self.device,
             "dtype": self.dtype,
@@ -254,6 +258,14 @@ class ELFCalculator(BaseCalculator):
 
     # -- The ELF -----------------------------------------------------------------------
 
+    @overload
+    def get_elf(
+        self, atoms: Atoms | None = None, *, shape: Shape | None = None, spacing: float | None = None
+    ) -> ELFGrid: ...
+
+    @overload
+    def get_elf(self, atoms: Atoms | None = None, *, points: ArrayLike) -> np.ndarray: ...
+
     @_in_turn
     def get_elf(
         self,
@@ -261,7 +273,7 @@ class ELFCalculator(BaseCalculator):
         *,
         shape: Shape | None = None,
         spacing: float | None = None,
-        points: np.ndarray | None = None,
+        points: ArrayLike | None = None,
     ) -> ELFGrid | np.ndarray:
         """ELF of a structure, on a grid or at points.
 
@@ -284,7 +296,8 @@ class ELFCalculator(BaseCalculator):
             ``info`` holds ``domain``, ``weights`` (their digest), ``out_of_domain``, the
             reasons why the structure lies outside what was trained on (empty inside), and
             ``domain_distance``, how far what its atoms see is from what was seen in training
-            (1 is as far as 99 % of the training structures; None where the pack cannot tell).
+            (1 is as far as 99 % of the training structures; None where the pack cannot tell), and
+            ``pack``, the folder of a pack that is not installed.
             ``sigma`` where the model knows its error.
         ndarray, shape (n,), float32
             Where ``points`` are given.

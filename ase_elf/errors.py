@@ -9,6 +9,21 @@ import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+__all__ = [
+    "DomainError",
+    "ElfError",
+    "ElfWarning",
+    "EngineError",
+    "FormatError",
+    "InputError",
+    "OutputError",
+    "at_command_line",
+    "named",
+    "refuse_unknown",
+    "remedy",
+    "unknown",
+]
+
 
 class ElfError(Exception):
     """Base of every error that ase_elf raises on purpose."""

@@ -21,6 +21,18 @@ if TYPE_CHECKING:
     from gridData import Grid
     from matplotlib.axes import Axes
 
+__all__ = [
+    "EPSILON",
+    "MOST_OBLIQUE",
+    "MOST_PLANES",
+    "SQUEEZE",
+    "TOLERANCE",
+    "ELFGrid",
+    "cartesian",
+    "fast_shape",
+    "grid_shape",
+]
+
 TOLERANCE = 1e-3
 """How far outside [0, 1] a value may lie: text files round, plane waves ring."""
 
@@ -44,16 +56,17 @@ class ELFGrid:
     ----------
     values : array_like, shape (nx, ny, nz), dimensionless in [0, 1]
         ``values[ix, iy, iz]`` is the ELF at fractional coordinate
-        ``(ix/nx, iy/ny, iz/nz)``; periodic, end plane excluded. Kept as float32, not to be
-        written to: the interpolation is prepared once. Values outside by at most
-        ``TOLERANCE`` are clipped with an :class:`~ase_elf.errors.ElfWarning`.
+        ``(ix/nx, iy/ny, iz/nz)``; periodic, end plane excluded. Kept as float32 and read-only:
+        the interpolation is prepared once. To change values, make another grid of a copy,
+        ``ELFGrid(values, grid.atoms)`` with ``values = grid.values.copy()``. Values outside by at
+        most ``TOLERANCE`` are clipped with an :class:`~ase_elf.errors.ElfWarning`.
     atoms : ase.Atoms
         Supplies cell (Å) and periodicity; copied. The field repeats with the cell
         whatever ``atoms.pbc`` says, as a grid in a box of vacuum does.
     info : dict
         Provenance: domain pack or DFT recipe, file name, flags. Copied.
     sigma : array_like, shape (nx, ny, nz), optional
-        One standard deviation of ``values``, where the source states one. Kept as float32.
+        One standard deviation of ``values``, where the source states one. Kept as float32 and read-only.
 
     Raises
     ------
@@ -84,7 +97,7 @@ class ELFGrid:
         atoms = self.atoms.copy()
         _check_cell(atoms.cell.array)
         values = _as_float32(self.values, "values")
-        object.__setattr__(self, "values", _within_unit_interval(values))
+        object.__setattr__(self, "values", _locked(_within_unit_interval(values)))
         object.__setattr__(self, "atoms", atoms)
         object.__setattr__(self, "info", dict(self.info))
         if self.sigma is not None:
@@ -94,7 +107,7 @@ class ELFGrid:
                     f"sigma (shape {sigma.shape}, smallest {sigma.min():g}) must be "
                     f"non-negative and of the shape of values, {values.shape}."
                 )
-            object.__setattr__(self, "sigma", sigma)
+            object.__setattr__(self, "sigma", _locked(sigma))
 
     @property
     def cell(self) -> np.ndarray:
@@ -115,6 +128,12 @@ class ELFGrid:
     def __getstate__(self) -> dict[str, Any]:
         # The spline coefficients are twice the size of the values and quickly made again.
         return {name: self.__dict__[name] for name in self.__dataclass_fields__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for array in (self.values, self.sigma):  # copied and unpickled arrays are writable
+            if array is not None:
+                _locked(array)
 
     def plot(self, ax: Axes | None = None, *, normal: int = 2, at: float = 0.5) -> Axes:
         """The ELF in the plane of two cell vectors.
@@ -325,15 +344,15 @@ class ELFGrid:
     def _derivatives(self, xyz: np.ndarray, order: int) -> list[np.ndarray]:
         """ELF and its Cartesian derivatives up to ``order``, by the chain rule from z."""
         fractional, lead = self._fractional(xyz)
-        jet = spline.jet(self._coefficients, fractional, order)
-        to_cartesian = np.linalg.inv(self.cell)
-        squeezed = expit(jet[:, 0, 0, 0])
+        shape = np.array(self._coefficients.shape)
+        z, *slopes = spline.derivatives(self._coefficients, fractional % 1.0 * shape, order)
+        to_cartesian = np.linalg.inv(self.cell) * shape
+        squeezed = expit(z)
         slope = squeezed * (1 - squeezed) / (1 - 2 * SQUEEZE)
-        grad_z = np.stack([jet[:, 1, 0, 0], jet[:, 0, 1, 0], jet[:, 0, 0, 1]], axis=1)
-        grad_z = grad_z @ to_cartesian.T
-        out = [_unsqueeze(jet[:, 0, 0, 0]), slope[:, None] * grad_z]
+        grad_z = slopes[0] @ to_cartesian.T
+        out = [_unsqueeze(z), slope[:, None] * grad_z]
         if order == 2:
-            hess_z = to_cartesian @ _second_derivatives(jet) @ to_cartesian.T
+            hess_z = to_cartesian @ slopes[1] @ to_cartesian.T
             bend = (1 - 2 * squeezed)[:, None, None] * grad_z[:, :, None] * grad_z[:, None]
             out.append(slope[:, None, None] * (hess_z + bend))
         return [part.reshape(lead + part.shape[1:]) for part in out]
@@ -391,12 +410,6 @@ def _unsqueeze(z: np.ndarray) -> np.ndarray:
     return (expit(z) - SQUEEZE) / (1 - 2 * SQUEEZE)
 
 
-def _second_derivatives(jet: np.ndarray) -> np.ndarray:
-    xx, yy, zz = jet[:, 2, 0, 0], jet[:, 0, 2, 0], jet[:, 0, 0, 2]
-    xy, xz, yz = jet[:, 1, 1, 0], jet[:, 1, 0, 1], jet[:, 0, 1, 1]
-    return np.moveaxis(np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]), -1, 0)
-
-
 def _fourier_interpolate(field: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     """The trigonometric interpolant of a periodic ``field`` at the points of ``shape``."""
     for axis, new in enumerate(shape):
@@ -428,7 +441,13 @@ def _as_float32(values: np.ndarray, name: str) -> np.ndarray:
     if not np.isfinite(array).all():
         bad = int((~np.isfinite(array)).sum())
         raise InputError(f"{name} hold NaN or infinity at {bad} of {array.size} points.")
-    return np.ascontiguousarray(array, dtype=np.float32)
+    return np.array(array, dtype=np.float32, order="C")
+
+
+def _locked(array: np.ndarray) -> np.ndarray:
+    """The array itself, which nothing can write to any more."""
+    array.flags.writeable = False
+    return array
 
 
 def _within_unit_interval(values: np.ndarray) -> np.ndarray:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from ase.optimize.optimize import Dynamics
 
+__all__ = ["GO_WITHIN", "IMDServer"]
+
 logger = logging.getLogger(__name__)
 
 DISCONNECT, FCOORDS, GO, HANDSHAKE, KILL, PAUSE, TRATE = 0, 2, 3, 4, 5, 7, 8

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from ase_elf.formats.store import ELFStore
 
+__all__ = ["ELFObserver"]
+
 
 class ELFObserver:
     """Writes ELF values of the current structure into ``atoms`` whenever it is called.

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from ase_elf.domains import Domain
 
+__all__ = ["Potential"]
+
 
 class Potential(BaseCalculator):
     """Energy, forces and stress of a domain pack that brings a potential.

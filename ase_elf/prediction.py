@@ -191,9 +191,7 @@ class Predictor:
         self.forget()
 
 
-def _grid(
-    atoms: Atoms, pack: Domain, prediction: Any, near: Neighbors | None
-) -> ELFGrid | MemoryError:
+def _grid(atoms: Atoms, pack: Domain, prediction: Any, near: Neighbors | None) -> ELFGrid | MemoryError:
     """A prediction with its atoms, and where it is from."""
     if isinstance(prediction, MemoryError):
         return prediction

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from itertools import combinations_with_replacement
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,10 @@ from ase import Atoms
 from scipy.special import expit
 
 from ase_elf.domains import Domain
+from ase_elf.geometry.pairs import by_name, pairs_among
 from ase_elf.model import Prediction
+
+__all__ = ["WIDTH", "GaussianDomain", "GaussianModel", "molecular_fluid"]
 
 WIDTH = 0.3
 """Å. Standard deviation of the Gaussians of :class:`GaussianModel`."""
@@ -73,11 +75,10 @@ class GaussianDomain(Domain):
 
     @cached_property
     def card(self) -> dict:
-        pairs = combinations_with_replacement(self._elements, 2)
         return {
             "name": "stand-in",
             "elements": list(self._elements),
-            "bonds": {"-".join(pair): 1.0 for pair in pairs},
+            "bonds": by_name({pair: 1.0 for pair in pairs_among(self._elements)}),
             "spacing": 0.2,
             "trained_range": {"r_s_bohr": [1.2, 1.8], "shortest_distance": [0.4, 2.0]},
             "weights": {"file": "none", "sha256": "0" * 64},

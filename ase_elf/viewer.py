@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from plotly.graph_objects import Figure as PlotlyFigure
 
+__all__ = ["view_elf", "view_network"]
+
 
 def view_elf(
     atoms: Atoms,

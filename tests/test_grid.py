@@ -278,3 +278,18 @@ def test_construction_is_silent_for_good_values(capfd):
 
 def test_logit_of_the_default_clip_is_the_documented_range():
     assert logit(1 - EPSILON) == pytest.approx(6.9068, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "again", [lambda grid: grid, copy.deepcopy, lambda grid: pickle.loads(pickle.dumps(grid))]
+)
+def test_values_of_a_grid_are_read_only_and_a_copy_is_not(again):
+    given = np.full((4, 4, 4), 0.5, np.float32)
+    grid = again(ELFGrid(given, Atoms("H", cell=[2] * 3, pbc=True), sigma=0.1 * given))
+    for array in (grid.values, grid.sigma, grid.values[0]):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0.1
+    changed = grid.values.copy()
+    changed[0] = 0.1
+    given[0] = 0.2
+    assert (grid.values == 0.5).all() and "grid.values.copy()" in ELFGrid.__doc__

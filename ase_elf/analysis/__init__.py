@@ -5,11 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 
 _LATE = {
-    "AnalysisSettings": "frame",
+    "AnalysisSettings": "settings",
+    "Recorder": "recorder",
     "SCALARS": "frame",
     "analyze": "frame",
     "geometry_digest": "frame",
-    "settings_for": "frame",
+    "settings_for": "settings",
 }
 
 __all__ = [*_LATE]

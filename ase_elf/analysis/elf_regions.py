@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from ase_elf.topology import Networking
 
+__all__ = ["bond_points", "cluster_shapes", "cluster_sizes", "degrees"]
+
 
 def cluster_sizes(
     network: Networking, elf_at_nuclei: np.ndarray, isovalues: Iterable[float]

@@ -24,7 +24,7 @@ from ase_elf.analysis.bonding import (
 )
 from ase_elf.analysis.elf_regions import cluster_shapes, cluster_sizes, degrees
 from ase_elf.analysis.quantities import BONDS, FRAMES, names_of
-from ase_elf.analysis.settings import ELF_CLASSES, LADDER, AnalysisSettings, settings_for
+from ase_elf.analysis.settings import ELF_CLASSES, LADDER, AnalysisSettings, settings_for  # noqa: F401 - its old place
 from ase_elf.domains import Domain, describe
 from ase_elf.errors import FormatError, InputError
 from ase_elf.grid import ELFGrid, fast_shape
@@ -38,8 +38,15 @@ if TYPE_CHECKING:
     from ase_elf.structures.trajectory import Frame
     from ase_elf.topology import Networking
 
-__all__ = ["LADDER", "SCALARS", "AnalysisSettings", "analyze", "analyze_batch", "analyze_frame", "batches",
-           "geometry_digest", "settings_for"]  # fmt: skip
+__all__ = [
+    "SCALARS",
+    "analyze",
+    "analyze_batch",
+    "analyze_frame",
+    "batches",
+    "check_frame",
+    "geometry_digest",
+]
 
 SCALARS = names_of(FRAMES)
 """Scalars of every frame, in the order of the columns of ``frames.csv``."""
@@ -97,7 +104,7 @@ def batches(frames: Iterable[Frame], batch: int) -> Iterator[list[Frame]]:
         failure = None
         try:
             for frame in islice(frames, batch):
-                group.append(frame)
+                group.append(frame)  # noqa: PERF402 - those before a failure are kept
         except (InputError, FormatError) as error:
             failure = error
         if group:
@@ -125,7 +132,7 @@ def analyze_batch(
     for frame in group:
         near = neighbors(frame.atoms, settings)
         try:
-            _check(frame, domain, settings, near)
+            check_frame(frame, domain, settings, near)
         except InputError as error:
             failure = error
             break
@@ -140,7 +147,8 @@ def analyze_batch(
     ], failure
 
 
-def _check(frame: Frame, domain: Domain, settings: AnalysisSettings, near: Neighbors) -> None:
+def check_frame(frame: Frame, domain: Domain, settings: AnalysisSettings, near: Neighbors) -> None:
+    """Raise :class:`InputError`, naming the frame, unless it can be analysed."""
     try:
         domain.check(frame.atoms, near)
         new = sorted(set(frame.atoms.get_chemical_symbols()) - set(settings.elements))

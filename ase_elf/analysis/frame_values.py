@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from ase_elf.grid import ELFGrid
 
+__all__ = ["POINTERS", "FrameValues", "clear", "key_value_pairs", "put", "write"]
+
 POINTERS = ("elf_store", "elf_frame")
 """In ``atoms.info``: the store that holds the grid, and its number there."""
 

@@ -50,8 +50,8 @@ FRAMES = (
     Quantity("elf_phi_a", "highest ELF isovalue at which one region closes on itself along a"),
     Quantity("elf_phi_b", "highest ELF isovalue at which one region closes on itself along b"),
     Quantity("elf_phi_c", "highest ELF isovalue at which one region closes on itself along c"),
-    Quantity("elf_molecular_fraction_cutoff", "share of atoms in pairs without any other atom within the bond "
-             "length", label="no other atom within the bond length"),
+    Quantity("elf_molecular_fraction_cutoff", "share of atoms in pairs without any other atom "
+             "within the bond length", label="no other atom within the bond length"),
     Quantity("elf_molecular_fraction_distance", "share of atoms in pairs of mutual nearest neighbors within the "
              "bond length", label="nearest neighbors"),
     Quantity("elf_molecular_fraction_domain", "share of atoms in ELF domains that hold exactly two nuclei",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ase.optimize.optimize import Dynamics
 
 
-__all__ = ["NetworkObserver", "Recorder"]
+__all__ = ["NetworkObserver", "Recorder", "pack_for", "time_of"]
 
 
 class Recorder:

@@ -14,6 +14,8 @@ from ase_elf.errors import FormatError
 if TYPE_CHECKING:
     from ase_elf.domains import Domain
 
+__all__ = ["FROM_FILE", "VALUES", "Screened", "rank", "source_of"]
+
 VALUES = names_of(SCREENING)
 """Numbers of a screened structure, in the order of their columns; see docs/statistics.md."""
 

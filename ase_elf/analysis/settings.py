@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ase_elf.domains import Domain
 
-__all__ = ["ELF_CLASSES", "ISOVALUE", "LADDER", "AnalysisSettings", "settings_for"]
+__all__ = ["ELF_CLASSES", "ISOVALUE", "LADDER", "AnalysisSettings", "positive", "settings_for"]
 
 ISOVALUE = 0.8
 """Default isovalue of ELF domains. In dense fluid hydrogen molecules separate from each

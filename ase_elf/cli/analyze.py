@@ -222,7 +222,7 @@ def _execute(run, source, shown: bool | None, unit: str):
     from tqdm import tqdm
 
     from ase_elf.errors import OutputError
-    from ase_elf.runs.trajectory import OtherRun
+    from ase_elf.runs.provenance import OtherRun
 
     show = sys.stderr.isatty() if shown is None else shown
     total = source.count() if show else None

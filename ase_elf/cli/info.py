@@ -35,7 +35,7 @@ def command(pack: str | None, as_json: bool) -> None:
 
 def collect() -> dict[str, dict]:
     """Everything the command prints, as plain values."""
-    from ase_elf.runs.trajectory import versions
+    from ase_elf.runs.provenance import versions
 
     return {
         "versions": versions(),
@@ -54,13 +54,14 @@ def _devices() -> dict[str, str]:
 
 def _packs() -> dict[str, dict | str]:
     from ase_elf.domains import ENTRY_POINTS
+    from ase_elf.geometry.pairs import name_of
     from ase_elf.plugins import discover
 
     packs: dict[str, dict | str] = {}
     for name, point in discover(ENTRY_POINTS).items():
         try:
             pack = point.load()
-            card, rulers = pack.card, ["-".join(pair) for pair in pack.ruler_cards]
+            card, rulers = pack.card, [name_of(pair) for pair in pack.ruler_cards]
         except Exception as error:  # a broken pack of someone else must not hide the others
             packs[name] = f"cannot be loaded: {error}"
             continue

@@ -65,6 +65,7 @@ progress = click.option(
     "--progress/--no-progress", default=None, help="Progress on stderr. [default: on a terminal]"
 )
 
+
 class DomainType(click.ParamType):
     """The name of a domain pack, or the folder of one, which is made absolute: a run may be repeated elsewhere."""
 

@@ -42,7 +42,7 @@ def write_options(ctx: click.Context, path: Path) -> Path:
     import yaml
 
     from ase_elf.errors import OutputError
-    from ase_elf.runs.trajectory import PROVENANCE, versions
+    from ase_elf.runs.provenance import PROVENANCE, versions
     from ase_elf.storage.atomic import replacing
 
     inputs = {p.name: _text(ctx.params[p.name]) for p in ctx.command.params if isinstance(p, click.Argument)}

@@ -16,6 +16,8 @@ from ase_elf.dataset.label import INLINE, Label
 from ase_elf.dataset.store import LabelStore
 from ase_elf.geometry.checks import describe
 
+__all__ = ["ALIKE", "SAME", "CheckReport", "Noise", "Pair", "SplitSummary", "Spread", "check"]
+
 SAME = 1e-3
 """Fingerprint distance below which two structures are the same: rounding of files."""
 

@@ -9,6 +9,7 @@ import numpy as np
 from ase_elf.dataset.images import ImageChoice
 from ase_elf.dataset.label import Label
 from ase_elf.errors import InputError
+from ase_elf.geometry.pairs import pair_of
 from ase_elf.ruler.bond_set import BondSet, quantised
 from ase_elf.ruler.frame import BondFrames
 from ase_elf.ruler.image import ImageSpec
@@ -43,7 +44,7 @@ def bond_set(labels: Iterable[Label], choice: ImageChoice) -> BondSet:
         column = np.full(len(i), label.split or label.name, "U64")
         sets.append(
             BondSet(
-                pair=tuple(choice.pair.split("-")),
+                pair=pair_of(choice.pair),
                 spec=choice.image,
                 images=quantised(images),
                 length=frames.length,

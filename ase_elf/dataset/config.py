@@ -18,6 +18,8 @@ from ase_elf.ruler.image import ImageSpec
 from ase_elf.storage.configuration import checked, read_mapping
 from ase_elf.structures.trajectory import Trajectory
 
+__all__ = ["BuildConfig", "PointChoice", "StructureSource"]
+
 SPLITS = ("", "train", "validation", "test")
 
 

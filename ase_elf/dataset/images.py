@@ -8,6 +8,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_elf.errors import InputError
+from ase_elf.geometry.pairs import pair_of
 from ase_elf.ruler.frame import BondFrames
 from ase_elf.ruler.image import ImageSpec
 from ase_elf.ruler.pairs import find_pairs
@@ -32,8 +33,10 @@ class ImageChoice:
     image: ImageSpec = field(default_factory=ImageSpec)
 
     def __post_init__(self) -> None:
-        if len(self.pair.split("-")) != 2:
-            raise InputError(f"images: pair is {self.pair!r}; two elements are needed, as Au-S.")
+        try:
+            pair_of(self.pair)
+        except InputError as error:
+            raise InputError(f"images: pair is {self.pair!r}; two elements are needed, as Au-S.") from error
         if not self.cutoff > 0:
             raise InputError(f"images: cutoff is {self.cutoff} Å; it must be positive.")
         if any(self.image.cores):
@@ -46,7 +49,7 @@ class ImageChoice:
 
     def bonds(self, atoms: Atoms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """First and second atoms, (n,), and the vectors between them, (n, 3) in Å."""
-        first, second = self.pair.split("-")
+        first, second = pair_of(self.pair)
         i, j, vectors, _ = find_pairs(atoms, {(first, second): self.cutoff})
         turned = np.array(atoms.get_chemical_symbols())[i] != first
         ways = np.where(turned, j, i), np.where(turned, i, j)

@@ -14,6 +14,8 @@ from ase_elf.grid import ELFGrid
 from ase_elf.reference import Provenance
 from ase_elf.storage.quantization import coarse
 
+__all__ = ["BATCH", "INLINE", "Critical", "Label", "digest"]
+
 BATCH = "build"
 """Name of a batch that was given none."""
 

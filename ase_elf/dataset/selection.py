@@ -16,6 +16,8 @@ from ase_elf.errors import InputError
 if TYPE_CHECKING:
     from ase_elf.model import Prediction
 
+__all__ = ["PointModel", "ScoredFrame", "score_frames", "select_frames"]
+
 
 class PointModel(Protocol):
     """What :func:`select_frames` needs of a field model."""

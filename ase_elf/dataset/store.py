@@ -27,6 +27,8 @@ from ase_elf.errors import FormatError, InputError, OutputError
 from ase_elf.ruler.bond_set import BondSet
 from ase_elf.storage.configuration import read_mapping
 
+__all__ = ["OLD_MANIFEST", "OLD_RECIPE", "LabelStore", "is_store", "write_atomically"]
+
 MANIFEST = "manifest.csv"
 BATCHES = "batches.yaml"
 FAILURES = "failures.jsonl"

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ase_elf.geometry.neighbors import Neighbors
     from ase_elf.model import EnergyNetwork, FieldModel
 
+__all__ = ["FINEST", "Domain"]
+
 COVALENT = "covalent"
 """In place of the lengths of bonds on a card."""
 
@@ -207,7 +209,7 @@ class Domain:
         """
         model = self.load(device="cpu")
         known = getattr(model, "familiarity", None)
-        return None if known is None else known.distance(model.readings(atoms))
+        return None if known is None else known.distance(model.invariants(atoms))
 
     def outside(
         self, atoms: Atoms, distance: float | None = None, near: Neighbors | None = None

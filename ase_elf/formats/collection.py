@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from ase_elf.grid import ELFGrid
 
+__all__ = ["LOOKED_AT", "Candidate", "Collection", "is_collection", "is_elf_file"]
+
 LOOKED_AT = 20
 """Frames of a file that are compared to tell a mixture from a trajectory."""
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from ase_elf.grid import ELFGrid
 
+__all__ = ["LAYOUT", "ELFStore", "check_head", "read_frame", "read_store", "write_frame"]
+
 LAYOUT = "ase_elf frame 2"
 """Written into every frame; the number changes when an old reader would misread it."""
 

@@ -12,6 +12,7 @@ from ase_elf.mda.analysis import (
     NetworkingValue,
     PairDistribution,
     PercolationAnalysis,
+    ResolvedPairDistribution,
 )
 from ase_elf.mda.bridge import to_atoms, to_universe
 from ase_elf.mda.cluster import DistributedBackend
@@ -32,6 +33,7 @@ __all__ = [
     "NetworkingValue",
     "PairDistribution",
     "PercolationAnalysis",
+    "ResolvedPairDistribution",
     "follow",
     "to_atoms",
     "to_universe",

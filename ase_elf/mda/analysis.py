@@ -1,29 +1,23 @@
 """Network statistics as MDAnalysis analysis classes: serial, on many processes, on a cluster.
 
 Predicting the ELF takes nearly all of the time and serves every statistic, so whoever wants
-more than one runs :class:`NetworkAnalysis` once. The other classes give one answer each.
+more than one runs :class:`NetworkAnalysis` once. The other classes give one answer each;
+:class:`PairDistribution` needs no ELF and predicts none.
 """
 
 from __future__ import annotations
 
-import contextlib
-import copy
-import multiprocessing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from MDAnalysis.analysis.base import AnalysisBase
 from MDAnalysis.analysis.results import Results, ResultsGroup
-from MDAnalysis.coordinates import base as readers
-from threadpoolctl import threadpool_limits
 
 from ase_elf.analysis.frame import SCALARS
-from ase_elf.analysis.recorder import Recorder, pack_for
-from ase_elf.analysis.settings import AnalysisSettings, positive
-from ase_elf.errors import InputError
-from ase_elf.mda.bridge import described, frame_of
-from ase_elf.statistics import RunStatistics
+from ase_elf.analysis.recorder import Recorder
+from ase_elf.analysis.settings import positive
+from ase_elf.mda.frames import FrameAnalysis, merged
+from ase_elf.mda.pair_distribution import PairDistribution
 
 if TYPE_CHECKING:
     import MDAnalysis as mda
@@ -32,8 +26,11 @@ if TYPE_CHECKING:
     from ase_elf.domains import Domain
     from ase_elf.statistics import FrameResult
 
+__all__ = ["BondAnalysis", "BondLifetimeAnalysis", "ClusterAnalysis", "MolecularFraction", "NetworkAnalysis",
+           "NetworkingValue", "PairDistribution", "PercolationAnalysis", "ResolvedPairDistribution"]  # fmt: skip
 
-class NetworkAnalysis(AnalysisBase):
+
+class NetworkAnalysis(FrameAnalysis):
     """Every statistic of the ELF network, in one pass.
 
     Parameters
@@ -106,13 +103,6 @@ class NetworkAnalysis(AnalysisBase):
     array([1., 1., 1.])
     """
 
-    _analysis_algorithm_is_parallelizable = True
-
-    @classmethod
-    def get_supported_backends(cls) -> tuple[str, ...]:
-        """Backends of MDAnalysis that the analysis is tested with."""
-        return ("serial", "multiprocessing", "dask")
-
     def __init__(
         self,
         universe: mda.Universe | AtomGroup,
@@ -128,14 +118,10 @@ class NetworkAnalysis(AnalysisBase):
         device: str | None = None,
         verbose: bool = False,
     ) -> None:
-        trajectory = _trajectory_of_all(universe)
-        super().__init__(trajectory, verbose=verbose)
-        self._symbols, self._known_time = described(universe.universe)
-        atoms = frame_of(trajectory.ts, self._symbols, known_time=False).atoms
-        self._pack = pack_for(atoms, domain)
-        self._settings = AnalysisSettings.for_atoms(
-            atoms,
-            self._pack,
+        super().__init__(
+            universe,
+            domain,
+            verbose,
             isovalue=isovalue,
             r_max=r_max,
             spacing=spacing,
@@ -144,17 +130,6 @@ class NetworkAnalysis(AnalysisBase):
             max_lag=max_lag,
         )
         self._options = {"batch": positive(batch, "batch"), "device": device}
-        self._first = 0
-
-    def _compute(self, indexed_frames: np.ndarray, *args: Any, **kwargs: Any) -> NetworkAnalysis:
-        """One part of the run, in whatever process it was sent to."""
-        # Accumulators of parts merge by the numbers of their frames within the run.
-        self._first = int(indexed_frames[0, 0]) if len(indexed_frames) else 0
-        with _threads_of_a_worker():
-            super()._compute(indexed_frames, *args, **kwargs)
-        # The serial backend computes all parts with one object, which must not hand out
-        # the same results for each of them.
-        return copy.copy(self)
 
     def _prepare(self) -> None:
         self.results = Results()
@@ -163,8 +138,7 @@ class NetworkAnalysis(AnalysisBase):
         self.results.series = self._recorder.rows
 
     def _single_frame(self) -> None:
-        frame = frame_of(self._ts, self._symbols, known_time=self._known_time)
-        self._take(self._recorder.add(frame))
+        self._take(self._recorder.add(self._frame()))
         if self._frame_index == self.n_frames - 1:
             self._take(self._recorder.flush())
 
@@ -172,7 +146,7 @@ class NetworkAnalysis(AnalysisBase):
         """What a subclass keeps of single frames."""
 
     def _get_aggregator(self) -> ResultsGroup:
-        return ResultsGroup(lookup={"statistics": _merged, "series": ResultsGroup.flatten_sequence})
+        return ResultsGroup(lookup={"statistics": merged, "series": ResultsGroup.flatten_sequence})
 
     def _conclude(self) -> None:
         table = np.array(self.results.series).reshape(-1, len(SCALARS))
@@ -357,7 +331,7 @@ class BondAnalysis(_Part):
         super()._conclude()
 
 
-class PairDistribution(_Part):
+class ResolvedPairDistribution(_Part):
     """g(r) between elements, and what the ELF and the molecules add to it.
 
     Parameters are those of :class:`NetworkAnalysis`.
@@ -365,7 +339,7 @@ class PairDistribution(_Part):
     Attributes
     ----------
     results.rdf : RDF
-        g(r) and running coordination number, for every pair of elements.
+        As :class:`PairDistribution` gives it.
     results.resolved_rdf : ResolvedRDF
         g(r) by the ELF half way, for pairs of elements that can bond.
     results.midpoint : BinnedAverage
@@ -392,39 +366,3 @@ class PercolationAnalysis(_Part):
     """
 
     _statistics = ("percolation",)
-
-
-_STREAMS = getattr(readers, "StreamReaderBase", ())
-"""Readers without length or way back; there are none before MDAnalysis 2.10."""
-
-
-def _trajectory_of_all(universe: mda.Universe | AtomGroup) -> Any:
-    """The trajectory, if ``universe`` is all of its atoms and can be read twice."""
-    whole, chosen = universe.universe, universe.atoms
-    if not np.array_equal(np.sort(chosen.ix), np.arange(len(whole.atoms))):
-        raise InputError(
-            f"{len(chosen)} of {len(whole.atoms)} atoms were given, but the ELF depends on all "
-            "atoms in the cell; give the universe."
-        )
-    trajectory = whole.trajectory
-    if isinstance(trajectory, _STREAMS):
-        raise InputError("a live stream has no length and cannot be split; use ase_elf.mda.follow(universe).")
-    return trajectory
-
-
-def _merged(parts: list[RunStatistics]) -> RunStatistics:
-    first, *others = parts
-    for part in others:
-        first.merge(part)
-    return first
-
-
-def _threads_of_a_worker() -> contextlib.AbstractContextManager:
-    """One thread while a worker process computes.
-
-    Workers that each used all cores would slow each other down, and a forked process which
-    enters an OpenMP region of several threads after its parent did waits forever.
-    """
-    if multiprocessing.parent_process() is None:
-        return contextlib.nullcontext()
-    return threadpool_limits(1)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from MDAnalysis.coordinates.timestep import Timestep
     from MDAnalysis.core.groups import AtomGroup
 
+__all__ = ["cell_of", "described", "frame_of", "to_atoms", "to_universe", "topology_of"]
+
 
 def to_universe(images: Atoms | Sequence[Atoms], *, dt: float | None = None) -> mda.Universe:
     """A Universe in memory that holds copies of ASE structures.

@@ -12,6 +12,8 @@ from ase_elf.errors import InputError
 if TYPE_CHECKING:
     from distributed import Client
 
+__all__ = ["DistributedBackend"]
+
 
 class DistributedBackend(BackendBase):
     """Runs the parts of an analysis on a cluster.

@@ -31,6 +31,8 @@ from ase_elf.structures.readers import xyz
 from ase_elf.structures.species import Species
 from ase_elf.structures.splitting import count_of
 
+__all__ = ["EXTXYZParser", "EXTXYZReader"]
+
 _TIMES = ("time", "time_fs", "dt", "time_offset")
 
 

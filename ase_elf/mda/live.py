@@ -16,6 +16,8 @@ from ase_elf.mda.bridge import described, frame_of
 if TYPE_CHECKING:
     import MDAnalysis as mda
 
+__all__ = ["follow"]
+
 
 def follow(
     universe: mda.Universe,
@@ -55,7 +57,9 @@ def follow(
     Where frames are lost on the way (a server that does not wait for its reader), times are
     uneven, and no bond lifetime is given; averages are not affected.
     """
-    refuse_unknown(chosen, [f.name for f in fields(AnalysisSettings)], "setting")  # before waiting for a frame
+    refuse_unknown(
+        chosen, [f.name for f in fields(AnalysisSettings)], "setting"
+    )  # before waiting for a frame
     step = positive(step, "step")
     stop = None if stop is None else positive(stop, "stop")
     trajectory = universe.trajectory

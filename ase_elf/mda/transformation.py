@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ase_elf.domains import Domain
     from ase_elf.grid import ELFGrid
 
+__all__ = ["ELFTransformation"]
+
 
 class ELFTransformation(TransformationBase):
     """Puts the ELF of each frame into ``ts.data``.

@@ -14,6 +14,8 @@ import math
 import numpy as np
 import torch
 
+__all__ = ["HIGHEST_DEGREE", "SOFTENING", "harmonics", "radial", "radial_transforms", "symmetric_matrices"]
+
 SOFTENING = 0.8
 """bohr. Harmonics of degree l are divided by (r² + a²)^(l/2): bounded, yet smooth at r = 0."""
 

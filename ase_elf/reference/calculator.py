@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ase_elf.grid import ELFGrid
     from ase_elf.reference.engine import ReferenceEngine
 
+__all__ = ["EngineCalculator"]
+
 
 class EngineCalculator(Calculator):
     """Energy, forces and ELF of an engine, through ASE's calculator interface.

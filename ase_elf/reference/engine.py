@@ -24,6 +24,22 @@ from ase_elf.reference.pack import EnginePack
 from ase_elf.reference.result import Provenance, ReferenceResult
 from ase_elf.storage.configuration import checked
 
+__all__ = [
+    "ReferenceEngine",
+    "automatic_engine",
+    "bare",
+    "check_atoms",
+    "check_mesh",
+    "check_points",
+    "divisions",
+    "finish",
+    "get_engine",
+    "grid_points",
+    "installed",
+    "locate_files",
+    "read_result",
+]
+
 ENTRY_POINTS = "ase_elf.references"
 READERS = "ase_elf.reference_readers"
 

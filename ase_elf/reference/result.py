@@ -9,6 +9,8 @@ import numpy as np
 from ase_elf.errors import InputError
 from ase_elf.grid import ELFGrid
 
+__all__ = ["Provenance", "ReferenceResult"]
+
 
 @dataclass(frozen=True)
 class Provenance:

@@ -65,7 +65,7 @@ def bond_rows(frame: FrameResult, symbols: list[str]) -> Iterator[list[object]]:
 def _cell(value: object) -> object:
     """Five digits of a number, nothing for NaN, and 0 or 1 for a truth."""
     if isinstance(value, float):
-        return f"{value:.5f}" if value == value else ""
+        return "" if math.isnan(value) else f"{value:.5f}"
     return int(value) if isinstance(value, bool) else value
 
 

@@ -22,6 +22,19 @@ if TYPE_CHECKING:
     from ase_elf.domains import Domain
     from ase_elf.ruler.source import PredictsELF
 
+__all__ = [
+    "MANY",
+    "POINTS",
+    "RULER_COLUMNS",
+    "Reading",
+    "bond_rows",
+    "measure_bonds",
+    "name_types",
+    "packs_of",
+    "read_bonds",
+    "read_rulers",
+]
+
 POINTS = 65
 """Points along a bond, ends included: 0.02 Å apart in a bond of 1.3 Å, and one of them
 is the midpoint."""

@@ -2,7 +2,7 @@
 
 An image may look like a bond that is known and be one of a ligand that never was: a network
 reads it all the same. What the atoms around the bond read of their own surroundings
-(:meth:`ase_elf.model.FieldModel.readings`) tells them apart, in the metric of the covariance of
+(:meth:`ase_elf.model.FieldModel.invariants`) tells them apart, in the metric of the covariance of
 each element (as :mod:`ase_elf.model.novelty` has it for whole structures).
 """
 
@@ -186,7 +186,7 @@ def are_strange(
     familiar = np.isin(atoms.get_chemical_symbols(), pack.elements)
     number = np.cumsum(familiar) - 1  # of each atom among those that are familiar
     kept = atoms[familiar]
-    readings = model.readings(kept).numpy().astype(float)
+    readings = model.invariants(kept).numpy().astype(float)
     strange = known.distances(kept, readings, number[i], number[j]) > 1
     if familiar.all():
         return strange

@@ -16,6 +16,8 @@ from ase_elf.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+__all__ = ["COLUMNS", "BondTable"]
+
 COLUMNS = np.dtype(
     [
         ("i", np.int64),

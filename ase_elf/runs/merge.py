@@ -16,14 +16,8 @@ from ase_elf.domains import get_domain
 from ase_elf.errors import OutputError
 from ase_elf.report.run import write_results
 from ase_elf.report.snapshots import CAPACITY
-from ase_elf.runs.trajectory import (
-    JOURNAL,
-    SNAPSHOTS,
-    quantities,
-    read_provenance,
-    snapshot_path,
-    write_config,
-)
+from ase_elf.runs.provenance import JOURNAL, SNAPSHOTS, read_provenance, write_config
+from ase_elf.runs.trajectory import quantities, snapshot_path
 from ase_elf.statistics.frame import FrameResult
 from ase_elf.storage.atomic import writing_into
 from ase_elf.storage.journal import Journal

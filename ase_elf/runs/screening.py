@@ -21,7 +21,7 @@ from ase_elf.geometry.neighbors import Neighbors
 from ase_elf.grid import ELFGrid
 from ase_elf.parallel.frames import in_order, workers
 from ase_elf.prediction import Predictor, Shape
-from ase_elf.runs.trajectory import JOURNAL, claim, pack_digest
+from ase_elf.runs.provenance import JOURNAL, claim, pack_digest
 from ase_elf.storage.atomic import writing_into
 from ase_elf.storage.journal import Journal
 from ase_elf.topology.beside import tc_beside
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from ase_elf.topology import Networking
 
     Bonds = dict[tuple[str, str], float]
+
+__all__ = ["GRID_PER_ATOM", "MOST_TOGETHER", "Screener", "ScreeningRun", "grouped"]
 
 MOST_TOGETHER = 32
 """Structures predicted together, if they hold fewer than ``MOST_ATOMS`` atoms."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from ase_elf.statistics.frame import FrameResult
 
+__all__ = ["BinnedAverage", "BondPointELF", "MidpointELF", "OrientationalOrder"]
+
 
 @dataclass(frozen=True, eq=False)
 class BinnedAverage:

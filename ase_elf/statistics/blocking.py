@@ -30,6 +30,24 @@ import numpy as np
 
 from ase_elf.errors import InputError
 
+__all__ = [
+    "DOUBT",
+    "ENOUGH",
+    "ENOUGH_JOINED",
+    "FEWEST",
+    "MOST",
+    "SAME",
+    "WINDOW",
+    "Blocking",
+    "Blocks",
+    "Estimate",
+    "RatioBlocking",
+    "Variance",
+    "estimate",
+    "quotient",
+    "ratio_estimate",
+]
+
 MOST, FEWEST = 128, 12
 """Blocks kept of a series, and the fewest from which an error is found."""
 

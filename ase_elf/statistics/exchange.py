@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+__all__ = ["PartnerChanges"]
+
 
 class PartnerChanges:
     """Partners that differ from the one before, counted atom by atom.

@@ -9,8 +9,17 @@ import numpy as np
 
 from ase_elf.errors import FormatError
 
-BOND_FIELDS = ("i", "j", "length", "elf_mid", "elf_min", "elf_point", "mutual")
-"""Columns of the bond table of one frame."""
+__all__ = ["FrameResult", "PairCounts"]
+
+
+@dataclass(frozen=True, eq=False)
+class PairCounts:
+    """What g(r) needs of a frame; fields as in :class:`FrameResult`."""
+
+    frame: int
+    volume: float
+    composition: dict[str, int]
+    rdf_counts: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 
     from ase_elf.statistics.frame import FrameResult
 
+__all__ = [
+    "LASTING",
+    "RELAXATIONS",
+    "SAMPLES_PER_PERIOD",
+    "STIFFEST",
+    "BondLifetime",
+    "Lifetime",
+    "vibration_period",
+]
+
 SAMPLES_PER_PERIOD = 3.0
 """Frames per bond vibration below which breaking and vibrating cannot be told apart."""
 

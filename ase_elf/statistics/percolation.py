@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ase_elf.statistics.frame import FrameResult
 
+__all__ = ["THRESHOLDS", "Percolation", "PercolationCurve"]
 
 THRESHOLDS = ("phi1", "phi2", "phi", "phi_a", "phi_b", "phi_c")
 """Scalars of a frame above which its network does not span: one to three directions, each axis."""

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ase_elf.geometry.pairs import pair_of
 from ase_elf.statistics.accumulator import BlockedAccumulator
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ase_elf.statistics.frame import FrameResult
+    from ase_elf.statistics.frame import FrameResult, PairCounts
+
+__all__ = ["RDF", "RadialDistribution", "first_minimum", "per_pair"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +83,7 @@ class RadialDistribution(BlockedAccumulator):
         # Per frame: g of every pair, then the coordination up to the end of every bin.
         super().__init__(2 * len(self.pairs) * (len(self.edges) - 1), step=step)
 
-    def values(self, frame: FrameResult) -> np.ndarray:
+    def values(self, frame: FrameResult | PairCounts) -> np.ndarray:
         around, g = per_pair(frame.rdf_counts, self.pairs, self.edges, frame)
         return np.concatenate([g.ravel(), np.cumsum(around, axis=1).ravel()])
 
@@ -104,7 +107,7 @@ class RadialDistribution(BlockedAccumulator):
 
 
 def per_pair(
-    counts: np.ndarray, pairs: Sequence[str], edges: np.ndarray, frame: FrameResult
+    counts: np.ndarray, pairs: Sequence[str], edges: np.ndarray, frame: FrameResult | PairCounts
 ) -> tuple[np.ndarray, np.ndarray]:
     """From numbers of unordered pairs of a frame to what is around an atom.
 
@@ -124,7 +127,7 @@ def per_pair(
         The same over what a uniform density would give.
     """
     shape = (len(pairs),) + (1,) * (np.ndim(counts) - 1)
-    ends = [pair.split("-") for pair in pairs]
+    ends = [pair_of(pair) for pair in pairs]
     first = np.array([frame.composition.get(a, 0) for a, _ in ends]).reshape(shape)
     second = np.array([frame.composition.get(b, 0) for _, b in ends]).reshape(shape)
     # Unordered pairs: between like atoms each has two ends.

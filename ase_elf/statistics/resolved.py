@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from ase_elf.statistics.frame import FrameResult
 
+__all__ = ["ResolvedDistribution", "ResolvedRDF"]
+
 
 @dataclass(frozen=True, eq=False)
 class ResolvedRDF:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from ase_elf.statistics.frame import FrameResult
 
+__all__ = ["ScalarAverage", "TimeSeries"]
+
 
 @dataclass(frozen=True)
 class ScalarAverage:

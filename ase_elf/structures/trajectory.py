@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     from ase import Atoms
 
+__all__ = ["DATABASES", "Frame", "NoFrames", "Read", "Trajectory"]
+
 DATABASES = ("db", "json")
 """ASE's names of its databases in a file: SQLite and JSON."""
 
@@ -147,7 +149,7 @@ class Trajectory:
         rest = iter(self)
         try:
             for frame in islice(rest, n):
-                frames.append(frame)
+                frames.append(frame)  # noqa: PERF402 - those before a failure are kept
         except (FormatError, InputError) as error:
             if not frames:
                 raise

@@ -19,6 +19,20 @@ from ase_elf.errors import InputError
 from ase_elf.topology.eigenvector_following import follow_modes
 from ase_elf.topology.field import SplineField
 
+__all__ = [
+    "NEAR",
+    "NO_BASIN",
+    "RIDGE_STEPS",
+    "SAME_POINT",
+    "Basins",
+    "Faces",
+    "find_basins",
+    "find_faces",
+    "pack",
+    "unpack",
+    "wrap",
+]
+
 NO_BASIN = -1
 """Label of voxels on a plateau at the lowest value of the field: vacuum."""
 

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 
     from ase_elf.grid import ELFGrid
 
+__all__ = [
+    "KINDS",
+    "NEWTON_STEPS",
+    "PERSISTENCE",
+    "Counts",
+    "CriticalPoints",
+    "critical_points",
+    "critical_points_of",
+]
+
 KINDS = ("attractor", "bond", "ring", "cage")
 """By the number of directions in which the point is a maximum: 3, 2, 1, 0."""
 

@@ -10,6 +10,8 @@ from ase.units import Bohr
 
 from ase_elf.errors import FormatError, InputError
 
+__all__ = ["SAME_CELL", "read_density"]
+
 SAME_CELL = 0.01
 """Å by which the cell vectors in two files of one run may differ: some print four digits."""
 

@@ -18,6 +18,8 @@ from ase_elf.formats.opening import open_text, packed_or_not, unpacked
 from ase_elf.formats.species import element_of
 from ase_elf.topology.networking import HYDROGEN
 
+__all__ = ["INSULATOR", "hydrogen_share"]
+
 INSULATOR = 1e-3
 """States per eV and atom; less than this at the Fermi level is smearing, not a metal."""
 

@@ -16,6 +16,8 @@ from ase_elf.topology.tree import ELFDomain
 if TYPE_CHECKING:
     from ase_elf.topology.networking import Networking
 
+__all__ = ["CONTACT", "CORE_RADIUS", "SHARED", "label_attractors", "label_domains"]
+
 CORE_RADIUS = 0.45
 """Covalent radii from a nucleus within which an attractor belongs to its core shells."""
 

@@ -23,6 +23,16 @@ if TYPE_CHECKING:
     from ase_elf.topology.percolation import Sweep
     from ase_elf.topology.saddles import Saddles
 
+__all__ = [
+    "LONGEST_RING",
+    "Component",
+    "Linked",
+    "NetworkStatistics",
+    "network_graph",
+    "network_statistics",
+    "write_graph",
+]
+
 LONGEST_RING = 12
 """Edges; larger rings are not searched for."""
 

@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 
     from ase_elf.grid import ELFGrid
 
+__all__ = [
+    "COARSE",
+    "HYDROGEN",
+    "MOLECULAR",
+    "RIVALS",
+    "Dimensions",
+    "Networking",
+    "networking",
+    "networking_of",
+]
+
 HYDROGEN = "H"
 """The element φ* and the hydrogen variants are defined for (doi 10.1039/d4sc04465g)."""
 

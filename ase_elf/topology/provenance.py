@@ -11,6 +11,8 @@ from ase_elf.errors import remedy
 if TYPE_CHECKING:
     from ase_elf.grid import ELFGrid
 
+__all__ = ["SUSPICIOUS_MEAN", "rescaled", "scaling_evidence"]
+
 SUSPICIOUS_MEAN = 0.51
 """Mean ELF above which a file is suspected of the wrong scale. Measured: 0.40 to 0.47 on
 hydrogen fluids and crystals from 100 GPa up and on three hydrides, 0.53 to 0.78 on the

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from ase_elf.errors import InputError
 
+__all__ = ["FITTED", "PURE_HYDROGEN", "TcEstimate", "estimate_tc"]
+
 PURE_HYDROGEN = 0.98
 """Hydrogen fraction above which every formula extrapolates: the fitted compounds have
 0.76 on average, with a standard deviation of 0.14."""

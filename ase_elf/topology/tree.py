@@ -12,6 +12,8 @@ from ase_elf.topology.percolation import Merge
 from ase_elf.topology.periodic_union_find import PeriodicUnionFind
 from ase_elf.topology.saddles import Saddles
 
+__all__ = ["BifurcationTree", "ELFDomain"]
+
 
 @dataclass(frozen=True)
 class ELFDomain:

@@ -12,6 +12,8 @@ from ase_elf.storage.configuration import checked, read_mapping
 from ase_elf.training.fit import Recipe
 from ase_elf.training.region import Region
 
+__all__ = ["RawConfig", "TrainConfig"]
+
 
 @dataclass(frozen=True)
 class TrainConfig:

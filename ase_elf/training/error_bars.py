@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import spearmanr
 
+__all__ = ["BINS", "SAMPLE", "ErrorBars", "error_bars", "rank_correlation"]
+
 SAMPLE = 100_000
 """Points whose ranks are compared: sorting every point of a grid would cost more than the
 prediction, and change the third digit."""

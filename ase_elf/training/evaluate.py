@@ -26,6 +26,8 @@ from ase_elf.training.matching import Match, connectivity, match_critical_points
 from ase_elf.training.region import EVERYWHERE, Region
 from ase_elf.training.residual import Spectrum, spectrum
 
+__all__ = ["JOINT", "Predictor", "Score", "compare", "score_label"]
+
 JOINT = 50
 """Bins of ELF values in :attr:`Score.joint`."""
 

@@ -22,6 +22,18 @@ if TYPE_CHECKING:
     from ase_elf.grid import ELFGrid
     from ase_elf.topology import Networking
 
+__all__ = [
+    "ISOVALUES",
+    "PERSISTENCE",
+    "REACH",
+    "SAME_ATTRACTOR",
+    "Match",
+    "connectivity",
+    "match_critical_points",
+    "pair_up",
+    "total",
+]
+
 PERSISTENCE = 0.01
 """Of the critical points that are compared; what is flatter changes with the labels' noise."""
 

@@ -23,6 +23,16 @@ from ase_elf.model.weights import digest as digest_of
 from ase_elf.storage.atomic import replacing
 from ase_elf.training.evaluate import Score
 
+__all__ = [
+    "KEPT",
+    "accuracy_rows",
+    "shorten",
+    "trained_range",
+    "write_card",
+    "write_familiarity",
+    "write_pack",
+]
+
 WEIGHTS, FAMILIARITY = "weights.safetensors", "familiarity.safetensors"
 
 KEPT = 7
@@ -112,7 +122,7 @@ def write_familiarity(folder: Path, model: FieldModel, train: list[Label], weigh
         SHA-256 of the weights: others read other things.
     """
     path = folder / FAMILIARITY
-    Familiarity.of([model.readings(label.atoms) for label in train]).save(path)
+    Familiarity.of([model.invariants(label.atoms) for label in train]).save(path)
     return {"file": FAMILIARITY, "sha256": digest_of(path), "weights": weights}
 
 

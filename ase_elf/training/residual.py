@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import rfftn
 
+__all__ = ["DISTANCES", "LONG_WAVE", "SHELL", "Spectrum", "spectrum"]
+
 LONG_WAVE = 2.0
 """Å. Waves longer than this are what a sum over neighbours cannot carry."""
 

@@ -13,6 +13,7 @@ from ase_elf.dataset.bonds import bond_set
 from ase_elf.dataset.images import ImageChoice
 from ase_elf.dataset.source import LabelSource
 from ase_elf.errors import InputError
+from ase_elf.geometry.pairs import name_of, pair_of
 from ase_elf.model.weights import digest
 from ase_elf.ruler.bond_set import BondSet
 from ase_elf.ruler.image import ImageSpec
@@ -125,8 +126,8 @@ def gather(config: RulerConfig) -> BondSet:
     if not sets:
         raise InputError("labels: name at least one folder with labels, or images of bonds.")
     bonds = BondSet.joined(sets)
-    if bonds.pair != tuple(config.pair.split("-")):
-        raise InputError(f"the images show {'-'.join(bonds.pair)} bonds, not {config.pair}.")
+    if bonds.pair != pair_of(config.pair):
+        raise InputError(f"the images show {name_of(bonds.pair)} bonds, not {config.pair}.")
     return bonds[bonds.length < config.cutoff]
 
 
@@ -168,7 +169,7 @@ def fit_ruler(
                    progress=lambda error: progress("length", error))
         for n in range(recipe.members)
     ]  # fmt: skip
-    pair = tuple(config.pair.split("-"))
+    pair = pair_of(config.pair)
     ruler = Ruler(pair, config.image, readers)
     read = ruler.read(parts.validation.shown(config.image))
     ruler = replace(ruler, factor=error_factor(*read, parts.validation.length))
@@ -299,7 +300,7 @@ def write_surroundings(
     compounds : list of str
         What each is: the limit is taken from compounds left out in turn.
     """
-    path = pack.folder / f"ruler-{'-'.join(pair).lower()}.json"
+    path = pack.folder / f"ruler-{name_of(pair).lower()}.json"
     card, model = dict(pack.ruler_cards[pair]), pack.load(device="cpu")
     training = []
     for atoms in structures:

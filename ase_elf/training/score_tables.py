@@ -17,6 +17,17 @@ from ase_elf.training.evaluate import Score
 from ase_elf.training.matching import total
 from ase_elf.training.residual import DISTANCES, SHELL
 
+__all__ = [
+    "ALL",
+    "COVERAGE",
+    "calibration_table",
+    "correlation_table",
+    "grouped",
+    "power_table",
+    "summary",
+    "tables",
+]
+
 ALL = "all"
 """The group that holds every structure."""
 

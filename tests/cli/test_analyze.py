@@ -301,7 +301,9 @@ def test_every_setting_is_in_the_identity_of_a_run(trajectory, tmp_path):
     assert {"r_bin", "n_elf", "max_lag", "isovalue", "rulers"} < set(before)
 
 
-@pytest.mark.parametrize("chosen", [{"r_bin": 0.05}, {"n_elf": 20}, {"max_lag": 7}, {"bonds": {("H", "H"): 0.9}}])
+@pytest.mark.parametrize(
+    "chosen", [{"r_bin": 0.05}, {"n_elf": 20}, {"max_lag": 7}, {"bonds": {("H", "H"): 0.9}}]
+)
 def test_a_run_is_not_resumed_with_other_settings(trajectory, done, tmp_path, chosen):
     out = tmp_path / "out"
     shutil.copytree(done, out)
@@ -373,3 +375,28 @@ def test_nothing_ranked_is_said_and_no_ranking_is_promised(tmp_path):
     output = call("analyze", tmp_path / "many", "-o", tmp_path / "out", "--no-report", code=1)
     assert "ranking in" not in output
     assert "nothing could be analysed" in output and str(tmp_path / "out" / "screening.csv") in output
+
+
+_OPENED: list[str] | None = None
+
+
+def _note_opened(event, arguments):
+    if _OPENED is not None and event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
+        _OPENED.append(os.path.abspath(os.fsdecode(arguments[0])))
+
+
+def test_the_trajectory_is_opened_once_for_its_frames(trajectory, tmp_path, monkeypatch):
+    """And once for the first bytes, twice for the format, which are all that is asked of them."""
+    global _OPENED
+    sys.addaudithook(_note_opened)
+    passes = []
+    texts = Trajectory._texts
+    monkeypatch.setattr(Trajectory, "_texts", lambda self: passes.append(self.start) or texts(self))
+    _OPENED = []
+    try:
+        call("analyze", trajectory, "--no-report", "-o", tmp_path / "out")
+    finally:
+        opened, _OPENED = _OPENED, None
+    assert passes == [0]
+    assert opened.count(str(trajectory)) <= 5
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["frames"] == 10

@@ -25,6 +25,7 @@ from ase_elf.mda import (
     NetworkingValue,
     PairDistribution,
     PercolationAnalysis,
+    ResolvedPairDistribution,
     follow,
     to_universe,
 )
@@ -134,7 +135,7 @@ def test_every_analysis_runs_in_parts_and_every_result_has_an_aggregator(path, s
         ClusterAnalysis: {"clusters", "degrees", "singles", "pairs", "triples", "larger"}
         | {"chains", "branched", "rings", "averages"},
         BondAnalysis: {"bonds", "midpoint", "number", "length", "elf", "averages"},
-        PairDistribution: {"rdf", "resolved_rdf", "midpoint", "bond_point", "orientation"},
+        ResolvedPairDistribution: {"rdf", "resolved_rdf", "midpoint", "bond_point", "orientation"},
         PercolationAnalysis: {"percolation"},
     }
     for kind, names in everything.items():
@@ -342,3 +343,21 @@ def test_an_observer_of_a_simulation_feeds_the_same_statistics(images, one_pass)
     there = observer.recorder.statistics.result()["lifetime"]
     assert there.breaks == one_pass.statistics.result()["lifetime"].breaks
     assert there.spacing_fs == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("how", [{}, {"n_parts": 2}])
+def test_a_pair_distribution_predicts_nothing_and_is_that_of_the_network_analysis(
+    path, serial, monkeypatch, how
+):
+    def refuse(*_, **__):
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr(GaussianDomain, "load", refuse)
+    coarse = {name: COARSE[name] for name in ("r_max", "r_bin", "domain") if name in COARSE}
+    found = PairDistribution(mda.Universe(path), **coarse).run(**how).results
+    assert set(found) == {"rdf"}
+    expected = serial.results.rdf
+    np.testing.assert_allclose(found.rdf.g, expected.g, rtol=1e-12)
+    np.testing.assert_allclose(found.rdf.error, expected.error, rtol=1e-9)
+    with pytest.raises(TypeError, match="spacing"):
+        PairDistribution(mda.Universe(path), spacing=0.2)

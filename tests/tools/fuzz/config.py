@@ -7,7 +7,7 @@ import click
 from ase_elf.cli.options import _read_config
 from ase_elf.dataset.config import BuildConfig
 from ase_elf.errors import ElfError
-from ase_elf.runs.trajectory import read_provenance
+from ase_elf.runs.provenance import read_provenance
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.ruler import RulerConfig
 from fuzz.target import Target
@@ -71,5 +71,5 @@ TARGET = Target(
             b"2001-99-99", b"1e400", b"0x", b"1_0", b"0b", b"1:2:3", b"~", b"? ", b"- ", b"{", b"[",
             b"%YAML 9", b"---", b"engine: ", b"os:system", b":", b"\xef\xbb\xbf"),
     instrument=("ase_elf.storage.configuration", "ase_elf.dataset.config", "ase_elf.training.config", "ase_elf.training.ruler",
-                "ase_elf.runs.trajectory", "ase_elf.cli.options", "yaml"),
+                "ase_elf.runs.provenance", "ase_elf.cli.options", "yaml"),
 )  # fmt: skip
