@@ -12,7 +12,16 @@ from ase_elf.domains.pack import Domain
 from ase_elf.errors import DomainError, remedy
 from ase_elf.plugins import discover
 
-__all__ = ["ENGINES", "ENTRY_POINTS", "address", "domain_for", "find_domain", "get_domain", "installed", "of_engine"]
+__all__ = [
+    "ENGINES",
+    "ENTRY_POINTS",
+    "address",
+    "domain_for",
+    "find_domain",
+    "get_domain",
+    "installed",
+    "of_engine",
+]
 
 ENTRY_POINTS = "ase_elf.domains"
 

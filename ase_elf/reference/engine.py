@@ -26,7 +26,6 @@ from ase_elf.storage.configuration import checked
 
 __all__ = [
     "ReferenceEngine",
-    "automatic_engine",
     "bare",
     "check_atoms",
     "check_mesh",

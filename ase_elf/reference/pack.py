@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from ase_elf.reference.result import ReferenceResult
 
+__all__ = ["EnginePack"]
+
 SPACING = 0.1
 """Å, of grids where none is asked for."""
 
