@@ -100,13 +100,17 @@ BONDS = (
 """What is kept of every bond of a frame; ``bonds.csv`` has it after frame, time and pair of elements."""
 
 TC = (
+    Quantity("h_fraction", "hydrogen atoms over all atoms"),
     Quantity("h_dos", "share of hydrogen in the density of states at the Fermi level"),
+    Quantity("h_dos_error", "standard error of that share where it is from one-shot bands"),
     Quantity("tc_leastsq", "critical temperature by the published formula LeastSq", "K"),
+    Quantity("tc_leastsq_error", "its standard error: of the formula, of φ and of the density of states", "K"),
     Quantity("tc_sr2", "critical temperature by the published formula SR2", "K"),
     Quantity("tc_sr4", "critical temperature by the published formula SR4", "K"),
     Quantity("tc_sr5", "critical temperature by the published formula SR5", "K"),
+    Quantity("tc_sr5_error", "its standard error: of the formula, of φ, of φ* and of the density of states", "K"),
 )
-"""Numbers of a structure beside whose ELF lies a density of states (:mod:`ase_elf.topology.tc`)."""
+"""Numbers of hydrides, from bands or a density of states beside an ELF file (:mod:`ase_elf.topology.tc`)."""
 
 
 def named(*wanted: str) -> tuple[Quantity, ...]:

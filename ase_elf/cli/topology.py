@@ -117,7 +117,7 @@ def _one(name: str, path: Path, grid, number: int, several: bool, given: dict):
         grid = _rescaled(grid)
     record, net, points = summarize(grid, isovalue=given["isovalue"], persistence=given["persistence"])
     write_results(net, points, record["isovalue"], number, given)
-    beside, notes = _beside(path, grid, net) if several and given["h_dos"] is None else ({}, ())
+    beside, notes = _beside(path, net) if several and given["h_dos"] is None else ({}, ())
     if given["as_json"]:
         estimates = _temperatures(record, grid, given)
         kelvin = {e.name: e.kelvin for e in estimates} or {
@@ -142,10 +142,10 @@ def _one(name: str, path: Path, grid, number: int, several: bool, given: dict):
     return Screened(name, record["formula"], len(grid.atoms), values=values, elf="file", notes=notes)
 
 
-def _beside(path: Path, grid, net):
-    from ase_elf.topology.beside import tc_beside
+def _beside(path: Path, net):
+    from ase_elf.analysis.critical_temperature import tc_beside
 
-    return tc_beside(path, grid.atoms, net.phi, net.phi_star)
+    return tc_beside(path, net)
 
 
 OF_GRIDS = ("isovalue", "persistence", "rescale", "h_dos", "dos", "fermi", "graph", "points", "basins",

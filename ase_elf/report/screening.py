@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_elf import __version__
+from ase_elf.analysis.quantities import TC, names_of
 from ase_elf.analysis.screening import VALUES, Screened
 from ase_elf.errors import DomainError
 from ase_elf.plotting.figure import COLORS, new_axis, svg
@@ -23,7 +24,6 @@ from ase_elf.report.snapshots import Snapshot
 from ase_elf.report.tables import number, write_json
 from ase_elf.statistics.rounding import with_error
 from ase_elf.storage.atomic import replacing
-from ase_elf.topology.beside import TC_VALUES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from ase_elf.grid import ELFGrid
 
     Found = tuple[ELFGrid, dict[tuple[str, str], float] | None]
+
+TC_VALUES = names_of(TC)
 
 COLUMNS = (
     "rank", "name", "formula", "n_atoms", "elf", *VALUES, *TC_VALUES, "elf_outside",
@@ -290,9 +292,13 @@ def _ranking(rows: Sequence[Screened]) -> list[dict]:
 
 
 def _temperatures(values: Mapping[str, float]) -> str:
-    """The range of the published estimates."""
-    kelvin = [values[name] for name in TC_VALUES if name.startswith("tc_") and name in values]
-    return f"{min(kelvin):.0f} to {max(kelvin):.0f}" if kelvin else ""
+    """The range of the published estimates, and the larger of the errors that are known."""
+    own = {name: values[name] for name in TC_VALUES if name.startswith("tc_") and name in values}
+    if not own:
+        return ""
+    kelvin = [value for name, value in own.items() if not name.endswith("_error")]
+    errors = [value for name, value in own.items() if name.endswith("_error")]
+    return f"{min(kelvin):.0f} to {max(kelvin):.0f}" + (f" ± {max(errors):.0f}" if errors else "")
 
 
 def _plain(value: float) -> str:

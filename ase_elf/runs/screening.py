@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_elf import __version__, domains
+from ase_elf.analysis.critical_temperature import tc_beside, tc_by_bands
 from ase_elf.analysis.frame import geometry_digest
 from ase_elf.analysis.screening import VALUES, Screened, rank, source_of
 from ase_elf.errors import ElfError, ElfWarning, FormatError, OutputError
@@ -24,7 +25,6 @@ from ase_elf.prediction import Predictor, Shape
 from ase_elf.runs.provenance import JOURNAL, claim, pack_digest
 from ase_elf.storage.atomic import writing_into
 from ase_elf.storage.journal import Journal
-from ase_elf.topology.beside import tc_beside
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -170,14 +170,14 @@ def _measured(
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ElfWarning)
-            found = _values(networking(grid), grid, near)
+            network = networking(grid)
+            found = _values(network, grid, near)
     except ElfError as error:
         return _row(candidate, error=str(error), **known)
     notes += [str(w.message) for w in caught if issubclass(w.category, ElfWarning)]
     values = {name: float(found[name]) for name in VALUES}
-    if pack is None and candidate.path is not None:
-        tc, more = tc_beside(candidate.path, grid.atoms, found["elf_phi"], found["elf_phi_star"])
-        values, notes = values | tc, notes + list(more)
+    tc, more = _temperatures(candidate, network, grid, pack)
+    values, notes = values | tc, notes + list(more)
     return _row(
         candidate,
         values=values,
@@ -186,6 +186,15 @@ def _measured(
         notes=tuple(notes),
         **known,
     )
+
+
+def _temperatures(
+    candidate: Candidate, network: Networking, grid: ELFGrid, pack: Domain | None
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Estimates of Tc, by the density of states beside a file or by one-shot bands, and what is to be said of them."""
+    if pack is not None:
+        return ({}, ()) if "boxed" in grid.info else tc_by_bands(network)
+    return ({}, ()) if candidate.path is None else tc_beside(candidate.path, network)
 
 
 def _values(network: Networking, grid: ELFGrid, near: Neighbors | None) -> dict[str, float]:

@@ -1,8 +1,7 @@
-"""The density of states that lies beside an ELF file, and what Tc follows from it."""
+"""The density of states that lies beside an ELF file."""
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from contextlib import suppress
@@ -16,13 +15,9 @@ from ase_elf.formats.opening import bare_name, open_text, packed_or_not, unpacke
 from ase_elf.formats.vasp_h5 import has_dos
 from ase_elf.topology.dos import hydrogen_share
 from ase_elf.topology.networking import HYDROGEN
-from ase_elf.topology.tc import estimate_tc
 
 if TYPE_CHECKING:
     from ase import Atoms
-
-TC_VALUES = ("h_dos", "tc_leastsq", "tc_sr2", "tc_sr4", "tc_sr5")
-"""Hydrogen's share of the density of states at the Fermi level, and estimates of Tc in K."""
 
 _TOTAL = ".pdos_tot"
 
@@ -47,44 +42,38 @@ def dos_beside(path: Path) -> Path | None:
     return None
 
 
-def tc_beside(
-    path: Path, atoms: Atoms, phi: float, phi_star: float
-) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Estimates of Tc from the density of states beside an ELF file.
+def share_beside(path: Path, atoms: Atoms) -> tuple[float | None, tuple[str, ...]]:
+    """Hydrogen's share of the density of states that lies beside an ELF file.
 
     Parameters
     ----------
     path : Path
         The ELF file.
     atoms : ase.Atoms
-    phi, phi_star : float
 
     Returns
     -------
-    values : dict of str to float
-        ``TC_VALUES``, or empty without hydrogen or without a density of states.
+    share : float or None
+        At the Fermi level; None without hydrogen, without a density of states, or for an insulator.
     notes : tuple of str
-        Why there is no estimate, or why it should not be trusted.
+        Why there is none although a density of states is there.
     """
-    share = float((atoms.symbols == HYDROGEN).mean()) if len(atoms) else 0.0
-    dos = dos_beside(path) if share and math.isfinite(phi_star) else None
+    dos = dos_beside(path) if HYDROGEN in atoms.get_chemical_symbols() else None
     if dos is None:
-        return {}, ()
+        return None, ()
     name = dos.name
     try:
         fermi = None
         if packed_or_not(dos.with_name(name + _TOTAL)) is not None:
             if (fermi := fermi_beside(dos)) is None:
-                return {}, (f"no Tc: nothing beside {name}{_TOTAL} says where the Fermi level is",)
-        h_dos = hydrogen_share(dos, atoms.get_chemical_symbols(), fermi=fermi)
-        if not h_dos:
-            what = "an insulator" if h_dos is None else "no states of hydrogen at the Fermi level"
-            return {}, (f"no Tc: {what} by {name}",)
-        estimates = estimate_tc(phi, phi_star, share, h_dos)
+                return None, (f"no Tc: nothing beside {name}{_TOTAL} says where the Fermi level is",)
+        share = hydrogen_share(dos, atoms.get_chemical_symbols(), fermi=fermi)
     except (ElfError, OSError) as error:
-        return {}, (f"no Tc: {error}",)
-    kelvin = {f"tc_{e.name.lower()}": e.kelvin for e in estimates}
-    return {"h_dos": h_dos, **kelvin}, tuple(f"Tc: {remark}" for remark in estimates[0].remarks)
+        return None, (f"no Tc: {error}",)
+    if not share:
+        what = "an insulator" if share is None else "no states of hydrogen at the Fermi level"
+        return None, (f"no Tc: {what} by {name}",)
+    return share, ()
 
 
 def fermi_beside(prefix: Path) -> float | None:

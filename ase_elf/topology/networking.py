@@ -148,6 +148,22 @@ class Networking:
         named = _named(self.sweep)
         return {name: float(np.hypot(*self._errors_at(found))) for name, found in named.items()}
 
+    def decided_at(self, name: str) -> np.ndarray | None:
+        """Where the isovalue "phi1", "phi2", "phi3" or "phi_star" is decided.
+
+        Returns
+        -------
+        ndarray, shape (3,), Å, Cartesian
+            A saddle or a nucleus; None where it is undefined or the lowest value of the field.
+        """
+        place = self._voxel_of(_named(self.sweep)[name])
+        return None if place is None else self.basins.field.position_of(place)[0]
+
+    def _voxel_of(self, found: Threshold) -> np.ndarray | None:
+        if found.atom is not None:
+            return self.basins.field.voxel_of(self.atoms.positions[[found.atom]])
+        return None if found.edge is None else self.saddles.u[[found.edge]]
+
     @property
     def with_hydrogen(self) -> Dimensions:
         """φ1 to φ3 of components that hold at least one hydrogen atom. NaN without."""
@@ -276,13 +292,10 @@ class Networking:
     def _errors_at(self, found: Threshold) -> tuple[float, float]:
         """Error of the grid, and sigma of the field, where ``found`` is decided."""
         saddles, field = self.saddles, self.basins.field
-        if found.atom is not None:
-            place = field.voxel_of(self.atoms.positions[[found.atom]])
-        elif found.edge is not None:
-            place = saddles.u[[found.edge]]
-        elif np.isnan(found.value):
-            return np.nan, 0.0
-        else:
+        place = self._voxel_of(found)
+        if place is None:
+            if np.isnan(found.value):
+                return np.nan, 0.0
             place = np.argwhere(field.values == field.values.min())[:1]
         rivals = np.argsort(np.abs(saddles.values - found.value), kind="stable")[:RIVALS]
         gaps = interpolation_gap(field, np.concatenate([place, saddles.u[rivals]]))

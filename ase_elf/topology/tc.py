@@ -8,11 +8,12 @@ is about 15 K in the linear formula.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ase_elf.errors import InputError
 
-__all__ = ["FITTED", "PURE_HYDROGEN", "TcEstimate", "estimate_tc"]
+__all__ = ["FITTED", "PURE_HYDROGEN", "SPREADS", "TcEstimate", "error_of_tc", "estimate_tc"]
 
 PURE_HYDROGEN = 0.98
 """Hydrogen fraction above which every formula extrapolates: the fitted compounds have
@@ -25,6 +26,12 @@ FITTED = {
     "h_dos": (0.441, 0.262),
 }
 """Mean and standard deviation of each descriptor over the compounds behind the formulas."""
+
+SPREADS = {"leastsq": 60.0, "SR5": 41.0}
+"""K, root mean square error that the authors of a formula state; nothing is stated for the others."""
+
+STEP = 1e-4
+"""Of a descriptor, for slopes of the formulas."""
 
 TCESTIME = "Novoa et al., Chem. Sci. 16, 57 (2025), doi 10.1039/d4sc04465g"
 BELLI_2025 = "Belli et al., Ann. Phys. (Berlin) 537, e00280 (2025), doi 10.1002/andp.202500280"
@@ -110,13 +117,7 @@ def estimate_tc(phi: float, phi_star: float, h_fraction: float, h_dos: float | N
         if not 0 <= value <= 1:
             raise InputError(f"{name} = {value!r} must lie between 0 and 1.")
     remarks = _remarks(given)
-    cubed = h_fraction**3
-    kelvin = {
-        "leastsq": 456.34 * phi * h_fraction * h_dos ** (1 / 3) - 9.46,
-        "SR2": 442.3 * (1 - (phi_star - phi)) * cubed * h_dos**0.5,
-        "SR4": 574.7 * phi * (h_dos * cubed) ** 0.5,
-        "SR5": 422.2 * 27 / 4 * (phi_star**2 - phi_star**3) * cubed * (phi * h_dos) ** (1 / 3) + 5.5,
-    }
+    kelvin = _kelvin(**given)
     about = {
         "leastsq": (f"{TCESTIME}; form of {BELLI_2021}", "about 60 K"),
         "SR2": (TCESTIME, "not stated"),
@@ -124,6 +125,46 @@ def estimate_tc(phi: float, phi_star: float, h_fraction: float, h_dos: float | N
         "SR5": (f"{BELLI_2025}, eq. 2", "rmse 41 K over 244 hydrides, at most 108 K"),
     }
     return [TcEstimate(name, value, *about[name], remarks) for name, value in kelvin.items()]
+
+
+def _kelvin(phi: float, phi_star: float, h_fraction: float, h_dos: float) -> dict[str, float]:
+    cubed = h_fraction**3
+    return {
+        "leastsq": 456.34 * phi * h_fraction * h_dos ** (1 / 3) - 9.46,
+        "SR2": 442.3 * (1 - (phi_star - phi)) * cubed * h_dos**0.5,
+        "SR4": 574.7 * phi * (h_dos * cubed) ** 0.5,
+        "SR5": 422.2 * 27 / 4 * (phi_star**2 - phi_star**3) * cubed * (phi * h_dos) ** (1 / 3) + 5.5,
+    }
+
+
+def error_of_tc(
+    given: Mapping[str, float], errors: Mapping[str, float], *, clip: float = 1e-3
+) -> dict[str, float]:
+    """Standard error of the two estimates whose formulas state one, K.
+
+    That of the formula and those of the descriptors, by their slopes, added in quadrature.
+
+    Parameters
+    ----------
+    given : mapping of str to float
+        ``phi``, ``phi_star``, ``h_fraction`` and ``h_dos``.
+    errors : mapping of str to float
+        Standard errors of some of them.
+    clip : float
+        Descriptors are kept this far from 0 and 1, where slopes diverge.
+
+    Returns
+    -------
+    dict of str to float
+        By the names in :data:`SPREADS`.
+    """
+    at = {name: min(max(value, clip), 1 - clip) for name, value in given.items()}
+    squares = {name: spread**2 for name, spread in SPREADS.items()}
+    for name, error in errors.items():
+        low, high = (_kelvin(**at | {name: at[name] + step}) for step in (-STEP, STEP))
+        for formula in squares:
+            squares[formula] += (error * (high[formula] - low[formula]) / (2 * STEP)) ** 2
+    return {name: square**0.5 for name, square in squares.items()}
 
 
 def _remarks(given: dict[str, float]) -> tuple[str, ...]:
