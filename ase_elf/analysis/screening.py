@@ -14,7 +14,7 @@ from ase_elf.errors import FormatError
 if TYPE_CHECKING:
     from ase_elf.domains import Domain
 
-__all__ = ["FROM_FILE", "VALUES", "Screened", "rank", "source_of"]
+__all__ = ["FROM_FILE", "ORDERS", "VALUES", "Screened", "rank", "source_of"]
 
 VALUES = names_of(SCREENING)
 """Numbers of a screened structure, in the order of their columns; see docs/statistics.md."""
@@ -89,14 +89,26 @@ class Screened:
             raise FormatError(f"not a row of a screening of this version: {str(error)[:500]}") from error
 
 
-def rank(screened: Iterable[Screened]) -> list[Screened]:
-    """By descending φ; of equals the better connected pairs, then the name. Failures last."""
+ORDERS = {"phi": "elf_phi", "tc": "tc_sr5"}
+"""What a ranking can be by, and the quantity that is."""
+
+
+def rank(screened: Iterable[Screened], by: str = "phi") -> list[Screened]:
+    """By descending φ or Tc; of equals the better connected pairs, then the name. Failures last.
+
+    Parameters
+    ----------
+    screened : iterable of Screened
+    by : str
+        Of :data:`ORDERS`. What has no Tc comes after what has one.
+    """
+    first = ORDERS[by]
 
     def key(row: Screened) -> tuple:
         if row.error is not None:
-            return (1, 0.0, 0.0, row.name)
-        phi, star = (row.values[name] for name in ("elf_phi", "elf_phi_star"))
-        return (0, -phi, 0.0 if math.isnan(star) else -star, row.name)
+            return (1, 0.0, 0.0, 0.0, row.name)
+        values = (row.values.get(name, math.nan) for name in (first, "elf_phi", "elf_phi_star"))
+        return (0, *(math.inf if math.isnan(value) else -value for value in values), row.name)
 
     return sorted(screened, key=key)
 

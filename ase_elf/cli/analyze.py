@@ -11,6 +11,7 @@ import click
 from ase_elf.cli import options
 
 if TYPE_CHECKING:
+    from ase_elf.formats.own_table import OwnTable
     from ase_elf.structures.trajectory import Trajectory
 
 NOT_IN_CONFIG = ("output", "overwrite", "progress", "device", "workers", "report")
@@ -24,6 +25,9 @@ SETTINGS = ("isovalue", "r_max", "spacing", "shape", "rulers", "max_lag")
 
 OF_READING = ("spin", "grid", "end_plane")
 """Options that mean nothing where no ELF is read."""
+
+OF_RANKING = ("rank_by", "table", "where")
+"""Options that mean nothing along a trajectory."""
 
 OF_PREDICTION = ("domain", "spacing", "shape")
 """Options that mean nothing where nothing is predicted."""
@@ -57,6 +61,14 @@ OF_PREDICTION = ("domain", "spacing", "shape")
     help="Rank unrelated structures, or follow one substance in time. [default: rank folders, "
     "databases, and files in which the atoms differ from frame to frame]",
 )  # fmt: skip
+@click.option("--rank-by", type=click.Choice(["phi", "tc"]), default="phi",
+              help="Networking value, or critical temperature of hydrides by formula SR5.")  # fmt: skip
+@click.option(
+    "--table", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV with a row for structures that are ranked; its columns are added to the ranking.",
+)  # fmt: skip
+@click.option("--where", multiple=True, metavar="COLUMN<=VALUE",
+              help="Rank only structures whose column of --table is so (<, <=, =, !=, >=, >).")  # fmt: skip
 @options.progress
 @options.config
 @click.pass_context
@@ -95,6 +107,7 @@ def _follow(ctx: click.Context, source: Trajectory, output: Path | None, given: 
     from ase_elf.runs.trajectory import AnalysisRun
 
     _refuse(ctx, OF_READING, "for ELF files, and none is read here.")
+    _refuse(ctx, OF_RANKING, "for structures that are ranked; add --screen to rank those of a file.")
     trajectory = Path(source.path)
     if trajectory.is_file() and holds_elf(trajectory):
         click.echo(f"the ELF in {trajectory} is not used: that of its structures is predicted anew", err=True)
@@ -109,8 +122,8 @@ def _follow(ctx: click.Context, source: Trajectory, output: Path | None, given: 
         workers=given["workers"],
         report=given["report"],
         overwrite=given["overwrite"],
-        options=options.resolved(ctx, *NOT_IN_CONFIG, *OF_READING),
-        sources=options.sources(ctx, *NOT_IN_CONFIG, *OF_READING),
+        options=options.resolved(ctx, *NOT_IN_CONFIG, *OF_READING, *OF_RANKING),
+        sources=options.sources(ctx, *NOT_IN_CONFIG, *OF_READING, *OF_RANKING),
     )
     _execute(run, run.trajectory, given["progress"], "frame")
     click.echo(f"results in {directory / ('report.html' if given['report'] else 'summary.json')}")
@@ -132,7 +145,7 @@ def _screen(ctx: click.Context, path: Path, output: Path | None, given: dict) ->
     run = ScreeningRun(
         Collection(
             path, given["start"], given["stop"], given["step"],
-            predict=given["predict"], reading=options.reading(given),
+            predict=given["predict"], reading=options.reading(given), table=_own_table(given),
         ),
         directory,
         Screener(**how),
@@ -140,6 +153,7 @@ def _screen(ctx: click.Context, path: Path, output: Path | None, given: dict) ->
         workers=given["workers"],
         report=given["report"],
         overwrite=given["overwrite"],
+        by=given["rank_by"],
         options=options.resolved(ctx, *leave_out),
         sources=options.sources(ctx, *leave_out),
     )  # fmt: skip
@@ -147,6 +161,17 @@ def _screen(ctx: click.Context, path: Path, output: Path | None, given: dict) ->
     tell(run, ranked)
     if single and len(ranked) == 1:
         _details(path, directory, given)
+
+
+def _own_table(given: dict) -> OwnTable | None:
+    """The user's columns, and what of them is asked for."""
+    from ase_elf.formats.own_table import Condition, OwnTable
+
+    if given["table"] is None:
+        if given["where"]:
+            raise click.UsageError("--where: of which table? Give it with --table.")
+        return None
+    return OwnTable(given["table"], [Condition.parse(text) for text in given["where"]])
 
 
 def _refuse(ctx: click.Context, names: tuple[str, ...], why: str) -> None:

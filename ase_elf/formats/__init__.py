@@ -49,7 +49,7 @@ _PARSE_ERRORS = (
 def read_elf(
     path: str | os.PathLike,
     *,
-    format: str | None = None,  # noqa: A002 - the name ASE uses
+    format: str | None = None,
     spin: str | None = None,
     repeated_end_plane: bool | None = None,
     grid: int | str | None = None,
@@ -152,7 +152,7 @@ def write_elf(
     path: str | os.PathLike,
     grid: ELFGrid,
     *,
-    format: str | None = None,  # noqa: A002 - the name ASE uses
+    format: str | None = None,
     spin_down: ELFGrid | None = None,
 ) -> None:
     """Write an ELF; the file appears whole or not at all.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ase_elf.errors import ElfError, ElfWarning, FormatError, InputError
 from ase_elf.formats import detect, holds_elf, iread_elf
 from ase_elf.formats.opening import bare_name, unpacked
+from ase_elf.formats.own_table import OwnTable
 from ase_elf.formats.store import ELFStore
 from ase_elf.formats.vasp_h5 import n_steps
 from ase_elf.storage.atomic import PART
@@ -122,6 +123,8 @@ class Collection:
         Arguments of :func:`ase_elf.read_elf`, used where they apply to the format.
     only_elf : bool
         Whether files that hold no ELF are left out.
+    table : OwnTable, optional
+        Whose conditions say which structures are left out.
 
     Notes
     -----
@@ -146,19 +149,23 @@ class Collection:
     predict: bool = False
     reading: Mapping[str, Any] = field(default_factory=dict)
     only_elf: bool = False
+    table: OwnTable | None = None
 
     def __iter__(self) -> Iterator[Candidate]:
-        found = islice(self._all(), self.start, self.stop, self.step)
+        found = islice(self._admitted(), self.start, self.stop, self.step)
         empty = True
         for candidate in found:
             empty = False
             yield candidate
         if empty:
-            raise NoFrames(f"{str(self.path)!r} holds no structures in the slice asked for.")
+            met = " that meet the conditions" if self.table and self.table.conditions else ""
+            raise NoFrames(f"{str(self.path)!r} holds no structures in the slice asked for{met}.")
 
     def count(self) -> int | None:
         """Number of structures, None where only reading them would tell."""
         path = Path(self.path)
+        if self.table is not None and self.table.conditions:
+            return None
         total: int | None
         if self._is_elf(path):
             total = len(ELFStore(path)) if path.is_dir() else 1
@@ -176,6 +183,9 @@ class Collection:
         if not path.is_dir() or self.predict or self._is_elf(path):
             return []
         return sorted(set(_files(path)) - set(self._files()))
+
+    def _admitted(self) -> Iterator[Candidate]:
+        return (c for c in self._all() if self.table is None or self.table.admits(c.name))
 
     def _all(self) -> Iterator[Candidate]:
         path = Path(self.path)

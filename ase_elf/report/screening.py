@@ -28,6 +28,7 @@ from ase_elf.storage.atomic import replacing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from ase_elf.formats.own_table import OwnTable
     from ase_elf.grid import ELFGrid
 
     Found = tuple[ELFGrid, dict[tuple[str, str], float] | None]
@@ -58,6 +59,7 @@ def write_screening(
     source: str,
     grids: Callable[[Sequence[Screened]], Iterable[Found | None]] | None = None,
     failure: Exception | None = None,
+    own: OwnTable | None = None,
 ) -> None:
     """Write tables and, where the run wants one, the report.
 
@@ -73,28 +75,36 @@ def write_screening(
         from a file), or None where the grid does not fit into memory. Without it no report is made.
     failure : Exception, optional
         What stopped the run before its end.
+    own : OwnTable, optional
+        Whose columns are added to the tables.
     """
     with replacing(directory / "screening.csv") as part:
-        write_table(part, ranked)
+        write_table(part, ranked, own)
     if grids is not None:
         page = _page(ranked, source, grids, failure)
         with replacing(directory / "report.html") as part:
             part.write_text(page, encoding="utf-8")
     with replacing(directory / "screening.json") as part:
-        write_json(part, _summary(ranked, failure))
+        write_json(part, _summary(ranked, failure, own))
 
 
-def write_table(path: Path, ranked: Sequence[Screened]) -> None:
+def write_table(path: Path, ranked: Sequence[Screened], own: OwnTable | None = None) -> None:
     """The ranking as CSV; structures that were not analysed have no rank."""
     with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+        columns = (*COLUMNS, *_own_columns(own))
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
-        for record in _records(ranked):
+        for record in _records(ranked, own):
             values = {k: number(v) if isinstance(v, float) else v for k, v in record.items()}
             writer.writerow(values)
 
 
-def _records(ranked: Sequence[Screened]):
+def _own_columns(own: OwnTable | None) -> list[str]:
+    """Columns of a user's table; one called like one of ours says whose it is."""
+    return [] if own is None else [f"own_{name}" if name in COLUMNS else name for name in own.columns]
+
+
+def _records(ranked: Sequence[Screened], own: OwnTable | None = None):
     for place, row in enumerate(ranked, 1):
         good = row.error is None
         yield {
@@ -111,10 +121,16 @@ def _records(ranked: Sequence[Screened]):
             "weights": row.weights,
             "notes": "; ".join(row.notes),
             "error": row.error or "",
+            **({} if own is None else _of_own(own, row.name)),
         }
 
 
-def _summary(ranked: Sequence[Screened], failure: Exception | None) -> dict:
+def _of_own(own: OwnTable, name: str) -> dict[str, str]:
+    row = own.of(name) or {}
+    return {shown: row.get(column, "") for shown, column in zip(_own_columns(own), own.columns, strict=True)}
+
+
+def _summary(ranked: Sequence[Screened], failure: Exception | None, own: OwnTable | None = None) -> dict:
     empty = {"": None}
     return {
         "status": "stopped" if failure else "complete",
@@ -128,7 +144,7 @@ def _summary(ranked: Sequence[Screened], failure: Exception | None) -> dict:
         "ranking": [
             {key: empty.get(value, value) if isinstance(value, str) else value
              for key, value in record.items()}
-            for record in _records(ranked)
+            for record in _records(ranked, own)
         ],
     }  # fmt: skip
 

@@ -239,6 +239,8 @@ class ScreeningRun:
         Written to ``config.yaml``, so that the run can be repeated from it.
     overwrite : bool
         Start over where the directory holds a run.
+    by : str
+        Of :data:`ase_elf.analysis.screening.ORDERS`.
     """
 
     collection: Collection
@@ -250,6 +252,7 @@ class ScreeningRun:
     options: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     overwrite: bool = False
+    by: str = "phi"
 
     def execute(self, progress: Callable[[int], None] | None = None) -> list[Screened]:
         """Screen what is not yet screened, write all results, and return the ranked rows.
@@ -291,12 +294,13 @@ class ScreeningRun:
                     report(done)
             except FormatError as error:
                 failure = error
-            ranked = rank(journal)
+            ranked = rank(journal, by=self.by)
             write_screening(
                 self.directory,
                 ranked,
                 source=Path(self.collection.path).resolve().name,
                 grids=self._best if self.report else None,
+                own=self.collection.table,
                 failure=failure,
             )
         if failure is not None:
@@ -357,6 +361,7 @@ class ScreeningRun:
             "predict": source.predict,
             "reading": {k: str(v) for k, v in source.reading.items() if v is not None},
             "only_elf": source.only_elf,
+            "conditions": [str(c) for c in source.table.conditions] if source.table else [],
             "domain": None if how.domain is None else domains.address(domains.find_domain(how.domain)),
             "packs": {name: pack_digest(pack) for name, pack in self._packs().items()},
             "spacing": how.spacing,
