@@ -289,4 +289,4 @@ def _refuse_stray_options(kind: str, options: dict[str, object]) -> None:
             raise InputError(f"{said} applies to {kinds}, not to {FORMATS[kind]}.")
 
 
-__all__ = ["FORMATS", "detect", "holds_elf", "read_elf", "replacing", "write_elf"]
+__all__ = ["FORMATS", "detect", "holds_elf", "iread_elf", "read_elf", "replacing", "write_elf"]

@@ -13,7 +13,7 @@ from ase_elf.geometry.neighbors import Neighbors
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["LONGEST", "OVERLAP", "check_structure", "describe", "shortest_distance"]
+__all__ = ["LONGEST", "OVERLAP", "changes", "check_structure", "describe", "shortest_distance"]
 
 OVERLAP = 0.3
 """Å. Two nuclei closer than this are a broken structure, not a strained one."""
