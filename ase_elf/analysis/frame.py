@@ -269,8 +269,12 @@ def _check(frame: Frame, domain: Domain, settings: AnalysisSettings) -> None:
 
 def _grid(atoms: Atoms, prediction: object, domain: Domain) -> ELFGrid:
     distance = prediction.distance
-    info = {"domain": domain.name, "weights": domain.digest(large=prediction.large), "out_of_domain": domain.outside(atoms, distance),
-            "domain_distance": distance}  # fmt: skip
+    info = {
+        "domain": domain.name,
+        "weights": domain.digest(large=prediction.large),
+        "out_of_domain": domain.outside(atoms, distance),
+        "domain_distance": distance,
+    }
     return ELFGrid(prediction.values, atoms, info, prediction.sigma)
 
 

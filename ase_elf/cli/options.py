@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -86,12 +87,10 @@ class WorkersType(click.ParamType):
         """The number, or the address as it stands."""
         if "://" in str(value):
             return value
-        try:
+        with suppress(ValueError):
             if int(value) >= 1:
                 return int(value)
-        except ValueError:
-            pass
-        self.fail(f"{value!r} is neither a number of processes nor tcp://host:port.", param, ctx)
+        return self.fail(f"{value!r} is neither a number of processes nor tcp://host:port.", param, ctx)
 
 
 workers = click.option(

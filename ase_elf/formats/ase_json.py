@@ -39,8 +39,8 @@ def check_database(path: Path) -> None:
         import sqlite3  # which not every Python has
 
         with closing(sqlite3.connect(path)) as database:
-            columns = "constraints, calculator_parameters, key_value_pairs"
-            for row in database.execute(f"SELECT {columns} FROM systems"):
+            query = "SELECT constraints, calculator_parameters, key_value_pairs FROM systems"
+            for row in database.execute(query):
                 _check(dict(enumerate(row)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -112,7 +113,7 @@ def _jumps(values: np.ndarray) -> list[float]:
         if len(planes) < FEWEST:
             found.append(0.0)
             continue
-        inner = max(_rms(a - b) for a, b in zip(planes, planes[1:], strict=False))
+        inner = max(_rms(a - b) for a, b in pairwise(planes))
         across = _rms(planes[-1] - planes[0])
         found.append(across / inner if across > inner + NOISE else 0.0)
     return found

@@ -145,9 +145,9 @@ def _elf_names(file: h5py.File) -> list[str]:
 
     def look(name: str, item: object) -> None:
         parts = [part.lower() for part in name.split("/")]
-        if isinstance(item, h5py.Dataset) and item.ndim in (3, 4) and item.dtype.kind == "f":
-            if any(part in _NAMES or part.startswith("elf_") for part in parts):
-                found.append(name)
+        grid = isinstance(item, h5py.Dataset) and item.ndim in (3, 4) and item.dtype.kind == "f"
+        if grid and any(part in _NAMES or part.startswith("elf_") for part in parts):
+            found.append(name)
 
     file.visititems(look)
     return found

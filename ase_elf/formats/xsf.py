@@ -129,8 +129,7 @@ def write_xsf(fd: TextIO, grid: ELFGrid) -> None:
     fd.write("BEGIN_BLOCK_DATAGRID_3D\nELF\nBEGIN_DATAGRID_3D_ELF\n")
     closed = np.pad(grid.values, (0, 1), mode="wrap")
     fd.write(" ".join(str(n) for n in closed.shape) + "\n0.0 0.0 0.0\n")
-    for vector in grid.cell:
-        fd.write(" ".join(f"{x:.14f}" for x in vector) + "\n")
+    fd.writelines(" ".join(f"{x:.14f}" for x in vector) + "\n" for vector in grid.cell)
     write_numbers(fd, closed.ravel(order="F"), per_line=6)
     fd.write("END_DATAGRID_3D\nEND_BLOCK_DATAGRID_3D\n")
 

@@ -1,7 +1,8 @@
 """The network from geometry to ELF: atoms and points read the same fields.
 
 Each atom carries coefficients: scalars, and vectors that turn with the structure. Summed over
-atoms, coefficient times radial function times harmonic makes smooth fields in space; a *reading* is what those fields are at a place,
+atoms, coefficient times radial function times harmonic makes smooth fields in space; a *reading* is
+what those fields are at a place,
 reduced to rotation invariants. Atoms read first and update their coefficients (so a bond
 knows its neighbourhood); then a point of space reads, and a small network turns the
 reading into z with ELF = 1 / (1 + exp(-z)). Since ELF = 1 / (1 + χ²), z is -2 ln χ of the
@@ -131,7 +132,8 @@ class Architecture:
 
     def n_numbers(self) -> int:
         """How many numbers an :class:`AtomNetwork` of this shape with one head behind its last
-        reading stores: known before it is made, and by no means more than any subclass has."""
+        reading stores: known before it is made, and by no means more than any subclass has.
+        """
 
         def invariants(k: tuple[int, ...]) -> int:
             return sum(k) + (min(k[1:3]) if len(k) > 2 else 0)
@@ -265,7 +267,8 @@ class Reading(nn.Module):
 
     def directions(self, mixed: list[torch.Tensor]) -> torch.Tensor:
         """Vectors of length below 1 that turn with the structure, shape (n, channels[1] + n_cubic, 3):
-        fields of degree 1, and what those of degree 2 make of them."""
+        fields of degree 1, and what those of degree 2 make of them.
+        """
         v, t = mixed[1], mixed[2][:, : self.n_cubic]
         v = v * torch.rsqrt(1 + (v * v).sum(-1, keepdim=True))
         tensor = torch.einsum("nqm,mij->nqij", t, self.matrices.to(t.dtype))
@@ -415,7 +418,8 @@ class FieldNetwork(AtomNetwork):
     def on_grid(self, raw: torch.Tensor, *, sigma: bool = True) -> torch.Tensor:
         """z and, if wanted, log σ(ELF), shape (1 + sigma, n), from raw invariants and what
         orbitals say as a grid has them, shape (n_invariants + n_orbital_features, n): points stay
-        last, and nothing is transposed."""
+        last, and nothing is transposed.
+        """
         heads = (self.value, self.log_error) if sigma else (self.value,)
         # Standardising is linear, and part of the first layers, which are one.
         weight = torch.cat([layers[0].weight for layers in heads])

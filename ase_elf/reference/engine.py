@@ -81,7 +81,8 @@ class ReferenceEngine(ABC):
 
     def check(self, symbols: set[str]) -> None:
         """Raise :class:`EngineError` or :class:`InputError` unless all is there to compute
-        structures of these elements: the program, pseudopotentials, basis sets."""
+        structures of these elements: the program, pseudopotentials, basis sets.
+        """
         self.version()
 
     def options(self) -> dict:

@@ -6,8 +6,9 @@ import csv
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class Tables:
         self._frames.writerow(FRAME_COLUMNS)
         self._bonds.writerow(BOND_COLUMNS)
 
-    def __enter__(self) -> Tables:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -61,7 +62,7 @@ class Tables:
 def bond_rows(frame: FrameResult, symbols: list[str]) -> Iterator[list[object]]:
     """Rows of the bond table of one frame, from column ``i`` on."""
     columns = (frame.bonds[name].tolist() for name in ("i", "j", "length", "elf_mid", "elf_min"))
-    point = (f"{v:.5f}" if v == v else "" for v in frame.bonds["elf_point"].tolist())
+    point = (f"{v:.5f}" if not isnan(v) else "" for v in frame.bonds["elf_point"].tolist())
     mutual, label = frame.bonds["mutual"].tolist(), frame.bonds["label"].tolist()
     read = zip(*(frame.bonds[name].tolist() for name in BOND_COLUMNS[-4:-1]), strict=True)
     outside = frame.bonds["outside"].tolist()
@@ -70,7 +71,7 @@ def bond_rows(frame: FrameResult, symbols: list[str]) -> Iterator[list[object]]:
     ):
         pair = "-".join(sorted((symbols[i], symbols[j])))
         measured = [f"{length:.5f}", f"{mid:.5f}", f"{low:.5f}", critical, int(nearest)]
-        told = (f"{v:.5f}" if v == v else "" for v in told)
+        told = (f"{v:.5f}" if not isnan(v) else "" for v in told)
         yield [i, j, pair, *measured, kind, *told, int(strange)]
 
 

@@ -171,7 +171,7 @@ class Screener:
             members = [k for k, pack in enumerate(packs) if pack.name == name]
             pack = packs[members[0]]
             model = pack.load(device=self.device)
-            for k, prediction in zip(members, self._predict(model, pack, structures, members)):
+            for k, prediction in zip(members, self._predict(model, pack, structures, members), strict=False):
                 if isinstance(prediction, MemoryError):
                     found[k] = prediction
                     continue

@@ -35,8 +35,9 @@ class FrameResult:
         ``i``, ``j`` int64, 0-based, i <= j (i = j: an atom and its own image); ``length`` Å;
         ``elf_mid`` ELF at the midpoint; ``elf_min`` lowest ELF on the straight line between
         the nuclei; ``elf_point`` ELF at the critical point of the bond
-        (:func:`ase_elf.analysis.elf_regions.bond_points`), NaN where there is none; ``mutual`` bool: each is the other's nearest neighbour; ``label`` its
-        type; ``ruler_length``, ``deviation``, ``uncertainty`` (Å) as in a
+        (:func:`ase_elf.analysis.elf_regions.bond_points`), NaN where there is none;
+        ``mutual`` bool: each is the other's nearest neighbour; ``label`` its type;
+        ``ruler_length``, ``deviation``, ``uncertainty`` (Å) as in a
         :class:`~ase_elf.ruler.BondTable`, NaN where no ruler was asked for.
     rdf_counts : ndarray, shape (n_pairs, n_r), int64
         Unordered pairs per bin of distance, one row per pair of elements.

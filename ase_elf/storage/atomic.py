@@ -87,7 +87,7 @@ def _locked(part: Path, path: Path) -> Iterator[None]:
                 raise Taken(f"another process is writing {path}; wait for it, or choose another name.")
             mine = False  # where another process has renamed or removed it since it was opened
             with suppress(FileNotFoundError):
-                mine = os.path.samefile(file.fileno(), part)
+                mine = os.path.samefile(file.fileno(), part)  # noqa: PTH121 - of an open file
             if mine:
                 yield
                 return

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from ase_elf.errors import OutputError
 from ase_elf.statistics.frame import FrameResult
@@ -67,7 +67,7 @@ class Journal:
                 end += len(line)
                 yield record, end
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> Self:
         self._file = self.path.open("ab", buffering=0)  # or closing would try again
         free = False
         with suppress(OSError):  # a file system without locks cannot tell

@@ -41,7 +41,8 @@ def is_cut_short(rows: list[str]) -> bool:
 
 def _lacks_digits(token: str, column: list[str]) -> bool:
     """Whether a number has fewer digits than the others: after the point where all have as many
-    there, else in all, since formats like C's %g keep the significant ones."""
+    there, else in all, since formats like C's %g keep the significant ones.
+    """
     found = [match for match in map(_FRACTION.match, column) if match]
     if not found:
         return False

@@ -175,7 +175,7 @@ class Species:
         label = error.args[0] if error.args else None
         known = not isinstance(label, str) or label in atomic_numbers or label in self._learned
         # Other keys that a reader may miss in a damaged file are words in small letters.
-        if known or not re.fullmatch(r"[A-Z0-9][\w.+/-]{0,19}", label) and label.lower() not in self._given:
+        if known or (not re.fullmatch(r"[A-Z0-9][\w.+/-]{0,19}", label) and label.lower() not in self._given):
             raise error
         self._learned[str(label)] = atomic_numbers[self.symbol(label)]
 

@@ -37,7 +37,8 @@ _HALF = _BASE // 2
 
 def pack(shift: np.ndarray) -> np.ndarray:
     """Image shifts (..., 3) as single integers that add like the shifts do (each component
-    within ±127)."""
+    within ±127).
+    """
     shift = np.asarray(shift, np.int32)
     return (shift[..., 0] * _BASE + shift[..., 1]) * _BASE + shift[..., 2]
 

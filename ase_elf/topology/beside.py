@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from contextlib import suppress
 from itertools import islice
@@ -74,7 +73,8 @@ def tc_beside(
     try:
         fermi = None
         if packed_or_not(dos.with_name(name + _TOTAL)) is not None:
-            if (fermi := fermi_beside(dos)) is None:
+            fermi = fermi_beside(dos)
+            if fermi is None:
                 return {}, (f"no Tc: nothing beside {name}{_TOTAL} says where the Fermi level is",)
         h_dos = hydrogen_share(dos, atoms.get_chemical_symbols(), fermi=fermi)
         if not h_dos:
@@ -130,7 +130,7 @@ def _names(name: str) -> list[str]:
 def _dos_files(folder: Path) -> list[Path]:
     """Densities of states in a folder: files of VASP and prefixes of ``projwfc.x``."""
     found = []
-    for file in sorted(os.listdir(folder)):
+    for file in sorted(path.name for path in folder.iterdir()):
         name = bare_name(file)
         if name.endswith(_TOTAL):
             found.append(folder / name.removesuffix(_TOTAL))

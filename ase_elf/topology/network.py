@@ -169,7 +169,8 @@ def _directed(a: int, b: int, edge: dict, index: dict) -> tuple[int, int, tuple[
 
 def _rings(graph: nx.MultiGraph) -> Counter:
     """Length of the shortest ring through each edge, counted; rings live in the infinite
-    network, so a walk remembers the image it is in."""
+    network, so a walk remembers the image it is in.
+    """
     steps: dict[int, list[tuple[int, tuple[int, ...], int]]] = {node: [] for node in graph}
     edges = []
     for name, (a, b, edge) in enumerate(graph.edges(data=True)):

@@ -70,7 +70,8 @@ def _elder(
     basins: Basins, u: np.ndarray, values: np.ndarray, kind: np.ndarray, extreme: int, saddle: int
 ) -> tuple[list[tuple[int, int, float]], list[int]]:
     """Pairs (extreme, saddle, persistence) of the merge tree, extremes by the elder rule; and
-    the saddles that close the first loops around the cell, three of a complete list."""
+    the saddles that close the first loops around the cell, three of a complete list.
+    """
     tops, saddles = np.flatnonzero(kind == extreme), np.flatnonzero(kind == saddle)
     if not len(tops) or not len(saddles):
         return [], saddles.tolist()

@@ -154,8 +154,10 @@ def lines_of(record: dict) -> list[str]:
         only = record["hydrogen_only"]["phi3"]
         lines += [
             f"  phi* {with_error(record['phi_star'], error['phi_star'])}   two hydrogens connect",
-            f"  phi  {record['with_hydrogen']['phi3']:.4f} of a network with hydrogen, "
-            f"{only:.4f} of hydrogen alone",
+            (
+                f"  phi  {record['with_hydrogen']['phi3']:.4f} of a network with hydrogen, "
+                f"{only:.4f} of hydrogen alone"
+            ),
         ]
     lines.append(
         "critical points: "
@@ -179,8 +181,10 @@ def lines_of(record: dict) -> list[str]:
     along = "".join(a for a, p in zip("abc", statistics["percolates"], strict=True) if p)
     lines += [
         f"at ELF {record['isovalue']:.4f}: " + _listed(record["domains"]),
-        f"  degrees {_listed(statistics['degrees'])}; independent cycles "
-        f"{statistics['cycles']}; percolates along {along or 'no direction'}",
+        (
+            f"  degrees {_listed(statistics['degrees'])}; independent cycles "
+            f"{statistics['cycles']}; percolates along {along or 'no direction'}"
+        ),
     ]
     return lines
 

@@ -243,6 +243,6 @@ def _first_end_home(u: np.ndarray, basins: Basins, first: np.ndarray) -> np.ndar
     """Faces moved to the frame where their first attractor is in image 0."""
     low, high = np.floor(u), np.ceil(u)
     label, image = basins.locate(low)
-    other, other_image = basins.locate(high)
+    _, other_image = basins.locate(high)
     image = np.where(label == first, image, other_image)
     return u - unpack(image) * basins.field.shape

@@ -60,7 +60,8 @@ class BifurcationTree:
     @cached_property
     def persistence(self) -> np.ndarray:
         """ndarray, shape (n,): ELF of each attractor above the pass where a higher one
-        takes it over; infinite for those that nothing takes over."""
+        takes it over; infinite for those that nothing takes over.
+        """
         life = np.full(len(self.basins), np.inf)
         for merge in self.merges:
             life[merge.absorbed] = self.basins.values[merge.absorbed] - merge.value

@@ -55,7 +55,7 @@ def test_prediction_does_not_depend_on_how_a_structure_is_written_down(double, f
     other, points = fluid.copy(), POINTS
     if move == "translate":
         other.positions += [0.7, -3.1, 12.9]
-        points = POINTS + [0.7, -3.1, 12.9]
+        points = [*POINTS, 0.7, -3.1, 12.9]
     elif move == "rotate":
         turn = Rotation.from_euler("xyz", [1.0, 0.2, -2.5]).as_matrix()
         other.set_cell(fluid.cell.array @ turn.T)
@@ -171,7 +171,7 @@ def test_a_large_cell_is_predicted_by_weights_without_orbitals(domain, fluid, mo
 def test_a_damaged_part_for_large_cells_is_refused(domain, tmp_path, part):
     (tmp_path / "card.json").write_text(json.dumps(domain.card | {"large_cells": part}))
     with pytest.raises(FormatError, match="not a card of a domain pack"):
-        Domain(tmp_path).name
+        assert Domain(tmp_path).name
 
 
 def test_what_is_committed_is_enough_to_train_on_and_holds_no_test_structure():

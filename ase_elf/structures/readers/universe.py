@@ -151,7 +151,7 @@ def _is_dcd_of_lammps(trajectory: MDAnalysis.coordinates.base.ReaderBase) -> boo
     name = getattr(trajectory, "filename", None)
     if getattr(trajectory, "format", None) != "DCD" or not isinstance(name, str | Path):
         return False
-    with open(name, "rb") as stream:
+    with Path(name).open("rb") as stream:
         return b"LAMMPS" in stream.read(1000)
 
 

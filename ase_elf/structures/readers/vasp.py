@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 
@@ -94,7 +95,7 @@ def _cell(lines: list[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _is_counts(line: str) -> bool:
-    words = line.split("!")[0].split()
+    words = line.split("!", maxsplit=1)[0].split()
     return bool(words) and all(word.isdigit() for word in words)
 
 
@@ -190,10 +191,8 @@ def read_vasprun(stream: IO[str], species: Species) -> Iterator[tuple[Atoms, flo
 
 def _events_before(parser: XMLPullParser) -> list[tuple[str, Any]]:
     found = []
-    try:
+    with suppress(ParseError):  # the damage itself comes last
         found.extend(parser.read_events())
-    except ParseError:  # the damage itself comes last
-        pass
     return found
 
 
