@@ -51,11 +51,11 @@ class StandIn(ReferenceEngine):
                 raise InputError("not this structure.")
         if attempt < self.converges_at:
             raise EngineError(f"attempt {attempt} did not converge.")
-        xyz, shape = grid_points(atoms, self.spacing)
+        xyz, shape = (points, None) if points is not None else grid_points(atoms, self.spacing)
         vectors = (xyz[:, None] - atoms.positions[None]).reshape(-1, 3)
         distances = find_mic(vectors, atoms.cell)[1].reshape(len(xyz), -1)
         field = np.exp(-((distances / self.width) ** 2)).sum(axis=1)
         elf = 1 / (1 + np.exp(-3 * (field - 0.5)))
         provenance = Provenance("stand-in", "1", "none", attempt=attempt)
         forces = np.zeros((len(atoms), 3))
-        return finish(atoms, provenance, elf, field, points=None, shape=shape, energy=-1.0, forces=forces)
+        return finish(atoms, provenance, elf, field, points=points, shape=shape, energy=-1.0, forces=forces)

@@ -9,18 +9,22 @@ from ase_elf.reference.calculator import EngineCalculator
 from ase_elf.reference.engine import (
     ENTRY_POINTS,
     ReferenceEngine,
+    automatic_engine,
     get_engine,
     installed,
     read_result,
 )
+from ase_elf.reference.pack import EnginePack
 from ase_elf.reference.result import Provenance, ReferenceResult
 
 __all__ = [
     "ENTRY_POINTS",
     "EngineCalculator",
+    "EnginePack",
     "Provenance",
     "ReferenceEngine",
     "ReferenceResult",
+    "automatic_engine",
     "get_engine",
     "installed",
     "read_result",

@@ -35,13 +35,15 @@ class ReferenceEngine(ABC):
     ``running``, and are no part of the recipe; those that map elements to
     paths in ``files``, so that a configuration may give paths relative to itself.
     ``gives_grid`` says whether the engine has a grid of its own, or computes the ELF only
-    where it is asked to.
+    where it is asked to. ``automatic`` are options for structures that nobody looked at
+    before: the k-mesh by the cell, cutoffs by the elements.
     """
 
     name: ClassVar[str] = ""
     running: ClassVar[tuple[str, ...]] = ()
     files: ClassVar[tuple[str, ...]] = ()
     gives_grid: ClassVar[bool] = True
+    automatic: ClassVar[dict[str, object]] = {}
 
     @abstractmethod
     def version(self) -> str:
@@ -195,6 +197,11 @@ def get_engine(name: str, **options: object) -> ReferenceEngine:
     except InputError as error:
         raise InputError(f"options of engine {name!r}: {error}") from error
     return engine(**options)
+
+
+def automatic_engine(name: str) -> ReferenceEngine:
+    """The engine called ``name`` with the options that suit any structure; errors as of :func:`get_engine`."""
+    return get_engine(name, **_engine_class(name).automatic)
 
 
 def locate_files(name: str, options: dict, folder: Path) -> dict:

@@ -91,6 +91,7 @@ class Espresso(ReferenceEngine):
     )  # fmt: skip
 
     files: ClassVar[tuple[str, ...]] = ("pseudopotentials",)
+    automatic: ClassVar[dict[str, object]] = {"recipe": "many-elements"}
 
     recipe: str | None = None
     ecutwfc: float | None = None

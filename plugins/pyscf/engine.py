@@ -69,6 +69,7 @@ class PySCF(ReferenceEngine):
     name: ClassVar[str] = "pyscf"
     running: ClassVar[tuple[str, ...]] = ("threads", "forces", "spacing")
     gives_grid: ClassVar[bool] = False
+    automatic: ClassVar[dict[str, object]] = {"kspacing": 0.3}
 
     functional: str = "pbe"
     basis: str = "gth-dzvp"
