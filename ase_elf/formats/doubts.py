@@ -89,7 +89,8 @@ def seen_through_window(values: np.ndarray, atoms: Atoms, *, spans_cell: bool) -
             "the span of the grid is no cell but a window, and what crosses its faces, φ among it, means "
             f"nothing.{f' {said} and are left out.' if said else ''}"
         )
-        return atoms[~outside]
+        kept: Atoms = atoms[np.flatnonzero(~outside)]
+        return kept
     if not spans_cell and max(jumps) > SLIGHT_JUMP:
         _warn(
             "the field may jump from the last plane of grid points to the first along "

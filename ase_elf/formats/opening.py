@@ -12,7 +12,7 @@ from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from ase_elf.errors import FormatError
 from ase_elf.storage.unpacking import Room
@@ -64,7 +64,7 @@ def packed_or_not(path: str | Path) -> Path | None:
 def open_binary(path: str | Path) -> Iterator[BinaryIO]:
     """The unpacked bytes of a file; :class:`FormatError` where a packed one is damaged."""
     suffix = packing(path)
-    opener = _OPENERS[suffix] if suffix else open
+    opener: Any = _OPENERS[suffix] if suffix else open
     try:
         with opener(path, "rb") as file:
             yield file

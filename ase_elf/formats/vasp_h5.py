@@ -216,7 +216,7 @@ def _array(file: h5py.File, name: str) -> np.ndarray:
 
     data = file.get(name) if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
     own = isinstance(data, h5py.Dataset) and not data.is_virtual and data.external is None
-    if not own or data.dtype.kind not in "fiu":
+    if data is None or not own or data.dtype.kind not in "fiu":
         raise FormatError(f"{name} is no array of numbers in this file.")
     stored = min(data.id.get_storage_size(), file.id.get_filesize())
     if data.size * data.dtype.itemsize > (_DEFLATE_LIMIT if data.chunks else 1) * stored + 64:

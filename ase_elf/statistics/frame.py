@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -120,7 +121,7 @@ _DTYPES = {
     "elf_histogram": np.float64,
     "orientation": np.float64,
 }
-_BOND_DTYPES = {"i": np.int64, "j": np.int64, "mutual": bool, "outside": bool, "label": "U16"}
+_BOND_DTYPES: dict[str, Any] = {"i": np.int64, "j": np.int64, "mutual": bool, "outside": bool, "label": "U16"}
 
 
 def _plain(value: object) -> object:
@@ -131,7 +132,7 @@ def _plain(value: object) -> object:
     return value
 
 
-def _typed(name: str, value: object) -> object:
+def _typed(name: str, value: Any) -> Any:
     if name in _DTYPES:
         array = np.asarray(value, dtype=_DTYPES[name])
         return array.reshape(2, -1) if name == "orientation" else array

@@ -262,6 +262,7 @@ class BondLifetime(Accumulator):
 
     def _cross(self, other: Self) -> None:
         """Correlations between the last frames here and the first ones of ``other``."""
+        assert other.span is not None
         first = other.span[0]
         for frame in self.partners.merge(other.partners):
             self._add(first + int(frame), changes=1)
@@ -374,9 +375,9 @@ class BondLifetime(Accumulator):
             too_short=too_short or bool(breaks and np.isnan(lifetime_error)),
         )
 
-    def _share(self, hits: np.ndarray, origins: np.ndarray, *blocks: np.ndarray) -> Estimate:
+    def _share(self, hits: np.ndarray, origins: np.ndarray, a: np.ndarray, b: np.ndarray) -> Estimate:
         """Share of the origins that are hits, by lag; exact at lag 0, where it is 1."""
-        found = ratio_estimate(hits / origins, *blocks, origins / max(self.n, 1), self.events)
+        found = ratio_estimate(hits / origins, a, b, origins / max(self.n, 1), self.events)
         found.error[:1] = 0.0
         return found
 

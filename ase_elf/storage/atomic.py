@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any
 
 from ase_elf.errors import OutputError
 
+take: Callable[[IO[Any]], bool] | None
 try:
     from ase_elf.storage.locks import take
 except ImportError:  # not a POSIX system

@@ -49,7 +49,8 @@ def _lacks_digits(token: str, column: list[str]) -> bool:
     if _EXPONENT.search(token):
         return True
     decimals = {len(match[2]) for match in found}
-    own = len(_FRACTION.match(token)[2])
+    mine = _FRACTION.match(token)
+    own = len(mine[2]) if mine else 0
     if own >= max(decimals):
         return False
     if len(decimals) == 1:

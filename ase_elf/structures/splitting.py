@@ -117,7 +117,7 @@ def split_xdatcar(stream: Iterator[str]) -> Iterator[str]:
 
 def _xdatcar_header(stream: Iterator[str], index: int) -> tuple[list[str], str]:
     """Title, scale, cell, names and counts, and the line that begins the configuration."""
-    header = []
+    header: list[str] = []
     for line in stream:
         if is_configuration(line):
             return header, line

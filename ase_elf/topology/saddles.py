@@ -158,6 +158,7 @@ def climb_to_basins(basins: Basins, start: np.ndarray) -> tuple[np.ndarray, np.n
         hidden = cKDTree(wrap(basins.attractors[-basins.hidden :], shape)[1], boxsize=shape)
 
     def at_hidden(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        assert hidden is not None
         gap, which = hidden.query(wrap(u, shape)[1])
         return gap < _AT_ATTRACTOR, len(basins) - basins.hidden + which
 
@@ -194,7 +195,7 @@ def _distinct(u: np.ndarray, shape: np.ndarray, value: np.ndarray) -> np.ndarray
     return np.flatnonzero(keep)
 
 
-def _keys(ends: np.ndarray, shifts: np.ndarray) -> list[tuple[int, ...]]:
+def _keys(ends: np.ndarray, shifts: np.ndarray) -> list[tuple[int, int, int, int, int]]:
     """One key per connection, whichever end it is read from."""
     keys = []
     for (a, b), (x, y, z) in zip(ends.tolist(), shifts.tolist(), strict=True):

@@ -84,7 +84,7 @@ class BifurcationTree:
                 attractors=tuple(nodes),
                 atoms=tuple(sorted(a for node in nodes for a in atoms.get(node, []))),
                 dimension=forest.rank(root),
-                winds=tuple(any(p[i] for p in forest.periods[root]) for i in range(3)),
+                winds=forest.winds(root),
                 volume=float(counts[nodes].sum() * voxel),
             )
             for root, nodes in members.items()

@@ -103,7 +103,7 @@ def symbols_of(universe: MDAnalysis.Universe, species: Species | None = None) ->
             ElfWarning,
             stacklevel=3,
         )
-    return [symbols[name] for name in names]
+    return [str(symbols[name]) for name in names]
 
 
 def _guess_elements(universe: MDAnalysis.Universe, species: Species | None) -> None:

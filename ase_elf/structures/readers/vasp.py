@@ -152,14 +152,14 @@ def read_vasprun(stream: IO[str], species: Species) -> Iterator[tuple[Atoms, flo
     """
     from ase import Atoms
 
-    parser = XMLPullParser(["start", "end"])
+    parser: XMLPullParser[Any] = XMLPullParser(["start", "end"])
     path: list[Element] = []
     symbols: list[str] = []
     index = 0
     for piece in iter(lambda: stream.read(2**16), None):
         try:
             parser.feed(piece) if piece else parser.close()
-            events = list(parser.read_events())
+            events: list[Any] = list(parser.read_events())
         except ParseError as error:
             # What stands before the damage was parsed, and is in the queue.
             events = _events_before(parser)
@@ -189,8 +189,8 @@ def read_vasprun(stream: IO[str], species: Species) -> Iterator[tuple[Atoms, flo
             return
 
 
-def _events_before(parser: XMLPullParser) -> list[tuple[str, Any]]:
-    found = []
+def _events_before(parser: XMLPullParser[Any]) -> list[Any]:
+    found: list[Any] = []
     with suppress(ParseError):  # the damage itself comes last
         found.extend(parser.read_events())
     return found
@@ -198,7 +198,7 @@ def _events_before(parser: XMLPullParser) -> list[tuple[str, Any]]:
 
 def _atominfo(node: Element, species: Species) -> list[str]:
     rows = node.findall("array[@name='atoms']/set/rc")
-    return species.symbols((row.find("c").text or "").strip() for row in rows)
+    return species.symbols((row.findtext("c") or "").strip() for row in rows)
 
 
 def _varray(structure: Element, name: str) -> np.ndarray:
