@@ -33,7 +33,7 @@ def example(name: str):
 
 def points(atoms) -> np.ndarray:
     """Beside the first atoms, and between the first and the others."""
-    first = [*atoms.positions[:3], 0.4, -0.2, 0.3]
+    first = atoms.positions[:3] + [0.4, -0.2, 0.3]
     return np.concatenate([first, 0.7 * atoms.positions[:1] + 0.3 * atoms.positions[1:4]])
 
 

@@ -92,7 +92,7 @@ def test_symmetries_hold_to_round_off(pack):
     turn = Rotation.from_euler("xyz", [0.3, -1.0, 2.0]).as_matrix()
     turned = atoms.copy()
     turned.set_cell(atoms.cell.array @ turn.T)
-    turned.positions = ([*atoms.positions, 0.3, -4.0, 0.1]) @ turn.T
+    turned.positions = (atoms.positions + [0.3, -4.0, 0.1]) @ turn.T
     assert of(turned)[0] == pytest.approx(energy, abs=1e-9)
     np.testing.assert_allclose(of(turned)[1], forces @ turn.T, atol=1e-8)
     assert of(atoms[::-1])[0] == pytest.approx(energy, abs=1e-9)

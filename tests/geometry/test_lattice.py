@@ -149,7 +149,7 @@ def test_the_primitive_cell_of_a_supercell_is_found(change):
     rng = RNG(3)
     atoms = Atoms("H3", rng.random((3, 3)) @ CELL, cell=CELL, pbc=True)
     repeated = make_supercell(atoms, change)
-    repeated.positions += [*rng.normal(scale=1e-05, size=repeated.positions.shape), 3.0, -8.0, 1.0]
+    repeated.positions += rng.normal(scale=1e-5, size=repeated.positions.shape) + [3.0, -8.0, 1.0]
     repeated = repeated[rng.permutation(len(repeated))]
     cell, positions = primitive(repeated.cell.array, repeated.positions, 1e-3)
     assert len(positions) == 3

@@ -55,7 +55,7 @@ def test_prediction_does_not_depend_on_how_a_structure_is_written_down(double, f
     other, points = fluid.copy(), POINTS
     if move == "translate":
         other.positions += [0.7, -3.1, 12.9]
-        points = [*POINTS, 0.7, -3.1, 12.9]
+        points = POINTS + [0.7, -3.1, 12.9]
     elif move == "rotate":
         turn = Rotation.from_euler("xyz", [1.0, 0.2, -2.5]).as_matrix()
         other.set_cell(fluid.cell.array @ turn.T)

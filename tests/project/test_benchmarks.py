@@ -210,7 +210,7 @@ def test_the_probe_network_sees_neither_translation_nor_rotation():
     points = np.random.default_rng(0).random((20, 3)) @ cell
     species = torch.zeros(len(atoms), dtype=torch.int64)
     expected = network.at(species, cell, positions, points)
-    moved = network.at(species, cell, [*positions, 0.3, -2, 9], [*points, 0.3, -2, 9])
+    moved = network.at(species, cell, positions + [0.3, -2, 9], points + [0.3, -2, 9])
     torch.testing.assert_close(moved, expected, rtol=0, atol=1e-5)
     turn = Rotation.from_euler("xyz", [0.3, 1.0, -2.0]).as_matrix().T
     rotated = network.at(species, cell @ turn, positions @ turn, points @ turn)

@@ -40,7 +40,7 @@ def parse(text: str, species: Species) -> tuple[Atoms, float, float]:
     """
     from ase.io import read
 
-    comment = text.split("\n", 2)[1]
+    _, comment, *_ = text.split("\n", 2)
     comment = comment.rstrip("\r")
     check_columns(text.split("\n", 3)[1:])
     renamed = _with_species(comment)
