@@ -22,8 +22,8 @@ demo: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/ase-elf analyze examples/dense-hydrogen.extxyz --workers $(CORES) -o $(REPORT)
 	@echo "The report is $(REPORT)/report.html"
 
-# Those marked `ci` take long; `.ci/run` runs them too, by TESTS='not long'.
-TESTS := not long and not ci
+# Those marked `ci` take long, and those marked `dft` run the real programs; `.ci/run` runs both, by TESTS='not long'.
+TESTS := not long and not ci and not dft
 
 # What a change is checked by before it is committed: under two minutes. The tests are those of the core, which
 # run no network: what every other part computes with.

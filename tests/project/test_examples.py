@@ -9,6 +9,8 @@ import sys
 import pytest
 from places import ROOT
 
+pytestmark = pytest.mark.ci
+
 
 def said_by(script, *arguments):
     done = subprocess.run(
