@@ -19,13 +19,13 @@ from ase.calculators.calculator import (
     BaseCalculator,
     PropertyNotImplementedError,
     all_changes,
-    compare_atoms,
 )
 from ase.outputs import all_outputs
 
 from ase_elf.analysis import frame_values
 from ase_elf.analysis.scalars import SCALARS, accepted_names, structure_scalars
 from ase_elf.errors import ElfWarning, InputError, named
+from ase_elf.geometry.checks import changes
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -40,9 +40,6 @@ EXTRAS = ("elf", "bond_rulers")
 
 _KEPT = 4
 """Grids kept of one structure: the default shape and a few asked for."""
-
-# What the ELF depends on: not charges, moments or velocities.
-_IGNORED = ("initial_charges", "initial_magmoms")
 
 
 def _in_turn(method: Callable) -> Callable:
@@ -458,8 +455,3 @@ class ELFCalculator(BaseCalculator):
         self.watchers = []
         self.frame_values = frame_values.FrameValues()
         self._reset_caches()
-
-
-def changes(old: Atoms | None, new: Atoms) -> list[str]:
-    """What of all that the ELF depends on differs between two structures."""
-    return compare_atoms(old, new, excluded_properties=_IGNORED)

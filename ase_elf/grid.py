@@ -14,6 +14,7 @@ from scipy.special import expit, logit
 from ase_elf.errors import ElfWarning, InputError
 from ase_elf.geometry import spline
 from ase_elf.geometry.lattice import MOST_POINTS, adequate_shape, interpolate, lengths, upright
+from ase_elf.geometry.plane import Plane
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -132,11 +133,14 @@ class ELFGrid:
         InputError
             If ``normal`` or ``at`` is not that.
         """
-        from ase_elf.plotting.fields import plot_grid
+        from ase_elf.plotting.fields import plot_plane
 
         if normal not in (0, 1, 2) or not np.isfinite(at):
             raise InputError(f"normal = {normal!r} must be 0, 1 or 2, and at = {at!r} a number.")
-        return plot_grid(self, ax, normal=normal, at=at)
+        plane = Plane(self.cell, normal, at)
+        elf = self.sample(plane.points).reshape(plane.xy.shape[:2])
+        nuclei = plane.nuclei(self.atoms.get_scaled_positions())
+        return plot_plane(plane.xy, elf, nuclei, ax, x_label=plane.x_label, title=plane.title)
 
     def sample(self, xyz: np.ndarray) -> np.ndarray:
         """ELF at Cartesian points.
@@ -321,15 +325,15 @@ class ELFGrid:
     def _derivatives(self, xyz: np.ndarray, order: int) -> list[np.ndarray]:
         """ELF and its Cartesian derivatives up to ``order``, by the chain rule from z."""
         fractional, lead = self._fractional(xyz)
-        jet = spline.jet(self._coefficients, fractional, order)
-        to_cartesian = np.linalg.inv(self.cell)
-        squeezed = expit(jet[:, 0, 0, 0])
+        shape = np.array(self._coefficients.shape)
+        z, *slopes = spline.derivatives(self._coefficients, fractional % 1.0 * shape, order)
+        to_cartesian = np.linalg.inv(self.cell) * shape
+        squeezed = expit(z)
         slope = squeezed * (1 - squeezed) / (1 - 2 * SQUEEZE)
-        grad_z = np.stack([jet[:, 1, 0, 0], jet[:, 0, 1, 0], jet[:, 0, 0, 1]], axis=1)
-        grad_z = grad_z @ to_cartesian.T
-        out = [_unsqueeze(jet[:, 0, 0, 0]), slope[:, None] * grad_z]
+        grad_z = slopes[0] @ to_cartesian.T
+        out = [_unsqueeze(z), slope[:, None] * grad_z]
         if order == 2:
-            hess_z = to_cartesian @ _second_derivatives(jet) @ to_cartesian.T
+            hess_z = to_cartesian @ slopes[1] @ to_cartesian.T
             bend = (1 - 2 * squeezed)[:, None, None] * grad_z[:, :, None] * grad_z[:, None]
             out.append(slope[:, None, None] * (hess_z + bend))
         return [part.reshape(lead + part.shape[1:]) for part in out]
@@ -385,12 +389,6 @@ def fast_shape(cell: np.ndarray, spacing: float) -> tuple[int, int, int]:
 
 def _unsqueeze(z: np.ndarray) -> np.ndarray:
     return (expit(z) - SQUEEZE) / (1 - 2 * SQUEEZE)
-
-
-def _second_derivatives(jet: np.ndarray) -> np.ndarray:
-    xx, yy, zz = jet[:, 2, 0, 0], jet[:, 0, 2, 0], jet[:, 0, 0, 2]
-    xy, xz, yz = jet[:, 1, 1, 0], jet[:, 1, 0, 1], jet[:, 0, 1, 1]
-    return np.moveaxis(np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]), -1, 0)
 
 
 def _fourier_interpolate(field: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:

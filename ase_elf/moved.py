@@ -11,6 +11,7 @@ from types import ModuleType
 
 MOVED = {
     "ase_entry": "ase_hooks",
+    "ase_plugins": "ase_hooks",
     "batching": "model.batching",
     "candidates": "formats.collection",
     "clusters": "analysis.elf_regions",
@@ -24,8 +25,7 @@ MOVED = {
     "pairs": "analysis.bonding",
     "predictor": "prediction",
     "recorder": "analysis.recorder",
-    "report.field_plots": "plotting.fields",
-    "report.plots": "plotting.statistics",
+    "report.plots": "plotting.figure",
     "run": "runs.trajectory",
     "scalars": "analysis.scalars",
     "screening": "runs.screening",

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from ase_elf.analysis import frame_values
 from ase_elf.analysis.scalars import ARRAYS, SCALARS, accepted_names
-from ase_elf.calculator import ELFCalculator, changes
+from ase_elf.calculator import ELFCalculator
 from ase_elf.errors import ElfWarning, InputError, named
+from ase_elf.geometry.checks import changes
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_elf.errors import InputError
+from ase_elf.geometry.plane import Plane
 from ase_elf.grid import ELFGrid
+from ase_elf.plotting.fields import draw_plane
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
     from plotly.graph_objects import Figure as PlotlyFigure
-
-_POINTS = 120
-"""Points along each edge of a plane: finer than a screen shows at this size."""
-
-_NEAR = 0.35
-"""Å. Nuclei this close to a plane are marked in it."""
 
 
 def view_elf(
@@ -76,7 +74,7 @@ def view_elf(
         grid = ELFGrid(np.tile(grid.values, times), grid.atoms.repeat(times))
     figure, axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
     for normal, ax in enumerate(axes):
-        image = draw_plane(grid, normal, at, ax=ax)
+        image = _draw(ax, grid, normal, at)
     figure.colorbar(image, ax=axes, label="ELF")
     if show and plt.get_backend().lower() in {name.lower() for name in _interactive_backends()}:
         plt.show()
@@ -153,31 +151,12 @@ def _bonds_of(grid: ELFGrid) -> dict[str, np.ndarray] | None:
     return {name: table[name] for name in table.columns}
 
 
-def draw_plane(grid: ELFGrid, normal: int, at: np.ndarray, *, ax):
-    """Draw the ELF in the plane of the two cell vectors other than ``normal``.
-
-    Returns the matplotlib mesh, for a colour bar. Axes are in Å, in true proportion.
-    """
-    first, second = (axis for axis in range(3) if axis != normal)
-    steps = np.linspace(0, 1, _POINTS)
-    fractional = np.empty((_POINTS, _POINTS, 3))
-    fractional[..., normal] = at[normal] % 1.0
-    fractional[..., first], fractional[..., second] = np.meshgrid(steps, steps, indexing="ij")
-    elf = grid.sample((fractional @ grid.cell).reshape(-1, 3)).reshape(_POINTS, _POINTS)
-    frame = _plane_axes(grid.cell[first], grid.cell[second])
-    flat = (fractional - fractional[0, 0]) @ grid.cell @ frame.T
-    image = ax.pcolormesh(flat[..., 0], flat[..., 1], elf, vmin=0, vmax=1, shading="gouraud", rasterized=True)
-    nuclei = _nuclei_near(grid, normal, at)
-    if len(nuclei):
-        nuclei[:, normal] = 0
-        ax.plot(*(nuclei @ grid.cell @ frame.T).T, "k.", markersize=4)
-    names = "abc"
-    ax.set(
-        xlabel=f"along {names[first]} / Å",
-        ylabel="Å",
-        title=f"plane {names[first]}{names[second]} at {at[normal]:.2f} {names[normal]}",
-        aspect="equal",
-    )
+def _draw(ax: Axes, grid: ELFGrid, normal: int, at: np.ndarray) -> QuadMesh:
+    """The ELF in the plane of the two cell vectors other than ``normal``."""
+    plane = Plane(grid.cell, normal, at[normal])
+    elf = grid.sample(plane.points).reshape(plane.xy.shape[:2])
+    image = draw_plane(ax, plane.xy, elf, plane.nuclei(grid.atoms.get_scaled_positions()))
+    ax.set(xlabel=plane.x_label, title=plane.title)
     return image
 
 
@@ -186,21 +165,6 @@ def _elf_of(atoms: Atoms) -> ELFGrid:
 
     calc = atoms.calc if isinstance(atoms.calc, ELFCalculator) else ELFCalculator()
     return calc.get_elf(atoms)
-
-
-def _plane_axes(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Two orthonormal vectors in the plane of u and v, the first along u; shape (2, 3)."""
-    x = u / np.linalg.norm(u)
-    y = v - (v @ x) * x
-    return np.stack([x, y / np.linalg.norm(y)])
-
-
-def _nuclei_near(grid: ELFGrid, normal: int, at: np.ndarray) -> np.ndarray:
-    """Fractional positions, shape (n, 3), of nuclei within ``_NEAR`` of the plane."""
-    scaled = grid.atoms.get_scaled_positions()
-    height = 1 / np.linalg.norm(np.linalg.inv(grid.cell)[:, normal])
-    apart = (scaled[:, normal] - at[normal] + 0.5) % 1 - 0.5
-    return scaled[np.abs(apart) * height < _NEAR]
 
 
 def _interactive_backends() -> list[str]:

@@ -243,7 +243,7 @@ def points_per_second(contender: Contender, label: Label, n_points: int, repeats
 
 def draw(rows: dict[str, dict], path: Path) -> None:
     """1 - R² against points per second; the better, the lower and the farther right."""
-    from ase_elf.plotting.statistics import COLORS, new_axis, style
+    from ase_elf.plotting.figure import COLORS, new_axis, style
 
     with style():
         ax = new_axis(None, (5.6, 3.8))

@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 from ase_elf import ELFCalculator  # noqa: E402
 from ase_elf.dataset import LabelStore  # noqa: E402
 from ase_elf.domains import get_domain  # noqa: E402
-from ase_elf.ruler import measure_bonds  # noqa: E402
+from ase_elf.ruler import load_ruler, measure_bonds  # noqa: E402
 from ase_elf.ruler.bond_set import BondSet  # noqa: E402
 from ase_elf.ruler.image import ImageSpec  # noqa: E402
 from ase_elf.training.ruler import RulerConfig, divide, fit_ruler, gather, score  # noqa: E402
@@ -139,7 +139,7 @@ def predicted(config: RulerConfig) -> None:
     files = {"cl": read(GEOMETRIES / "clusters.extxyz", ":"),
              "fw": read(GEOMETRIES / "frameworks.extxyz", ":")}  # fmt: skip
     test = divide(gather(config), config).test
-    ruler = get_domain("gold-thiolate").load_ruler(("Au", "S"))
+    ruler = load_ruler(get_domain("gold-thiolate"), ("Au", "S"))
     calculator = ELFCalculator(domain="gold-thiolate", device="cpu")
     print("| cluster | bonds | predicted - DFT (Å) | predicted - length | DFT - length | bonds/s |")
     print("|---|---|---|---|---|---|")

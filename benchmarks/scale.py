@@ -214,7 +214,9 @@ def by_sums(sizes: list[int]) -> None:
         cell = atoms.cell.array / Bohr
         shape = native_shape(cell, model.native_spacing)
         reach = REACH * np.pi / model.native_spacing
-        waves = spectral.Waves.of(cell, shape, reach, model.network.read, model.device, model.dtype)
+        waves = spectral.Waves.of(
+            cell, shape, reach, model.network.output_invariants, model.device, model.dtype
+        )
         fractional = torch.from_numpy(atoms.get_scaled_positions())
         coefficients = torch.randn(size, model.arch.channels[0] + 3 * model.arch.n_vectors)
         best = []

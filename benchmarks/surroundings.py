@@ -87,7 +87,7 @@ def renew(gold: Domain, hydrogen: Domain) -> None:
     train = [(group, atoms) for _, group, atoms in gold_structures() if group not in held]
     write_surroundings(gold, GOLD, [a for _, a in train], [g for g, _ in train])
     model = gold.load(device="cpu")
-    Familiarity.of([model.readings(atoms) for _, atoms in train]).save(gold.folder / FAMILIARITY)
+    Familiarity.of([model.invariants(atoms) for _, atoms in train]).save(gold.folder / FAMILIARITY)
     card = json.loads((gold.folder / "card.json").read_text(encoding="utf-8"))
     card["familiarity"] = {"file": FAMILIARITY, "sha256": digest(gold.folder / FAMILIARITY),
                            "weights": card["weights"]["sha256"], "structures": len(train)}  # fmt: skip

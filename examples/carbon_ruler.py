@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from ase_elf.dataset.source import LabelSource
-from ase_elf.plotting.statistics import new_axis
+from ase_elf.plotting.figure import new_axis
 from ase_elf.ruler import ImageSpec
 from ase_elf.training.reading import ReadingRecipe
 from ase_elf.training.ruler import RulerConfig, divide, fit_ruler, gather, score

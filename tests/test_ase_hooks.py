@@ -92,8 +92,8 @@ def test_ase_io_loads_neither_torch_nor_mdanalysis_nor_h5py(python):
 def test_a_missing_part_of_ase_leaves_an_empty_list(python, missing):
     done = python(
         f"sys.modules[{missing!r}] = None\n"
-        "import ase_elf.ase_plugins\n"
-        "assert ase_elf.ase_plugins.__ase_plugins__ == set()\n"
+        "import ase_elf.ase_hooks\n"
+        "assert ase_elf.ase_hooks.__ase_plugins__ == set()\n"
     )
     assert done.returncode == 0, done.stderr
 

@@ -138,11 +138,11 @@ def bond_points(network: Networking, starts: np.ndarray, vectors: np.ndarray) ->
     ndarray, shape (n,), float64
         NaN where the two basins do not touch.
     """
-    basins, passes = network.basins, network.passes
+    basins, saddles = network.basins, network.saddles
     first, here = basins.locate(basins.field.voxel_of(starts))
     second, there = basins.locate(basins.field.voxel_of(starts + vectors))
     highest: dict[tuple[int, int, int], float] = {}
-    links = zip(passes.ends.tolist(), pack(passes.shifts).tolist(), passes.values.tolist(), strict=True)
+    links = zip(saddles.ends.tolist(), pack(saddles.shifts).tolist(), saddles.values.tolist(), strict=True)
     for (a, b), shift, value in links:  # in descending order
         highest.setdefault((a, b, shift), value)
         highest.setdefault((b, a, -shift), value)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_elf.analysis.scalars import ARRAYS, SCALARS, nearest_neighbor_elf, structure_scalars
+from ase_elf.geometry.checks import changes
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -34,8 +35,6 @@ class FrameValues:
 
     def renew(self, atoms: Atoms) -> None:
         """Remove what stands in ``atoms`` if it is of other positions, or of an earlier run."""
-        from ase_elf.calculator import changes
-
         known = self._known.get(id(atoms))
         if known is not None and not changes(known, atoms):
             return

@@ -84,7 +84,7 @@ def _with_structure(grid, path: Path | None):
 
 
 def _write(folder: Path, survey, record: dict, atoms, rows) -> None:
-    from ase_elf.plotting.statistics import new_axis
+    from ase_elf.plotting.figure import new_axis
     from ase_elf.report.ruler_plots import plot_example, plot_readings
     from ase_elf.report.tables import plain
     from ase_elf.storage.atomic import replacing, writing_into

@@ -88,8 +88,8 @@ def _each(files: tuple[Path, ...], given: dict) -> list:
 
     What is wrong with one of several files is printed and stops nothing.
     """
+    from ase_elf.analysis.screening import Screened, rank
     from ase_elf.errors import ElfError
-    from ase_elf.runs.screening import Screened, rank
 
     rows = []
     several = len(files) > 1
@@ -111,7 +111,7 @@ def _each(files: tuple[Path, ...], given: dict) -> list:
 
 def _one(name: str, path: Path, grid, number: int, several: bool, given: dict):
     """Print one grid, write what was asked for, and return its row."""
-    from ase_elf.runs.screening import Screened
+    from ase_elf.analysis.screening import Screened
     from ase_elf.topology.record import lines_of, summarize, tc_lines
 
     if given["rescale"]:
@@ -168,9 +168,10 @@ def _refuse_for_folders(ctx: click.Context, files: tuple[Path, ...]) -> None:
 
 def _rank_folder(ctx: click.Context, folder: Path, given: dict) -> None:
     """ELF files of a folder by their networking value: a table, and a directory where one is given."""
+    from ase_elf.analysis.screening import rank
     from ase_elf.formats.collection import Collection
     from ase_elf.report.tables import plain
-    from ase_elf.runs.screening import Screener, ScreeningRun, rank
+    from ase_elf.runs.screening import Screener, ScreeningRun
 
     collection = Collection(folder, reading=options.reading(given), only_elf=True)
     if given["output"]:

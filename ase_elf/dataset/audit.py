@@ -14,7 +14,7 @@ from ase_elf.dataset.fingerprint import distances, fingerprint
 from ase_elf.dataset.geometries import find_geometries
 from ase_elf.dataset.label import INLINE, Label
 from ase_elf.dataset.store import LabelStore
-from ase_elf.domains import describe
+from ase_elf.geometry.checks import describe
 
 SAME = 1e-3
 """Fingerprint distance below which two structures are the same: rounding of files."""

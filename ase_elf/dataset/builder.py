@@ -12,7 +12,8 @@ from ase_elf.dataset.job import Failure, Job, job_id, run_job
 from ase_elf.dataset.label import Label
 from ase_elf.dataset.store import LabelStore
 from ase_elf.errors import EngineError
-from ase_elf.parallel.jobs import died_with_worker, executor
+from ase_elf.parallel.cluster import died_with_worker
+from ase_elf.parallel.jobs import executor
 from ase_elf.reference import ReferenceEngine, get_engine
 from ase_elf.storage.locks import locked
 

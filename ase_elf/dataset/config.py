@@ -12,6 +12,7 @@ from ase.io.formats import string2index
 from ase_elf.dataset.images import ImageChoice
 from ase_elf.dataset.label import BATCH
 from ase_elf.errors import InputError
+from ase_elf.parallel.cluster import ClusterChoice
 from ase_elf.reference.engine import locate_files
 from ase_elf.ruler.image import ImageSpec
 from ase_elf.storage.configuration import checked, read_mapping
@@ -94,36 +95,6 @@ class PointChoice:
             raise InputError(f"points: seed is {self.seed}; it must not be negative.")
         if self.within is not None and not self.within > 0:
             raise InputError(f"points: within is {self.within} Å; it must be positive.")
-
-
-@dataclass(frozen=True)
-class ClusterChoice:
-    """Where jobs run if not in local processes.
-
-    Parameters
-    ----------
-    kind : str
-        "local" (a Dask LocalCluster), "slurm" (dask-jobqueue), or "scheduler" (running).
-    workers : int
-        Workers of a local cluster, or Slurm jobs to ask for.
-    address : str, optional
-        Of a running Dask scheduler.
-    options : dict
-        Given to dask_jobqueue.SLURMCluster: queue, cores, memory, walltime, and so on.
-    """
-
-    kind: str
-    workers: int = 1
-    address: str | None = None
-    options: dict = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("local", "slurm", "scheduler"):
-            raise InputError(f"cluster kind {self.kind!r} is none of 'local', 'slurm', 'scheduler'.")
-        if self.workers < 1:
-            raise InputError(f"cluster: workers is {self.workers}; at least one is needed.")
-        if self.kind == "scheduler" and not self.address:
-            raise InputError("cluster kind 'scheduler' needs its `address`, tcp://host:8786.")
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from ase_elf.errors import ElfError, ElfWarning, FormatError, InputError
 from ase_elf.formats import detect, holds_elf, iread_elf
-from ase_elf.formats.ase_json import check_database
 from ase_elf.formats.opening import bare_name, unpacked
 from ase_elf.formats.store import ELFStore
 from ase_elf.formats.vasp_h5 import n_steps
 from ase_elf.storage.atomic import PART
+from ase_elf.structures.ase_json import check_database
 from ase_elf.structures.trajectory import DATABASES, NoFrames, Trajectory
 
 if TYPE_CHECKING:

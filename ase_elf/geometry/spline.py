@@ -1,8 +1,7 @@
 """Periodic cubic B-splines on a regular grid: values and derivatives at any point.
 
-Pure functions on arrays in fractional coordinates; the cell belongs to the caller.
-SciPy filters and evaluates the spline; the derivatives, which it does not offer, are
-taken here from the same coefficients.
+Pure functions on arrays; they do not depend on the cell. SciPy filters and evaluates the spline; the
+derivatives, which it does not offer, are computed here from the same coefficients.
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import map_coordinates, spline_filter
 
-_CHUNK = 16384
-"""Points evaluated at once: 64 coefficients each in float64 make 8 MiB."""
+_CHUNK = 8192
+"""Points evaluated at once: 64 coefficients each in float64 make 4 MiB."""
 
 
 def coefficients(values: np.ndarray) -> np.ndarray:
@@ -25,53 +24,79 @@ def evaluate(coeffs: np.ndarray, fractional: np.ndarray) -> np.ndarray:
     return map_coordinates(coeffs, index.T, order=3, mode="grid-wrap", prefilter=False)
 
 
-def jet(coeffs: np.ndarray, fractional: np.ndarray, order: int) -> np.ndarray:
-    """Partial derivatives of the spline along the three fractional coordinates.
+def derivatives(coeffs: np.ndarray, u: np.ndarray, order: int) -> tuple[np.ndarray, ...]:
+    """Value, gradient and Hessian of the spline, as far as ``order`` goes.
 
     Parameters
     ----------
-    coeffs : ndarray, shape (nx, ny, nz)
+    coeffs : ndarray, shape (nx, ny, nz), float64
         From :func:`coefficients`.
-    fractional : ndarray, shape (n, 3)
-        Points, any periodic image.
+    u : ndarray, shape (n, 3), float64
+        Points in voxels (fractional coordinates times the shape), any periodic image.
     order : int
-        Highest order per axis, 0 to 2 (the second derivative of a cubic spline is
-        continuous, the third is not).
+        0 to 2 (the second derivative of a cubic spline is continuous, the third is not).
 
     Returns
     -------
-    ndarray, shape (n, order + 1, order + 1, order + 1), float64
-        ``[:, i, j, k]`` is the derivative of order i, j and k along the first, second
-        and third axis, in units of one cell vector.
+    tuple of ndarray, shapes (n,), (n, 3), (n, 3, 3), float64
+        Per voxel, and voxel squared.
     """
-    out = np.empty((len(fractional), *[order + 1] * 3))
-    for start in range(0, len(fractional), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        out[part] = _jet(coeffs, fractional[part], order)
-    return out
+    if len(u) <= _CHUNK:
+        return _derivatives(coeffs, u, order)
+    parts = [_derivatives(coeffs, u[i : i + _CHUNK], order) for i in range(0, len(u), _CHUNK)]
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
 
-def _jet(coeffs: np.ndarray, fractional: np.ndarray, order: int) -> np.ndarray:
-    index = (fractional % 1.0) * coeffs.shape
-    base = np.floor(index).astype(int)
-    weights = _weights(index - base)[:, :, : order + 1]
-    weights = weights * np.power.outer(coeffs.shape, np.arange(order + 1.0))[:, :, None]
-    near = (base[:, :, None] + np.arange(-1, 3)) % np.array(coeffs.shape)[:, None]
-    ix, iy, iz = near.swapaxes(0, 1)
-    local = coeffs[ix[:, :, None, None], iy[:, None, :, None], iz[:, None, None, :]]
-    along_z = local @ weights[:, None, 2].swapaxes(-1, -2)
-    along_yz = weights[:, None, 1] @ along_z
-    return np.einsum("nia,najk->nijk", weights[:, 0], along_yz)
+def _derivatives(coeffs: np.ndarray, u: np.ndarray, order: int) -> tuple[np.ndarray, ...]:
+    base = np.floor(u).astype(np.intp)
+    wx, wy, wz = np.moveaxis(_weights(u - base, order), 1, 0)
+    nx, ny, nz = coeffs.shape
+    reach = np.arange(-1, 3)
+    ix = (base[:, :1] + reach) % nx
+    iy = (base[:, 1:2] + reach) % ny
+    iz = (base[:, 2:] + reach) % nz
+    rows = (ix[:, :, None] * ny + iy[:, None, :]) * nz
+    local = coeffs.take(rows[:, :, :, None] + iz[:, None, None, :])
+    # (n, 4, 4, 4) -> (n, 4, 4, d) -> (n, 4, d, d) -> (n, d, d, d), d = order + 1
+    along_z = local.reshape(len(u), 16, 4) @ wz
+    along_yz = np.swapaxes(wy, 1, 2)[:, None] @ along_z.reshape(len(u), 4, 4, order + 1)
+    d = order + 1
+    full = np.swapaxes(wx, 1, 2) @ along_yz.reshape(len(u), 4, d * d)
+    full = full.reshape(len(u), d, d, d)
+    result = [full[:, 0, 0, 0]]
+    if order >= 1:
+        result.append(np.stack([full[:, 1, 0, 0], full[:, 0, 1, 0], full[:, 0, 0, 1]], 1))
+    if order >= 2:
+        hessian = np.empty((len(u), 3, 3))
+        hessian[:, 0, 0] = full[:, 2, 0, 0]
+        hessian[:, 1, 1] = full[:, 0, 2, 0]
+        hessian[:, 2, 2] = full[:, 0, 0, 2]
+        hessian[:, 0, 1] = hessian[:, 1, 0] = full[:, 1, 1, 0]
+        hessian[:, 0, 2] = hessian[:, 2, 0] = full[:, 1, 0, 1]
+        hessian[:, 1, 2] = hessian[:, 2, 1] = full[:, 0, 1, 1]
+        result.append(hessian)
+    return tuple(result)
 
 
-def _weights(t: np.ndarray) -> np.ndarray:
-    """B-spline weights of the four coefficients around a point, and their derivatives.
+def _weights(t: np.ndarray, order: int) -> np.ndarray:
+    """Cubic B-spline weights and their derivatives up to ``order``.
 
-    Returns shape (n, 3, 3, 4): point, axis, order of derivative, neighbour -1 to 2.
+    ``t`` (n, 3) in [0, 1); returns (n, 3, 4, order + 1).
     """
     s = 1 - t
-    value = [s**3, 3 * t**3 - 6 * t**2 + 4, 3 * s**3 - 6 * s**2 + 4, t**3]
-    first = [-(s**2), 3 * t**2 - 4 * t, 4 * s - 3 * s**2, t**2]
-    second = [s, 3 * t - 2, 3 * s - 2, t]
-    scaled = np.array([np.array(value) / 6, np.array(first) / 2, second])
-    return np.moveaxis(scaled, (0, 1), (-2, -1))
+    out = np.empty((*t.shape, 4, order + 1))
+    out[..., 0, 0] = s**3 / 6
+    out[..., 1, 0] = 2 / 3 - t * t * (1 - t / 2)
+    out[..., 2, 0] = 2 / 3 - s * s * (1 - s / 2)
+    out[..., 3, 0] = t**3 / 6
+    if order >= 1:
+        out[..., 0, 1] = -s * s / 2
+        out[..., 1, 1] = t * (1.5 * t - 2)
+        out[..., 2, 1] = -s * (1.5 * s - 2)
+        out[..., 3, 1] = t * t / 2
+    if order >= 2:
+        out[..., 0, 2] = s
+        out[..., 1, 2] = 3 * t - 2
+        out[..., 2, 2] = 3 * s - 2
+        out[..., 3, 2] = t
+    return out

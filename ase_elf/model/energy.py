@@ -1,10 +1,10 @@
-"""The energy of atoms, from the same readings the ELF is made of, with forces by autograd.
+"""Energies of atoms from field invariants, as the ELF, with forces by autograd.
 
-Atoms read the fields of their neighbourhood, update their coefficients and read once more;
-a small network turns the last reading into the energy of the atom. Everything is smooth to
-the third derivative at the cutoff, so that molecular dynamics conserves energy.
+Coefficients of atoms are updated as for the ELF; a small network turns the field invariants at each
+nucleus after the updates into the energy of the atom. Everything is smooth to the third derivative at the
+cutoff, so that molecular dynamics conserves energy.
 
-Lengths in bohr, energies in eV. Owns the parameters; knows nothing of files or ASE.
+Lengths in bohr, energies in eV. Contains the parameters; independent of files and ASE.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ class EnergyNetwork(AtomNetwork):
     Parameters
     ----------
     arch : Architecture
-        ``point_channels`` are those of the last reading.
+        ``point_channels`` are those after the last update.
 
     Notes
     -----
     Pairs closer than ``core`` (bohr), which no training structure had, also feel the
-    Coulomb repulsion of their nuclei, times (1 - (r/core)²)³: what a network says there is
-    worth nothing, and atoms must not fall into each other.
+    Coulomb repulsion of their nuclei, times (1 - (r/core)²)³: the output of a network is
+    meaningless there, and atoms must not collapse onto each other.
     """
 
     def __init__(self, arch: Architecture) -> None:
@@ -40,7 +40,7 @@ class EnergyNetwork(AtomNetwork):
         if arch.minimal_basis:
             raise InputError("minimal_basis: energies are made without orbitals; leave it empty.")
         super().__init__(arch)
-        self.energy = head(self.read.n_invariants, arch.hidden, 1)
+        self.energy = head(self.output_invariants.n_invariants, arch.hidden, 1)
         self.register_buffer("offset", torch.zeros(len(arch.elements)))
         self.register_buffer("core", torch.zeros(()))
         charges = torch.tensor(arch.elements, dtype=torch.float32)
@@ -58,7 +58,7 @@ class EnergyNetwork(AtomNetwork):
             From each atom to its neighbours (:class:`ase_elf.model.neighbors.Surroundings`).
         """
         coefficients = self.coefficients(species, index, vectors)
-        learned = self.energy(self.read(index, vectors, coefficients))[:, 0]
+        learned = self.energy(self.output_invariants(index, vectors, coefficients))[:, 0]
         return learned + self.offset[species] + self._repulsion(species, index, vectors)
 
     def _repulsion(self, species, index, vectors) -> torch.Tensor:

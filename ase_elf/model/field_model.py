@@ -3,13 +3,14 @@
 Å outside, bohr inside. A grid is predicted in two steps: the network runs on the coarse
 grid that resolves z = logit(ELF) in the cell, and z is carried to the requested grid by
 Fourier interpolation, which for z is accurate where for ELF itself it is not. On a requested
-grid of fewer points that still resolves what the network reads it runs directly. In an oblique
+grid of fewer points that still resolves the inputs of the network it runs directly. In an oblique
 cell the coarse grid is that of the reduced cell, so that any cell of a lattice gives the same field.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -42,7 +43,7 @@ makes of fields has shorter waves than they have: the ELF is as far from direct 
 with all waves of the grid, to 1e-5 (docs/field-model.md)."""
 
 READ_SPACING = 1.5
-"""Times the native spacing. Planes of a grid that resolves the fields the network reads, which are
+"""Times the native spacing. Planes of a grid that resolves the fields of the network, which are
 smoother than z: an error of 4e-4 rms in dense hydrogen, less than carrying z makes."""
 
 BOUNDS = (-10.0, 16.0)
@@ -137,7 +138,7 @@ class FieldModel:
     native_spacing : float, bohr
         Spacing of the grid the network runs on.
     familiarity : Familiarity, optional
-        What nuclei read in training, for the distance that comes with a prediction.
+        Field invariants of training, for the distance that comes with a prediction.
     large : FieldModel, optional
         Without orbitals, for structures they are not made for
         (:func:`ase_elf.model.orbitals.affordable`).
@@ -224,14 +225,15 @@ class FieldModel:
         points = np.atleast_2d(np.asarray(xyz, dtype=float)) / Bohr
         surroundings = self._surroundings(atoms, points)
         (coefficients,), (distance,) = self._coefficients([atoms], [surroundings])
-        told = self._told(atoms, surroundings.cell, points).T
+        orbital = self._orbital_features(atoms, surroundings.cell, points).T
         z, log_error = [], []
         for rows in np.array_split(np.arange(len(points)), max(1, -(-len(points) // (CHUNK // 4)))):
             if len(rows):
                 near = self._put(surroundings.around(points[rows]))
-                seen = self.network.seen(self.network.read(*near, coefficients), told[rows])
-                z.append(self.network.value(seen)[:, 0])
-                log_error.append(self.network.log_error(seen)[:, 0] if sigma else None)
+                invariants = self.network.output_invariants(*near, coefficients)
+                inputs = self.network.inputs(invariants, orbital[rows])
+                z.append(self.network.value(inputs)[:, 0])
+                log_error.append(self.network.log_error(inputs)[:, 0] if sigma else None)
         if not z:
             nothing = np.empty(0, np.float32)
             return Prediction(nothing, nothing if sigma else None, distance)
@@ -239,17 +241,24 @@ class FieldModel:
 
     @property
     def reach(self) -> float:
-        """Å. How far from an atom others lie that change what it reads."""
+        """Å. Distance within which atoms affect the field invariants at a nucleus."""
         return (1 + self.arch.n_updates) * self.arch.cutoff * Bohr
 
     @torch.no_grad()
-    def readings(self, atoms: Atoms) -> torch.Tensor:
-        """What the nuclei of a structure read, (n_atoms, n_invariants): what
-        :class:`~ase_elf.model.novelty.Familiarity` is made of.
+    def invariants(self, atoms: Atoms) -> torch.Tensor:
+        """Field invariants at the nuclei of a structure, shape (n_atoms, n_invariants).
+
+        The distance of a structure from training is computed from them
+        (:class:`~ase_elf.model.novelty.Familiarity`).
         """
         surroundings = self._surroundings(atoms, atoms.get_positions() / Bohr)
         neighbours, species = self._neighbours([atoms], [surroundings])
         return self._at_nuclei(neighbours, self.network.coefficients(species, *neighbours))
+
+    def readings(self, atoms: Atoms) -> torch.Tensor:
+        """The name of :meth:`invariants` before 0.2; it goes with 0.3."""
+        warnings.warn("FieldModel.readings is invariants since 0.2.", DeprecationWarning, stacklevel=2)
+        return self.invariants(atoms)
 
     @torch.no_grad()
     def _on_grids(self, jobs: list[_Job], sigma: bool) -> list[Prediction]:
@@ -274,26 +283,26 @@ class FieldModel:
     def _invariants(
         self, jobs: list[_Job], all_coefficients: tuple[torch.Tensor, ...], chunk: int
     ) -> Iterator[torch.Tensor]:
-        """Raw invariants of all native grids, in order, and what orbitals say below them, at most
+        """Raw invariants of all native grids, in order, with the orbital features below them, at most
         ``chunk`` points at a time.
         """
         for job, coefficients in zip(jobs, all_coefficients, strict=True):
             atoms, native = job.atoms, job.native
             fractional = torch.from_numpy(atoms.get_scaled_positions()).to(self.device)
             waves = self._waves_of(atoms.cell.array / Bohr, native)
-            size = spectral.numbers_held(self.network.read, native)
+            size = spectral.numbers_held(self.network.output_invariants, native)
             memory = self._memory(size)
             raw = spectral.raw_invariants(
-                self.network.read, waves, fractional, coefficients, memory=memory[:size]
+                self.network.output_invariants, waves, fractional, coefficients, memory=memory[:size]
             )
-            told = self._told(atoms, atoms.cell.array / Bohr, shape=native)
-            for parts in zip(raw.split(chunk, dim=1), told.split(chunk, dim=1), strict=True):
-                yield torch.cat(parts) if len(told) else parts[0]
+            orbital = self._orbital_features(atoms, atoms.cell.array / Bohr, shape=native)
+            for parts in zip(raw.split(chunk, dim=1), orbital.split(chunk, dim=1), strict=True):
+                yield torch.cat(parts) if len(orbital) else parts[0]
             if len(memory) <= KEPT:
                 self._spare = [memory]
             del raw, memory  # or they would be held while the next ones are made
 
-    def _told(
+    def _orbital_features(
         self,
         atoms: Atoms,
         cell: np.ndarray,
@@ -301,7 +310,7 @@ class FieldModel:
         *,
         shape: tuple[int, int, int] | None = None,
     ) -> torch.Tensor:
-        """What orbitals say of points (bohr) or of the points of a grid, (n_orbital_features, n)."""
+        """Of points (bohr) or of the points of a grid, shape (n_orbital_features, n)."""
         if not self.arch.n_orbital_features:
             n = len(points) if shape is None else math.prod(shape)
             return torch.empty(0, n, device=self.device, dtype=self.dtype)
@@ -317,7 +326,7 @@ class FieldModel:
         return occupied.at(points)
 
     def _memory(self, size: int) -> torch.Tensor:
-        """At least so many numbers: those that were kept, which nobody else uses then, or new ones."""
+        """At least so many numbers: those that were kept, which no other thread uses then, or new ones."""
         try:  # Threads share a model: pop is one step, a look before it would be another.
             spare = self._spare.pop()
         except IndexError:
@@ -345,18 +354,18 @@ class FieldModel:
         sizes = [len(atoms) for atoms in structures]
         distances: list[float | None] = [None] * len(sizes)
         if self.familiarity is not None:
-            readings = self._at_nuclei(neighbours, coefficients).split(sizes)
-            distances = [self.familiarity.distance(reading) for reading in readings]
+            invariants = self._at_nuclei(neighbours, coefficients).split(sizes)
+            distances = [self.familiarity.distance(each) for each in invariants]
         return coefficients.split(sizes), distances
 
     def _at_nuclei(self, neighbours: tuple, coefficients: torch.Tensor) -> torch.Tensor:
-        """What nuclei read: the fields of their neighbours, and their own."""
+        """Field invariants at the nuclei: of the fields of their neighbours, and their own."""
         index, vectors = neighbours
         itself = torch.arange(len(index), device=index.device)[:, None]
         index = torch.cat([index, itself], dim=1)
         vectors = torch.cat([vectors, vectors.new_zeros(3, len(index), 1)], dim=2)
         parts = zip(index.split(ROWS), vectors.split(ROWS, dim=1), strict=True)
-        return torch.cat([self.network.read(i, v, coefficients) for i, v in parts])
+        return torch.cat([self.network.output_invariants(i, v, coefficients) for i, v in parts])
 
     def _neighbours(
         self, structures: list[Atoms], surroundings: list[Surroundings]
@@ -391,7 +400,7 @@ class FieldModel:
         if waves is None:
             reach = REACH * math.pi / self.native_spacing
             waves = self._waves[key] = spectral.Waves.of(
-                cell, shape, reach, self.network.read, self.device, self.dtype
+                cell, shape, reach, self.network.output_invariants, self.device, self.dtype
             )
             while len(self._waves) > 2:
                 self._waves.popitem(last=False)

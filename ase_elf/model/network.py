@@ -1,14 +1,14 @@
-"""The network from geometry to ELF: atoms and points read the same fields.
+"""The network from geometry to ELF: the same fields are evaluated at atoms and at points.
 
-Each atom carries coefficients: scalars, and vectors that turn with the structure. Summed over
-atoms, coefficient times radial function times harmonic makes smooth fields in space; a *reading* is
-what those fields are at a place,
-reduced to rotation invariants. Atoms read first and update their coefficients (so a bond
-knows its neighbourhood); then a point of space reads, and a small network turns the
-reading into z with ELF = 1 / (1 + exp(-z)). Since ELF = 1 / (1 + χ²), z is -2 ln χ of the
-Becke-Edgecombe definition (doi 10.1063/1.458517).
+Each atom carries coefficients: scalars, and vectors that rotate with the structure. Coefficient times
+radial function times solid harmonic, summed over atoms, is a smooth field in space. The *field
+invariants* of a point are the values of such fields there, reduced to quantities that no rotation changes.
+Atoms first update their coefficients from the field invariants at the nuclei, so that a bond depends on
+its neighborhood; a small network then turns the field invariants of a point, and its orbital features,
+into z with ELF = 1 / (1 + exp(-z)). Since ELF = 1 / (1 + χ²), z is -2 ln χ of the Becke-Edgecombe
+definition (doi 10.1063/1.458517).
 
-Lengths in bohr. Owns the parameters; knows nothing of files, grids or ASE.
+Lengths in bohr. Contains the parameters; independent of files, grids and ASE.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ from ase_elf.model.minimal_basis.features import GROUPS, columns
 from ase_elf.model.orbitals import EXPONENTS, N_FEATURES
 
 ROWS = 2048
-"""Atoms that read together, which bounds the memory of large cells."""
+"""Atoms that are updated together, which bounds the memory of large cells."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What fixes the shape of the parameters.
+    """Shapes of the parameters.
 
     Parameters
     ----------
     elements : tuple of int
         Atomic numbers known to the weights.
     cutoff : float, bohr
-        Reach of one reading. Information travels ``(n_updates + 1) * cutoff``.
+        Reach of the fields. Information travels ``(n_updates + 1) * cutoff``.
     n_radial : int
         Radial functions per atom.
     channels, point_channels : tuple of int
-        Fields per degree l = 0, 1, ... that atoms and points read; non-increasing. Points
-        are many more than atoms, so their reading sets the cost of a prediction.
+        Fields per degree l = 0, 1, ... at atoms and at points; non-increasing. Points are many more
+        than atoms, so ``point_channels`` determine the cost of a prediction.
     n_updates : int
-        How often atoms read before points do.
+        How often atoms update their coefficients.
     hidden : int
-        Width of the networks behind a reading.
+        Width of the networks that take field invariants.
     n_vectors : int
-        Vectors that an atom carries besides its scalars: which way its neighbourhood points.
+        Vectors per atom besides its scalars: the orientation of its neighborhood.
     orbital_exponent : float, bohr⁻²
         Exponent of the per-atom Gaussian used for orbital features (:mod:`ase_elf.model.orbitals`);
         0 disables them. For hydrogen alone.
@@ -131,14 +131,15 @@ class Architecture:
         return N_FEATURES if self.orbital_exponent else 0
 
     def n_numbers(self) -> int:
-        """How many numbers an :class:`AtomNetwork` of this shape with one head behind its last
-        reading stores: known before it is made, and by no means more than any subclass has.
+        """Number of parameters of an :class:`AtomNetwork` of this shape with one output network.
+
+        Known before it is made, and at most that of any subclass.
         """
 
         def invariants(k: tuple[int, ...]) -> int:
             return sum(k) + (min(k[1:3]) if len(k) > 2 else 0)
 
-        def reading(k: tuple[int, ...]) -> int:
+        def fields(k: tuple[int, ...]) -> int:
             radial = self.n_radial * (k[0] + 2 * self.n_vectors)
             return radial + sum(n * n for n in k[1:]) + 2 * invariants(k)
 
@@ -146,11 +147,11 @@ class Architecture:
             return (invariants(k) + 1) * self.hidden + (self.hidden + 1) * (self.hidden + n_out)
 
         width = self.channels[0]
-        update = reading(self.channels) + behind(self.channels, width)
-        last = reading(self.point_channels) + behind(self.point_channels, 1)
-        told = self.n_orbital_features * (self.hidden + 2)
+        update = fields(self.channels) + behind(self.channels, width)
+        last = fields(self.point_channels) + behind(self.point_channels, 1)
+        orbital = self.n_orbital_features * (self.hidden + 2)
         species = (N_NUMBERS if self.by_numbers else width) * len(self.elements)
-        return species + self.n_updates * update + last + told
+        return species + self.n_updates * update + last + orbital
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -169,8 +170,8 @@ def _is_count(value: object, least: int = 1) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-class Reading(nn.Module):
-    """Fields at places, as rotation invariants.
+class FieldInvariants(nn.Module):
+    """Fields at points, and their rotation invariants.
 
     Two ways lead to the same fields: :meth:`gather` sums over neighbours in real space,
     and :mod:`ase_elf.model.spectral` sums over a whole grid in reciprocal space.
@@ -182,8 +183,8 @@ class Reading(nn.Module):
     n_radial : int
     cutoff : float, bohr
     n_vectors : int
-        Vectors per atom. Each adds itself to the fields of degree 1, with a radial function of
-        its own, and with another what it makes with the direction to the atom to degrees 0 and 2.
+        Vectors per atom. Each is added to the fields of degree 1, with a radial function of its own, and
+        its products with the direction to the atom, with another one, to degrees 0 and 2.
     """
 
     def __init__(self, channels: tuple[int, ...], n_radial: int, cutoff: float, n_vectors: int = 0) -> None:
@@ -266,8 +267,8 @@ class Reading(nn.Module):
         return torch.cat(parts, dim=-1)
 
     def directions(self, mixed: list[torch.Tensor]) -> torch.Tensor:
-        """Vectors of length below 1 that turn with the structure, shape (n, channels[1] + n_cubic, 3):
-        fields of degree 1, and what those of degree 2 make of them.
+        """Vectors of length below 1 that rotate with the structure, shape (n, channels[1] + n_cubic, 3):
+        fields of degree 1, and their products with those of degree 2.
         """
         v, t = mixed[1], mixed[2][:, : self.n_cubic]
         v = v * torch.rsqrt(1 + (v * v).sum(-1, keepdim=True))
@@ -280,7 +281,7 @@ class Reading(nn.Module):
         return self.standardised(self.raw_invariants(mixed))
 
     def standardised(self, raw: torch.Tensor) -> torch.Tensor:
-        """Raw invariants, shape (n, n_invariants), as networks get them."""
+        """Raw invariants, shape (n, n_invariants), standardised as the networks need them."""
         return (raw - self.shift) * self.scale
 
     def forward(self, index, vectors, coefficients) -> torch.Tensor:
@@ -288,7 +289,7 @@ class Reading(nn.Module):
 
 
 def head(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
-    """Two hidden layers from what a place reads to numbers."""
+    """Two hidden layers."""
     return nn.Sequential(
         nn.Linear(n_in, hidden),
         nn.SiLU(),
@@ -298,11 +299,29 @@ def head(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
     )
 
 
-class AtomNetwork(nn.Module):
-    """Atoms that read the fields of their neighbourhood and update what they put into them.
+Reading = FieldInvariants
+"""The name before 0.2; it goes with 0.3."""
 
-    What follows the updates is for a subclass: points of space read in
-    :class:`FieldNetwork`, atoms once more in :class:`ase_elf.model.energy.EnergyNetwork`.
+STORED = {
+    "update_invariants": "readings",
+    "output_invariants": "read",
+    "orbital_shift": "told_shift",
+    "orbital_scale": "told_scale",
+}
+"""Names of attributes, and what weights files call them: those of the first version of the format."""
+
+
+def stored_name(name: str) -> str:
+    """What weights files call a parameter, ``update_invariants.0.radial`` for example."""
+    first, dot, rest = name.partition(".")
+    return STORED.get(first, first) + dot + rest
+
+
+class AtomNetwork(nn.Module):
+    """Coefficients of atoms, updated from the field invariants at the nuclei.
+
+    Subclasses evaluate the fields after the updates: :class:`FieldNetwork` at points,
+    :class:`ase_elf.model.energy.EnergyNetwork` at the nuclei.
 
     Parameters
     ----------
@@ -312,34 +331,35 @@ class AtomNetwork(nn.Module):
     def __init__(self, arch: Architecture) -> None:
         super().__init__()
         self.arch = arch
+        self.register_load_state_dict_pre_hook(_rename_stored)
         width = arch.channels[0]
         if arch.by_numbers:
             self.register_buffer("numbers", numbers_of(arch.elements))
             self.species_of = head(N_NUMBERS, 48, width)
         else:
-            # Elements that started alike would take long to tell apart.
+            # From equal initial values, elements would take long to differ.
             spread = 0.7 if len(arch.elements) > 1 else 0.0
             self.species = nn.Parameter(1 + spread * torch.randn(len(arch.elements), width))
-        # Before the first update an atom knows no direction.
+        # Before the first update there are no vectors.
         carried = [0, *[arch.n_vectors] * arch.n_updates]
-        *atoms, points = [
-            Reading(channels, arch.n_radial, arch.cutoff, n)
+        *updates, last = [
+            FieldInvariants(channels, arch.n_radial, arch.cutoff, n)
             for channels, n in zip(
                 [*[arch.channels] * arch.n_updates, arch.point_channels], carried, strict=True
             )
         ]
-        self.readings, self.read = nn.ModuleList(atoms), points
+        self.update_invariants, self.output_invariants = nn.ModuleList(updates), last
         self.updates = nn.ModuleList(
-            head(reading.n_invariants, arch.hidden, width + arch.n_vectors) for reading in atoms
+            head(each.n_invariants, arch.hidden, width + arch.n_vectors) for each in updates
         )
         if arch.n_vectors:
             self.aims = nn.ParameterList(
-                torch.randn(arch.n_vectors, r.channels[1] + r.n_cubic) / r.channels[1] ** 0.5 for r in atoms
+                torch.randn(arch.n_vectors, r.channels[1] + r.n_cubic) / r.channels[1] ** 0.5 for r in updates
             )
 
     @property
     def device(self) -> torch.device:
-        return self.read.radial.device
+        return self.output_invariants.radial.device
 
     def coefficients(
         self,
@@ -349,7 +369,7 @@ class AtomNetwork(nn.Module):
         *,
         n_updates: int | None = None,
     ) -> torch.Tensor:
-        """What each atom puts into the fields that points read.
+        """Coefficients of each atom after the updates.
 
         Parameters
         ----------
@@ -366,7 +386,7 @@ class AtomNetwork(nn.Module):
             Without the vectors where no update was made.
         """
         c = (self.species_of(self.numbers) if self.arch.by_numbers else self.species)[species]
-        for depth in range(len(self.readings) if n_updates is None else n_updates):
+        for depth in range(len(self.update_invariants) if n_updates is None else n_updates):
             parts = zip(index.split(ROWS), vectors.split(ROWS, dim=1), strict=True)
             change = torch.cat([self._change(depth, i, v, c) for i, v in parts])
             c = change + nn.functional.pad(c, (0, change.shape[1] - c.shape[1]))
@@ -374,13 +394,20 @@ class AtomNetwork(nn.Module):
 
     def _change(self, depth: int, index, vectors, c: torch.Tensor) -> torch.Tensor:
         """What an update adds: scalars from a network, vectors along directions it scales."""
-        reading, width = self.readings[depth], self.arch.channels[0]
-        mixed = reading.mixed(reading.gather(index, vectors, c))
-        out = self.updates[depth](reading.invariants(mixed))
+        fields, width = self.update_invariants[depth], self.arch.channels[0]
+        mixed = fields.mixed(fields.gather(index, vectors, c))
+        out = self.updates[depth](fields.invariants(mixed))
         if not self.arch.n_vectors:
             return out
-        aimed = torch.einsum("vq,nqi->niv", self.aims[depth], reading.directions(mixed))
+        aimed = torch.einsum("vq,nqi->niv", self.aims[depth], fields.directions(mixed))
         return torch.cat([out[:, :width], (out[:, None, width:] * aimed).flatten(1)], dim=1)
+
+
+def _rename_stored(_module: nn.Module, state: dict[str, torch.Tensor], prefix: str, *_: object) -> None:
+    """Take parameters by the names of weights files and of checkpoints before 0.2 as well."""
+    for new, old in STORED.items():
+        for name in [name for name in state if f"{name}.".startswith(f"{prefix}{old}.")]:
+            state[prefix + new + name[len(prefix + old) :]] = state.pop(name)
 
 
 class FieldNetwork(AtomNetwork):
@@ -393,38 +420,40 @@ class FieldNetwork(AtomNetwork):
 
     def __init__(self, arch: Architecture) -> None:
         super().__init__(arch)
-        told = arch.n_orbital_features
-        self.value = head(self.read.n_invariants + told, arch.hidden, 1)
-        self.log_error = head(self.read.n_invariants + told, 32, 1)
-        self.register_buffer("told_shift", torch.zeros(told), persistent=bool(told))
-        self.register_buffer("told_scale", torch.ones(told), persistent=bool(told))
+        n_orbital = arch.n_orbital_features
+        n_inputs = self.output_invariants.n_invariants + n_orbital
+        self.value = head(n_inputs, arch.hidden, 1)
+        self.log_error = head(n_inputs, 32, 1)
+        self.register_buffer("orbital_shift", torch.zeros(n_orbital), persistent=bool(n_orbital))
+        self.register_buffer("orbital_scale", torch.ones(n_orbital), persistent=bool(n_orbital))
 
-    def seen(self, invariants: torch.Tensor, orbitals: torch.Tensor) -> torch.Tensor:
-        """What the networks at a point get, (n, n_invariants + n_orbital_features).
+    def inputs(self, invariants: torch.Tensor, orbitals: torch.Tensor) -> torch.Tensor:
+        """Inputs of the networks at points, (n, n_invariants + n_orbital_features).
 
         Parameters
         ----------
         invariants : Tensor, shape (n, n_invariants)
-            What the point reads.
+            Standardised field invariants (``output_invariants``).
         orbitals : Tensor, shape (n, n_orbital_features)
-            What orbitals say of it; no columns where the architecture has none.
+            Orbital features; no columns where the architecture has none.
         """
-        return torch.cat([invariants, (orbitals - self.told_shift) * self.told_scale], dim=1)
+        return torch.cat([invariants, (orbitals - self.orbital_shift) * self.orbital_scale], dim=1)
 
-    def forward(self, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """z and log σ(ELF) from what is :meth:`seen` at a point, each of shape (n,)."""
-        return self.value(seen)[:, 0], self.log_error(seen)[:, 0]
+    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """z and log σ(ELF) from the :meth:`inputs` at points, each of shape (n,)."""
+        return self.value(inputs)[:, 0], self.log_error(inputs)[:, 0]
 
     def on_grid(self, raw: torch.Tensor, *, sigma: bool = True) -> torch.Tensor:
-        """z and, if wanted, log σ(ELF), shape (1 + sigma, n), from raw invariants and what
-        orbitals say as a grid has them, shape (n_invariants + n_orbital_features, n): points stay
-        last, and nothing is transposed.
+        """z and, with ``sigma``, log σ(ELF), shape (1 + sigma, n).
+
+        ``raw`` holds raw field invariants and orbital features, shape (n_invariants +
+        n_orbital_features, n). Points are the last axis, as on a grid, so nothing is transposed.
         """
         heads = (self.value, self.log_error) if sigma else (self.value,)
         # Standardising is linear, and part of the first layers, which are one.
         weight = torch.cat([layers[0].weight for layers in heads])
-        weight = weight * torch.cat([self.read.scale, self.told_scale])
-        shift = torch.cat([self.read.shift, self.told_shift])
+        weight = weight * torch.cat([self.output_invariants.scale, self.orbital_scale])
+        shift = torch.cat([self.output_invariants.shift, self.orbital_shift])
         bias = torch.cat([layers[0].bias for layers in heads]) - weight @ shift
         first = torch.addmm(bias[:, None], weight, raw)
         widths = [len(layers[0].bias) for layers in heads]

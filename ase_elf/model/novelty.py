@@ -1,8 +1,8 @@
-"""How far what the atoms of a structure read is from what was read in training.
+"""Distance of a structure from those of training, in field invariants at the nuclei.
 
-A network can be wrong where density and shortest distance are ordinary but surroundings are
-not. The invariants that nuclei read (:class:`ase_elf.model.network.Reading`) tell: their
-distance from those of the training structures, in the metric of their covariance
+A network can be wrong where density and shortest distance are ordinary but surroundings are not. The
+measure is the distance of the field invariants (:class:`ase_elf.model.network.FieldInvariants`) at the
+nuclei from those of the training structures, in the metric of their covariance
 (Mahalanobis, Proc. Natl. Inst. Sci. India 2, 49 (1936)).
 """
 
@@ -32,13 +32,13 @@ does not decide alone."""
 
 @dataclass(frozen=True)
 class Familiarity:
-    """What nuclei read in the training structures.
+    """Distribution of the field invariants at the nuclei of training structures.
 
     Parameters
     ----------
     mean : Tensor, shape (n_invariants,), float32
     whiten : Tensor, shape (n_invariants, n_invariants), float32
-        ``(reading - mean) @ whiten`` is uncorrelated and of unit variance in training.
+        ``(invariants - mean) @ whiten`` is uncorrelated and of unit variance in training.
     unit : Tensor, shape (), float32
         Within it are the distances of ``STRUCTURES`` of the training structures.
     """
@@ -48,8 +48,8 @@ class Familiarity:
     unit: torch.Tensor
 
     @classmethod
-    def of(cls, readings: list[torch.Tensor]) -> Familiarity:
-        """From what the nuclei of each training structure read, (n_atoms, n_invariants) each.
+    def of(cls, invariants: list[torch.Tensor]) -> Familiarity:
+        """From those of each training structure, (n_atoms, n_invariants) each.
 
         Every atom counts once, whatever structure it belongs to.
 
@@ -58,25 +58,25 @@ class Familiarity:
         InputError
             There are not two atoms in all.
         """
-        everything = torch.cat([r.double() for r in readings]) if readings else torch.empty(0, 0)
+        everything = torch.cat([r.double() for r in invariants]) if invariants else torch.empty(0, 0)
         if len(everything) < 2:
             raise InputError(f"{len(everything)} atoms of training structures; at least two are needed.")
         variances, axes = torch.linalg.eigh(torch.cov(everything.T).reshape((everything.shape[1],) * 2))
         whiten = axes / torch.sqrt(variances.clamp(min=0) + RIDGE)
         bare = cls(everything.mean(0), whiten, torch.ones(()))
-        far = torch.tensor([bare.distance(r) for r in readings])
+        far = torch.tensor([bare.distance(r) for r in invariants])
         unit = far.quantile(STRUCTURES).clamp(min=1e-6)
         return cls(*(t.float() for t in (bare.mean, whiten, unit)))
 
-    def distance(self, reading: torch.Tensor) -> float:
+    def distance(self, invariants: torch.Tensor) -> float:
         """Of one structure: above 1 it lies farther out than nearly all that was trained on.
 
         Parameters
         ----------
-        reading : Tensor, shape (n_atoms, n_invariants)
+        invariants : Tensor, shape (n_atoms, n_invariants)
         """
-        mean, whiten, unit = (t.to(reading) for t in (self.mean, self.whiten, self.unit))
-        lengths = ((reading - mean) @ whiten).square().mean(1).sqrt()
+        mean, whiten, unit = (t.to(invariants) for t in (self.mean, self.whiten, self.unit))
+        lengths = ((invariants - mean) @ whiten).square().mean(1).sqrt()
         # torch.quantile takes 16 million values at most; sorting has no limit.
         place = ATOMS * (len(lengths) - 1)
         ordered, low = lengths.sort().values, int(place)
@@ -103,6 +103,6 @@ class Familiarity:
                 raise ValueError(f"distances in units of {float(found.unit)}")
         except (OSError, RuntimeError, TypeError, ValueError, SafetensorError) as error:
             raise FormatError(
-                f"{path} does not hold what training structures read ({str(error)[:300]})."
+                f"{path} does not hold the field invariants of training structures ({str(error)[:300]})."
             ) from error
         return found

@@ -1,6 +1,6 @@
 """Fields on a whole periodic grid at once, through structure factors and FFTs.
 
-The same fields as :meth:`Reading.gather`, for any lattice: each atom's contribution is a
+The same fields as :meth:`FieldInvariants.gather`, for any lattice: each atom's contribution is a
 phase per lattice direction, so the sum over atoms is one matrix product per channel, and
 what an atom looks like is a table over |G| times a harmonic of the direction of G.
 
@@ -20,7 +20,7 @@ from scipy.interpolate import CubicSpline
 
 from ase_elf.model.basis import harmonics, radial_transforms
 from ase_elf.model.fourier import Synthesis
-from ase_elf.model.network import Reading
+from ase_elf.model.network import FieldInvariants
 
 TABLE_STEP = 0.02
 """1/bohr. Knots of the tables over |G|; cubic splines between them are good to 1e-8."""
@@ -75,7 +75,7 @@ class Waves:
         cell: np.ndarray,
         shape: tuple[int, int, int],
         reach: float,
-        reading: Reading,
+        invariants: FieldInvariants,
         device: torch.device,
         dtype: torch.dtype,
     ) -> Waves:
@@ -85,21 +85,21 @@ class Waves:
         most = np.floor(reach * np.linalg.norm(cell, axis=1) / (2 * np.pi)).astype(int)
         x, y, z = most
         axes = np.r_[0 : x + 1, -1 : -x - 1 : -1], np.arange(-y, y + 1), np.arange(z + 1)
-        table = _radial_tables(reading.n_radial, reading.degree, reading.cutoff, reach)
-        n_waves, degrees = math.prod(map(len, axes)), range(reading.degree + 1)
+        table = _radial_tables(invariants.n_radial, invariants.degree, invariants.cutoff, reach)
+        n_waves, degrees = math.prod(map(len, axes)), range(invariants.degree + 1)
         empty = partial(torch.empty, device=device, dtype=dtype)
-        radial = tuple(empty(reading.n_radial, n_waves) for _ in degrees)
+        radial = tuple(empty(invariants.n_radial, n_waves) for _ in degrees)
         angular = empty(len(degrees) ** 2, n_waves)
         # In parts: in double precision the tables of a large cell are the most memory of all.
         for part in np.array_split(np.arange(n_waves), -(-n_waves // WAVES_AT_ONCE)):
             places = np.unravel_index(part, tuple(map(len, axes)))
             g = np.stack([axis[i] for axis, i in zip(axes, places, strict=True)], -1) @ reciprocal
             length = np.linalg.norm(g, axis=1)
-            functions = np.zeros((len(part), len(degrees), reading.n_radial))
+            functions = np.zeros((len(part), len(degrees), invariants.n_radial))
             functions[length <= reach] = table(length[length <= reach]) / volume
             direction = torch.from_numpy(g / np.maximum(length, 1e-12)[:, None]).T
             here = slice(part[0], part[-1] + 1)
-            angular[:, here] = harmonics(direction, reading.degree, softening=0.0)
+            angular[:, here] = harmonics(direction, invariants.degree, softening=0.0)
             for l in degrees:
                 radial[l][:, here] = torch.from_numpy(functions[:, l].T)
         # Where G is zero it has no direction.
@@ -189,7 +189,7 @@ def _by_nufft(waves, fractional, coefficients) -> torch.Tensor:
 
 
 def raw_invariants(
-    reading: Reading,
+    invariants: FieldInvariants,
     waves: Waves,
     fractional: torch.Tensor,
     coefficients: torch.Tensor,
@@ -197,14 +197,14 @@ def raw_invariants(
     most: int | None = None,
     memory: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """What :meth:`Reading.raw_invariants` makes of the mixed fields, on the whole grid.
+    """What :meth:`FieldInvariants.raw_invariants` makes of the mixed fields, on the whole grid.
 
     A few components of the fields at a time are transformed and added to what they belong to, so
     that memory is that of the invariants and not of the fields, of which there are three times as many.
 
     Parameters
     ----------
-    reading, waves, fractional, coefficients
+    invariants, waves, fractional, coefficients
         As in :func:`structure_factors`.
     most : int, optional
         Bytes that fields made together may take.
@@ -215,17 +215,17 @@ def raw_invariants(
     -------
     Tensor, shape (n_invariants, n_points)
     """
-    n = reading.n_cubic
+    n = invariants.n_cubic
     if memory is None:
-        memory = coefficients.new_empty(numbers_held(reading, waves.shape))
-    out, vectors = memory.view(-1, math.prod(waves.shape)).split([reading.n_invariants, 3 * n])
+        memory = coefficients.new_empty(numbers_held(invariants, waves.shape))
+    out, vectors = memory.view(-1, math.prod(waves.shape)).split([invariants.n_invariants, 3 * n])
     vectors = vectors.view(3, n, out.shape[1])
-    *degrees, cubic = out.split([*reading.channels, n])
+    *degrees, cubic = out.split([*invariants.channels, n])
     if most is None:
         most = CACHED_BYTES if out.device.type == "cpu" else FIELD_BYTES
-    together = min(max(1, most // (out.shape[1] * out.element_size())), reading.channels[0])
+    together = min(max(1, most // (out.shape[1] * out.element_size())), invariants.channels[0])
     product = out.new_empty(together, out.shape[1])
-    for l, m, rows, field in _fields(reading, waves, fractional, coefficients, together):
+    for l, m, rows, field in _fields(invariants, waves, fractional, coefficients, together):
         squares = degrees[l][rows]
         if l == 0:
             squares.copy_(field)
@@ -239,7 +239,7 @@ def raw_invariants(
         if l == 1:
             vectors[m, here] = field
         elif l == 2 and len(field):
-            scale, between = _between(vectors[:, here], reading.matrices[m], product[: len(field)])
+            scale, between = _between(vectors[:, here], invariants.matrices[m], product[: len(field)])
             if m == 0:
                 first.zero_()
             first.addcmul_(between, field, value=scale)
@@ -251,13 +251,13 @@ def raw_invariants(
     return out
 
 
-def numbers_held(reading: Reading, shape: tuple[int, int, int]) -> int:
+def numbers_held(invariants: FieldInvariants, shape: tuple[int, int, int]) -> int:
     """How many numbers :func:`raw_invariants` holds of a whole grid."""
-    return (reading.n_invariants + 3 * reading.n_cubic) * math.prod(shape)
+    return (invariants.n_invariants + 3 * invariants.n_cubic) * math.prod(shape)
 
 
 def _fields(
-    reading: Reading,
+    invariants: FieldInvariants,
     waves: Waves,
     fractional: torch.Tensor,
     coefficients: torch.Tensor,
@@ -270,20 +270,20 @@ def _fields(
     point from places to atoms.
     """
     factors = structure_factors(waves, fractional, coefficients)
-    scalars, arrows = factors.split([reading.channels[0], 3 * reading.n_vectors])
+    scalars, arrows = factors.split([invariants.channels[0], 3 * invariants.n_vectors])
     synthesis = Synthesis(waves.shape, waves.frequencies, together, factors)
     memory = torch.empty_like(scalars[:together])
-    for l, k in enumerate(reading.channels):
-        shaped = (reading.radial[:, :k].T @ waves.radial[l])[:, None] * scalars[:k]
+    for l, k in enumerate(invariants.channels):
+        shaped = (invariants.radial[:, :k].T @ waves.radial[l])[:, None] * scalars[:k]
         if l:
-            shaped = (reading.mix[l - 1] @ shaped.flatten(1)).view_as(shaped)
-        added = _from_vectors(reading, waves, arrows, l)
+            shaped = (invariants.mix[l - 1] @ shaped.flatten(1)).view_as(shaped)
+        added = _from_vectors(invariants, waves, arrows, l)
         for start in range(0, k, together):
             rows = slice(start, min(start + together, k))
             for m in range(2 * l + 1):
                 spectra = memory[: rows.stop - start]
                 torch.mul(shaped[rows], waves.angular[l * l + m], out=spectra)
-                for component, direction in zip(added, _directions(reading, waves, l, m), strict=False):
+                for component, direction in zip(added, _directions(invariants, waves, l, m), strict=False):
                     if direction is not None and len(component[rows]):
                         spectra[: len(component[rows])].addcmul_(component[rows], direction)
                 yield l, m, rows, synthesis(spectra, power=l)
@@ -308,35 +308,35 @@ def _between(vectors: torch.Tensor, matrix: torch.Tensor, out: torch.Tensor) -> 
     return scale, out
 
 
-def _from_vectors(reading: Reading, waves: Waves, arrows: torch.Tensor, l: int) -> torch.Tensor:
+def _from_vectors(invariants: FieldInvariants, waves: Waves, arrows: torch.Tensor, l: int) -> torch.Tensor:
     """What each component of the vectors of atoms adds to fields of a degree, but for the
     direction of G, shape (3, channels, 2, n_waves); empty for a degree they add nothing to.
 
-    The products of :meth:`Reading.gather` in reciprocal space: a vector times the direction
+    The products of :meth:`FieldInvariants.gather` in reciprocal space: a vector times the direction
     to an atom becomes a vector times G.
     """
-    n = reading.n_vectors
+    n = invariants.n_vectors
     if not n or l > 2:
         return arrows[:0]
     degree = int(l != 1)
-    profile = reading.vector_radial[degree].T @ waves.radial[degree]
+    profile = invariants.vector_radial[degree].T @ waves.radial[degree]
     arrows = arrows.unflatten(0, (3, n))
     added = torch.empty_like(arrows)
     # One power of i less than in the fields they are added to: times -i.
     torch.mul(arrows[:, :, 1], profile, out=added[:, :, 0])
     torch.mul(arrows[:, :, 0], -profile, out=added[:, :, 1])
     if l:
-        added = (reading.mix[l - 1][:, :n] @ added.flatten(2)).unflatten(2, (2, -1))
+        added = (invariants.mix[l - 1][:, :n] @ added.flatten(2)).unflatten(2, (2, -1))
     return added
 
 
-def _directions(reading: Reading, waves: Waves, l: int, m: int) -> list[torch.Tensor | None]:
+def _directions(invariants: FieldInvariants, waves: Waves, l: int, m: int) -> list[torch.Tensor | None]:
     """What the components of :func:`_from_vectors` are multiplied with before they are added up."""
-    if not reading.n_vectors or l > 2:
+    if not invariants.n_vectors or l > 2:
         return []
     g = waves.angular[1:4]
     if l == 1:
         return [g.new_ones(()) if i == m else None for i in range(3)]
     if l == 0:
         return list(-g)  # i to the l has another sign than for l = 2
-    return [row @ g if row.any() else None for row in reading.matrices[m].to(g)]
+    return [row @ g if row.any() else None for row in invariants.matrices[m].to(g)]

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from ase_elf.errors import FormatError, InputError
 from ase_elf.model.energy import EnergyNetwork
 from ase_elf.model.field_model import NATIVE_SPACING, FieldModel
-from ase_elf.model.network import Architecture, AtomNetwork, FieldNetwork
+from ase_elf.model.network import Architecture, AtomNetwork, FieldNetwork, stored_name
 from ase_elf.model.novelty import Familiarity
 from ase_elf.storage.atomic import replacing
 
@@ -40,7 +40,7 @@ def check_digest(path: Path, expected: str | None) -> None:
 def save_network(path: Path, network: AtomNetwork) -> str:
     """Write weights; returns their digest."""
     header = {"architecture": json.dumps(network.arch.to_dict())}
-    tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    tensors = {stored_name(k): v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     with replacing(Path(path)) as part:
         save_file(tensors, part, metadata=header)
     return digest(path)
@@ -130,7 +130,7 @@ def load_model(
     native_spacing : float, bohr
         Of the grid the network runs on.
     familiarity : Path, optional
-        What nuclei read in training (:meth:`ase_elf.model.novelty.Familiarity.save`).
+        Field invariants at the nuclei of training structures (:meth:`ase_elf.model.novelty.Familiarity.save`).
     familiarity_digest : str, optional
         SHA-256 that that file must have.
     large : FieldModel, optional
@@ -167,10 +167,10 @@ def _load(
         except OSError as error:
             raise FormatError(f"cannot read {familiarity}: {error.strerror or error}.") from error
         known = Familiarity.load(familiarity)
-        if len(known.mean) != network.read.n_invariants:
+        if len(known.mean) != network.output_invariants.n_invariants:
             raise FormatError(
-                f"{familiarity} holds {len(known.mean)} invariants where {path} reads "
-                f"{network.read.n_invariants}; make the pack again."
+                f"{familiarity} holds {len(known.mean)} invariants where {path} has "
+                f"{network.output_invariants.n_invariants}; make the pack again."
             )
     return FieldModel(
         network, device=device, dtype=dtype, native_spacing=native_spacing, familiarity=known,

@@ -6,19 +6,17 @@ would have computed. A batch whose worker was killed is computed again.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from ase_elf.errors import ElfError, EngineError, InputError
-from ase_elf.parallel.jobs import died_with_worker
-from ase_elf.reference.program import end_with_parent
+from ase_elf.parallel.cluster import connect, died_with_worker
+from ase_elf.parallel.processes import CONTEXT, process_pool
 
 ATTEMPTS = 3
 """How often a batch may lose its worker: once is bad luck, three times is the batch."""
@@ -43,15 +41,10 @@ class Workers:
     def submit(self, function: Callable, /, *args: Any) -> Future:
         """Schedule ``function(*args, device)``, which must be picklable."""
         if self._pool is None:
-            # "spawn": a forked child can use neither CUDA nor the threads of its parent.
-            context = multiprocessing.get_context("spawn")
-            devices = context.SimpleQueue()
+            devices = CONTEXT.SimpleQueue()
             for number in range(self.n):
                 devices.put(self.devices[number % len(self.devices)] if self.devices else None)
-            self._pool = ProcessPoolExecutor(
-                self.n, mp_context=context, initializer=_begin,
-                initargs=(os.getpid(), self.n, devices),
-            )  # fmt: skip
+            self._pool = process_pool(self.n, _begin, self.n, devices)
         return self._pool.submit(_on_own_device, function, *args)
 
     def renew(self) -> None:
@@ -81,16 +74,7 @@ class ClusterWorkers:
     device: str | None = None
 
     def __post_init__(self) -> None:
-        try:
-            from distributed import Client
-        except ImportError as error:
-            raise EngineError(
-                "a Dask scheduler was given, but Dask is not installed: pip install 'ase-elf[cluster]'."
-            ) from error
-        try:
-            self._client = Client(self.address, timeout=20)
-        except (OSError, ValueError) as error:
-            raise EngineError(f"no Dask scheduler answers at {self.address}: {error}.") from error
+        self._client = connect(self.address)
         self._pool = self._client.get_executor(pure=False)
 
     @property
@@ -197,12 +181,11 @@ _device: str | None = None
 """Of this worker process."""
 
 
-def _begin(parent: int, n_workers: int, devices: Any) -> None:
+def _begin(n_workers: int, devices: Any) -> None:
     """In a new worker: its device, and its share of the threads."""
     import torch
 
     global _device
-    end_with_parent(parent)
     _device = devices.get()
     # The process is ours alone. All workers with all threads would hold each other up.
     torch.set_num_threads(max(1, torch.get_num_threads() // n_workers))

@@ -15,8 +15,8 @@ from ase import Atoms
 from ase.units import Bohr
 from scipy.spatial.distance import pdist
 
-from ase_elf.domains import OVERLAP, check_structure
 from ase_elf.errors import EngineError, InputError
+from ase_elf.geometry.checks import OVERLAP, check_structure
 from ase_elf.grid import ELFGrid, cartesian
 from ase_elf.plugins import discover
 from ase_elf.reference.result import Provenance, ReferenceResult

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from ase_elf.plotting.statistics import COLORS, new_axis, style
+from ase_elf.plotting.figure import COLORS, new_axis, style
 from ase_elf.training.matching import PERSISTENCE, REACH
 from ase_elf.training.residual import LONG_WAVE
 from ase_elf.training.score_tables import (

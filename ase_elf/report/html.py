@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from string import Template
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from ase_elf import __version__
 from ase_elf.report import network_view
@@ -20,12 +21,17 @@ from ase_elf.report.tables import bond_rows
 from ase_elf.statistics.rounding import with_error
 
 if TYPE_CHECKING:
-    from ase_elf.domains import Domain
     from ase_elf.report.results import RunResults
     from ase_elf.report.snapshots import Snapshot
 
 MOST_ROWS = 200
 """Rows of a bond table; all of them are in ``bonds.csv``."""
+
+BOND_HEAD = (
+    "i", "j", "pair", "length / Å", "ELF half way", "lowest ELF", "ELF at the bond point", "mutual nearest",
+    "type", "length the ruler reads / Å", "deviation / Å", "uncertainty / Å", "outside",
+)  # fmt: skip
+"""Heads of :func:`ase_elf.report.tables.bond_rows`."""
 
 FIGURES = (
     ("networking", "Networking values",
@@ -94,29 +100,66 @@ def write_report(path: Path, results: RunResults, plots: Path, snapshots: list[S
     snapshots : list of Snapshot
         Frames for the 3D view.
     """
-    page = Template(files("ase_elf.report").joinpath("page.html").read_text(encoding="utf-8"))
-    text = page.substitute(
-        title=escape(_title(results)),
-        style=style(),
+    text = render(
+        "page.html",
+        title=_title(results),
         facts=_facts(results),
-        warnings=_warnings(results),
+        warnings=results.warnings(),
+        fine="All frames lie within the trained range of the domain pack.",
         averages=_averages(results),
         lifetime=_lifetime(results),
-        figures="".join(_figure(plots, *figure) for figure in FIGURES),
-        view=_view(results, snapshots),
-        bonds=_bond_tables(results),
-        cite=cite([results.domain], weights={results.domain.name: list(results.weights)}),
-        version=escape(__version__),
-        plotly=plotly_js() if snapshots else "",
-        network=script_json(
-            network_view.figure(
-                snapshots,
-                {number: frame.bonds for number, frame in results.bonds.items()},
-                [results.settings.isovalue] * len(snapshots),
-            )
+        shown=len(snapshots),
+        isovalue=f"{results.settings.isovalue:g}",
+        figures=[_figure(plots, *figure) for figure in FIGURES],
+        columns=BOND_HEAD,
+        bonds=list(_bond_tables(results)),
+        topics=CITE,
+        packs={results.domain.name: list(results.weights)},
+        view=network_view.figure(
+            snapshots,
+            {number: frame.bonds for number, frame in results.bonds.items()},
+            [results.settings.isovalue] * len(snapshots),
         ),
     )
     path.write_text(text, encoding="utf-8")
+
+
+@cache
+def _pages() -> Environment:
+    """Templates beside this file; what they are given is text unless it is marked as HTML."""
+    return Environment(
+        loader=PackageLoader("ase_elf.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def render(template: str, *, view: Mapping[str, Any], shown: int, **values: Any) -> str:
+    """A page as text.
+
+    Parameters
+    ----------
+    template : str
+        Name of a file in this folder, which extends ``base.html``.
+    view : mapping
+        Figure of :func:`ase_elf.report.network_view.figure`.
+    shown : int
+        Structures in it; 0 leaves plotly.js out of the page.
+    **values
+        What the template asks for. A missing one is an error.
+    """
+    style = files("ase_elf.report").joinpath("style.css").read_text(encoding="utf-8")
+    return _pages().get_template(template).render(
+        style=Markup(style),  # noqa: S704 - a file of this folder
+        plotly=plotly_js() if shown else "",
+        network=Markup(script_json(view)),  # noqa: S704 - made safe there
+        shown=shown,
+        version=__version__,
+        **values,
+    )  # fmt: skip
 
 
 def _title(results: RunResults) -> str:
@@ -124,27 +167,7 @@ def _title(results: RunResults) -> str:
     return f"ELF network of {formula}, {results.n} frame{'s' if results.n != 1 else ''}"
 
 
-def style() -> str:
-    """The style sheet of every page."""
-    return files("ase_elf.report").joinpath("style.css").read_text(encoding="utf-8")
-
-
-def facts_of(facts: Mapping[str, str]) -> str:
-    """The boxes under the title."""
-    return "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items()
-    )
-
-
-def warnings_of(lines: Sequence[str], fine: str) -> str:
-    """The box that is read first, or a line that says all is well."""
-    if not lines:
-        return f'<p class="fine">{escape(fine)}</p>'
-    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    return f'<section class="warnings"><h2>Read this first</h2><ul>{items}</ul></section>'
-
-
-def _facts(results: RunResults) -> str:
+def _facts(results: RunResults) -> dict[str, str]:
     first, last = results.ends[0], results.ends[-1]
     facts = {"frames": f"{first.frame} to {last.frame}, {results.n} analysed"}
     if np.isfinite([first.time_fs, last.time_fs]).all():
@@ -154,33 +177,33 @@ def _facts(results: RunResults) -> str:
     facts["bonds"] = ", ".join(f"{a}-{b} up to {cut:g} Å" for (a, b), cut in results.settings.bonds.items())
     facts["domain pack"] = results.domain.name
     facts["φ"] = str(results.averages["elf_phi"])
-    return facts_of(facts)
+    return facts
 
 
-def _warnings(results: RunResults) -> str:
-    fine = "All frames lie within the trained range of the domain pack."
-    return warnings_of(results.warnings(), fine)
-
-
-def _averages(results: RunResults) -> str:
+def _averages(results: RunResults) -> list[dict]:
     rows = []
     for name, definition in DEFINITIONS.items():
         average = results.averages[name]
         time = f"{average.correlation_frames:.2g}" if np.isfinite(average.correlation_frames) else ""
-        cells = [escape(definition), escape(str(average)), time, f"<code>{escape(name)}</code>"]
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    head = "<tr><th>quantity</th><th>mean ± standard error</th>" \
-        "<th>correlation time / frames</th><th>column of frames.csv</th></tr>"  # fmt: skip
-    return f"<table>{head}{''.join(rows)}</table>"
+        rows.append([definition, str(average), time, Markup("<code>{}</code>").format(name)])
+    return table_rows(rows)
 
 
-def _lifetime(results: RunResults) -> str:
+def table_rows(rows: Iterable[Sequence[object]], mark: str = "") -> list[dict]:
+    """Cells of a table as the templates take them, and the class of each row."""
+    return [{"cells": cells, "mark": mark} for cells in rows]
+
+
+def _lifetime(results: RunResults) -> Iterator[tuple[str, str]]:
+    """Paragraphs on bond lifetimes: what of, and what there is to say."""
     lifetime = results.results["lifetime"]
     if lifetime.refused:
-        return f"<p><b>Bond lifetime:</b> not given, {escape(lifetime.refused)}</p>"
+        yield "Bond lifetime", f"not given, {lifetime.refused}"
+        return
     short = " (too short for an error: too few lifetimes observed)" if lifetime.too_short else ""
     if not lifetime.breaks:
-        return f"<p><b>Bond lifetime:</b> no bond broke{escape(short)}.</p>"
+        yield "Bond lifetime", f"no bond broke{short}."
+        return
     value = with_error(lifetime.lifetime_fs, lifetime.lifetime_error_fs, "fs")
     again = (
         f"C(t) falls to 1/e in {lifetime.recurrence_fs:.3g} fs"
@@ -194,86 +217,42 @@ def _lifetime(results: RunResults) -> str:
         else f"which pairs last {lifetime.lasting_fs:.3g} fs, ten vibrations, lies beyond the longest lag"
     )
     exchange = with_error(lifetime.exchange_rate, lifetime.exchange_rate_error)
-    return (
-        f"<p><b>Bond lifetime:</b> {escape(value)} to the first break, {lifetime.breaks} breaks "
-        f"seen; {escape(again)}{escape(short)}.</p>"
-        f"<p><b>Lasting molecules:</b> {escape(lasting)}.</p>"
-        f"<p><b>Exchange:</b> an atom changes its partner {escape(exchange)} times per ps; "
-        f"{lifetime.exchanges} changes seen.</p>"
+    yield "Bond lifetime", f"{value} to the first break, {lifetime.breaks} breaks seen; {again}{short}."
+    yield "Lasting molecules", f"{lasting}."
+    yield (
+        "Exchange",
+        (f"an atom changes its partner {exchange} times per ps; {lifetime.exchanges} changes seen."),
     )
 
 
-def _figure(folder: Path, name: str, title: str, text: str) -> str:
+def _figure(folder: Path, name: str, title: str, text: str) -> dict[str, str]:
     return embedded(name, (folder / f"{name}.svg").read_bytes(), title, text)
 
 
-def embedded(name: str, svg: bytes, title: str, text: str) -> str:
+def embedded(name: str, svg: bytes, title: str, text: str) -> dict[str, str]:
     """A figure that is part of the page, with its explanation."""
-    data = base64.b64encode(svg).decode()
-    return (
-        f'<figure id="{name}"><h3>{escape(title)}</h3>'
-        f'<img alt="{escape(title)}" src="data:image/svg+xml;base64,{data}">'
-        f"<figcaption>{escape(text)}</figcaption></figure>"
-    )
+    return {"name": name, "title": title, "text": text, "data": base64.b64encode(svg).decode()}
 
 
-def _view(results: RunResults, snapshots: list[Snapshot]) -> str:
-    if not snapshots:
-        return ""
-    return (
-        "<h2>The network in 3D</h2><p>Surface of ELF = "
-        f"{results.settings.isovalue:g}, nuclei, bonds colored by the lowest ELF along them. "
-        "Drag to turn, scroll to zoom, click the legend to hide, move the slider for other "
-        'frames.</p><div id="network" class="network"></div>'
-    )
-
-
-def _bond_tables(results: RunResults) -> str:
-    parts = []
+def _bond_tables(results: RunResults) -> Iterator[dict]:
     for number, frame in results.bonds.items():
-        rows = [
-            "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>"
-            for row in sorted(bond_rows(frame, list(results.symbols)), key=lambda row: row[3])
-        ]
-        more = len(rows) - MOST_ROWS
-        note = f"<p>{more} more in bonds.csv.</p>" if more > 0 else ""
-        parts.append(
-            f"<details><summary>frame {number}: {len(rows)} bonds</summary><table><tr>"
-            "<th>i</th><th>j</th><th>pair</th><th>length / Å</th><th>ELF half way</th>"
-            "<th>lowest ELF</th><th>mutual nearest</th></tr>"
-            f"{''.join(rows[:MOST_ROWS])}</table>{note}</details>"
-        )
-    return "".join(parts)
+        rows = sorted(bond_rows(frame, list(results.symbols)), key=lambda row: row[3])
+        yield {
+            "frame": number,
+            "total": len(rows),
+            "more": len(rows) - MOST_ROWS,
+            "rows": table_rows(rows[:MOST_ROWS]),
+        }
 
 
-def cite(
-    domains: Sequence[Domain],
-    topics: Sequence[tuple[str, str, str]] = CITE,
-    *,
-    weights: Mapping[str, Sequence[str]],
-) -> str:
-    """What to cite, with the weights of every pack that took part, by the name of the pack."""
-    items = [f"<li>ase_elf {escape(__version__)}, see CITATION.cff of the package</li>"]
-    for what, reference, doi in topics:
-        link = f' <a href="https://doi.org/{doi}">doi:{doi}</a>' if doi else ""
-        items.append(f"<li>{escape(what)}: {escape(reference)}{link}</li>")
-    for domain in domains:
-        digests = ", ".join(f"<code>{escape(each)}</code>" for each in weights.get(domain.name, ()))
-        items.append(
-            f"<li>Domain pack {escape(domain.name)}, weights SHA-256 {digests or 'none'}; "
-            f"<code>ase-elf info {escape(domain.name)}</code> prints its model card</li>"
-        )
-    return f"<ul>{''.join(items)}</ul>"
-
-
-def plotly_js() -> str:
+def plotly_js() -> Markup:
     """plotly.js, from the installed package."""
     from plotly.offline import get_plotlyjs
 
-    return f"<script>{get_plotlyjs()}</script>"
+    return Markup(f"<script>{get_plotlyjs()}</script>")  # noqa: S704 - the library itself
 
 
-def script_json(content: dict) -> str:
+def script_json(content: Mapping[str, Any]) -> str:
     """JSON that cannot end the script element it stands in."""
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,23 +1,21 @@
-"""All files of a run, made from its journal alone."""
+"""RunResults: a run read back from its journal, and the quantities that its files state."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ase_elf import __version__
 from ase_elf.analysis.frame import SCALARS
-from ase_elf.plotting import statistics as plots
-from ase_elf.report.snapshots import Snapshot
-from ase_elf.report.tables import Tables, write_json
+from ase_elf.plotting.curves import plot_series
+from ase_elf.report.tables import Tables
 from ase_elf.statistics import RunStatistics
-from ase_elf.storage.atomic import replacing
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from ase_elf.analysis.frame import AnalysisSettings
@@ -31,6 +29,13 @@ MOST_POINTS = 3000
 
 IMPOSSIBLE = 1.01
 """ELF that only interpolation reaches, and on a fine grid not even that."""
+
+
+DRAWN = (
+    "rdf", "resolved_rdf", "percolation", "clusters", "degrees", "elf", "midpoint", "bond_point",
+    "orientation", "lifetime",
+)  # fmt: skip
+"""Statistics that draw themselves, by the names of their files."""
 
 
 @dataclass(eq=False)
@@ -145,25 +150,16 @@ class RunResults:
 
     def figures(self) -> dict[str, Figure]:
         """Every plot of the run, by file name."""
-        r = self.results
-        figures = {name: plots.draw(self._plot_series, group) for name, group in SERIES.items()}
-        figures["rdf"] = plots.draw(plots.plot_rdf, r["rdf"])
-        figures["resolved_rdf"] = plots.draw(plots.plot_resolved_rdf, r["resolved_rdf"])
-        figures["percolation"] = plots.draw(plots.plot_percolation, r["percolation"])
-        for name in ("clusters", "degrees", "elf"):
-            figures[name] = plots.draw(plots.plot_distribution, r[name])
-        for name in ("midpoint", "bond_point", "orientation"):
-            figures[name] = plots.draw(plots.plot_binned, r[name])
-        figures["lifetime"] = plots.draw(plots.plot_lifetime, r["lifetime"])
-        return figures
+        figures = {name: self._plot_series(*group).figure for name, group in SERIES.items()}
+        return figures | {name: self.results[name].plot().figure for name in DRAWN}
 
-    def _plot_series(self, group: tuple[str, dict[str, str]]) -> Any:
-        y_label, names = group
+    def _plot_series(self, y_label: str, names: dict[str, str]) -> Axes:
         time, x_label = self.abscissa()
-        return plots.plot_series(
+        averages = {label: self.averages[name] for name, label in names.items()}
+        return plot_series(
             time,
             {label: np.array(self.series[name]) for name, label in names.items()},
-            {label: self.averages[name] for name, label in names.items()},
+            {label: (each.mean, each.stated_error, str(each)) for label, each in averages.items()},
             x_label=x_label,
             y_label=y_label,
         )
@@ -267,51 +263,6 @@ def read_results(
             tables.add(frame)
     results.conclude()
     return results
-
-
-def write_results(
-    directory: Path,
-    journal: Journal,
-    plan: StatisticsPlan,
-    *,
-    report: bool = True,
-    **what: Any,
-) -> RunResults:
-    """Write all results into ``directory``, each file at once or not at all.
-
-    Parameters
-    ----------
-    directory : Path
-    journal : Journal
-    plan : StatisticsPlan
-    report : bool
-        Also plots and report, which cost a few seconds; parts to be merged need none.
-    **what
-        Passed on to :func:`read_results`.
-    """
-    snapshots = sorted((directory / "snapshots").glob("*.npz"))
-    what["shown"] = frozenset(int(path.stem) for path in snapshots)
-    frames, bonds = directory / "frames.csv", directory / "bonds.csv"
-    with replacing(frames) as frames_part, replacing(bonds) as bonds_part:
-        with Tables(frames_part, bonds_part, list(what["symbols"])) as tables:
-            results = read_results(journal, plan, tables=tables, **what)
-    if report:
-        _write_report(directory, results, snapshots)
-    with replacing(directory / "summary.json") as part:
-        write_json(part, results.summary())
-    return results
-
-
-def _write_report(directory: Path, results: RunResults, snapshots: list[Path]) -> None:
-    from ase_elf.report.html import write_report
-
-    folder = directory / "plots"
-    folder.mkdir(exist_ok=True)
-    for name, figure in results.figures().items():
-        with plots.style():
-            plots.save(figure, folder / name)
-    with replacing(directory / "report.html") as part:
-        write_report(part, results, folder, [Snapshot.read(path) for path in snapshots])
 
 
 DEFINITIONS = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_elf.plotting.statistics import COLORS, new_axis, style
+from ase_elf.plotting.figure import COLORS, new_axis, style
 from ase_elf.statistics.rounding import with_error
 
 if TYPE_CHECKING:

@@ -5,34 +5,22 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ase_elf import __version__
+from ase_elf.analysis.screening import VALUES, Screened
 from ase_elf.errors import DomainError
-from ase_elf.grid import ELFGrid
-from ase_elf.plotting import statistics as plots
+from ase_elf.plotting.figure import COLORS, new_axis, svg
+from ase_elf.plotting.figure import style as plot_style
 from ase_elf.report import network_view
-from ase_elf.report.html import (
-    CITE,
-    cite,
-    embedded,
-    facts_of,
-    plotly_js,
-    script_json,
-    style,
-    warnings_of,
-)
+from ase_elf.report.html import CITE, embedded, render, table_rows
 from ase_elf.report.snapshots import Snapshot
 from ase_elf.report.tables import number, write_json
-from ase_elf.runs.screening import VALUES, Screened
 from ase_elf.statistics.rounding import with_error
 from ase_elf.storage.atomic import replacing
 from ase_elf.topology.beside import TC_VALUES
@@ -40,8 +28,9 @@ from ase_elf.topology.beside import TC_VALUES
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ase_elf.formats.collection import Candidate
-    from ase_elf.runs.screening import Screener, ScreeningRun
+    from ase_elf.grid import ELFGrid
+
+    Found = tuple[ELFGrid, dict[tuple[str, str], float] | None]
 
 COLUMNS = (
     "rank", "name", "formula", "n_atoms", "elf", *VALUES, *TC_VALUES, "elf_outside",
@@ -52,6 +41,10 @@ COLUMNS = (
 MOST_ROWS = 500
 """Rows of the table in the page; all of them are in ``screening.csv``."""
 
+RANKING_HEAD = (
+    "", "structure", "formula", "atoms", "φ", "φ*", "φ₁", "φ₂", "r_s / bohr", "ELF", "Tc / K", "notes",
+)  # fmt: skip
+
 BEST = 8
 """Structures in the 3D view."""
 
@@ -59,8 +52,9 @@ BEST = 8
 def write_screening(
     directory: Path,
     ranked: Sequence[Screened],
-    run: ScreeningRun,
     *,
+    source: str,
+    grids: Callable[[Sequence[Screened]], Iterable[Found | None]] | None = None,
     failure: Exception | None = None,
 ) -> None:
     """Write tables and, where the run wants one, the report.
@@ -69,17 +63,21 @@ def write_screening(
     ----------
     directory : Path
     ranked : sequence of Screened
-        As :func:`ase_elf.runs.screening.rank` orders them.
-    run : ScreeningRun
-        Gives the structures of the 3D view, which are predicted once more.
+        As :func:`ase_elf.analysis.screening.rank` orders them.
+    source : str
+        Where the structures are from.
+    grids : callable, optional
+        Gives, for each of some rows, its grid and the longest bonds of its pack (None where the ELF is
+        from a file), or None where the grid does not fit into memory. Without it no report is made.
     failure : Exception, optional
         What stopped the run before its end.
     """
     with replacing(directory / "screening.csv") as part:
         write_table(part, ranked)
-    if run.report:
+    if grids is not None:
+        page = _page(ranked, source, grids, failure)
         with replacing(directory / "report.html") as part:
-            part.write_text(_page(ranked, run, failure), encoding="utf-8")
+            part.write_text(page, encoding="utf-8")
     with replacing(directory / "screening.json") as part:
         write_json(part, _summary(ranked, failure))
 
@@ -160,38 +158,38 @@ def _warnings(ranked: Sequence[Screened], failure: Exception | None) -> list[str
     return out
 
 
-def _page(ranked: Sequence[Screened], run: ScreeningRun, failure: Exception | None) -> str:
+def _page(
+    ranked: Sequence[Screened],
+    source: str,
+    grids: Callable[[Sequence[Screened]], Iterable[Found | None]],
+    failure: Exception | None,
+) -> str:
     good = [row for row in ranked if row.error is None]
-    view = _view(good[:BEST], run.screener, run.candidates({row.name for row in good[:BEST]}))
-    packs = {row.domain for row in good if row.domain}
-    weights = {name: sorted({row.weights for row in good if row.domain == name}) for name in packs}
-    page = Template(files("ase_elf.report").joinpath("screening.html").read_text(encoding="utf-8"))
-    return page.substitute(
-        title=escape(f"ELF networks of {len(good)} structures, ranked"),
-        style=style(),
-        facts=facts_of(_facts(ranked, good, run)),
-        warnings=warnings_of(
-            _warnings(ranked, failure),
-            "All structures lie within the trained range."
-            if packs
-            else "Nothing was predicted: the ELF is that of the files.",
-        ),
-        view=_view_text(len(view["layout"]["sliders"][0]["steps"])) if good else "",
-        figures="".join(_figures(good)) if good else "",
-        shown=f"The first {MOST_ROWS} are shown." if len(good) > MOST_ROWS else "",
-        table=_table(good[:MOST_ROWS]),
-        failed=_failed([row for row in ranked if row.error is not None]),
-        cite=cite(
-            [run.screener.pack_named(name) for name in sorted(packs)], CITE[:3] + CITE[4:], weights=weights
-        ),
-        version=escape(__version__),
-        plotly=plotly_js() if good else "",
-        network=script_json(view),
+    view = _view(good[:BEST], grids(good[:BEST]))
+    used = sorted({row.domain for row in good if row.domain})
+    weights = {name: sorted({row.weights for row in good if row.domain == name}) for name in used}
+    return render(
+        "screening.html",
+        title=f"ELF networks of {len(good)} structures, ranked",
+        facts=_facts(ranked, good, source),
+        warnings=_warnings(ranked, failure),
+        fine="All structures lie within the trained range."
+        if used
+        else "Nothing was predicted: the ELF is that of the files.",
+        shown=len(view["layout"]["sliders"][0]["steps"]) if good else 0,
+        figures=list(_figures(good)) if good else [],
+        most=f"The first {MOST_ROWS} are shown." if len(good) > MOST_ROWS else "",
+        columns=RANKING_HEAD,
+        ranking=_ranking(good[:MOST_ROWS]),
+        failed=table_rows([(row.name, row.formula, row.error) for row in ranked if row.error][:MOST_ROWS]),
+        topics=CITE[:3] + CITE[4:],
+        packs=weights,
+        view=view,
     )
 
 
-def _facts(ranked: Sequence[Screened], good: Sequence[Screened], run: ScreeningRun) -> dict:
-    facts = {"from": Path(run.collection.path).resolve().name, "structures": f"{len(ranked)}"}
+def _facts(ranked: Sequence[Screened], good: Sequence[Screened], source: str) -> dict:
+    facts = {"from": source, "structures": f"{len(ranked)}"}
     facts["not analysed"] = f"{len(ranked) - len(good)}"
     facts["outside the trained range"] = f"{sum(bool(row.outside) for row in good)}"
     if good:
@@ -202,15 +200,14 @@ def _facts(ranked: Sequence[Screened], good: Sequence[Screened], run: ScreeningR
     return facts
 
 
-def _view(best: Sequence[Screened], screener: Screener, candidates: dict) -> dict:
+def _view(best: Sequence[Screened], grids: Iterable[Found | None]) -> dict:
     """The first of the ranking in 3D, each with the surface on which it is just connected."""
     from ase_elf.ruler import measure_bonds
     from ase_elf.topology import networking
 
     snapshots, bonds, isovalues, labels = [], {}, [], []
-    for place, row in enumerate(best, 1):
-        found = _grid_of(candidates[row.name], row, screener)
-        if isinstance(found, MemoryError):
+    for place, (row, found) in enumerate(zip(best, grids, strict=True), 1):
+        if found is None:
             continue
         grid, cutoffs = found
         snapshots.append(Snapshot.of(place, math.nan, grid, networking(grid)))
@@ -222,26 +219,6 @@ def _view(best: Sequence[Screened], screener: Screener, candidates: dict) -> dic
     return network_view.figure(snapshots, bonds, isovalues, labels)
 
 
-def _grid_of(candidate: Candidate, row: Screened, screener: Screener):
-    """The ELF of a row and the longest bonds of its pack, or the error where it does not fit."""
-    atoms = candidate.atoms.copy()
-    atoms.wrap()  # lattice cells of the bond table count from here
-    if candidate.grid is not None:
-        return ELFGrid(candidate.grid.values, atoms, candidate.grid.info, candidate.grid.sigma), None
-    pack = screener.pack_named(row.domain)
-    grid = screener.grids([atoms], [pack])[0]
-    return grid if isinstance(grid, MemoryError) else (grid, pack.bonds)
-
-
-def _view_text(n: int) -> str:
-    return (
-        f"<h2>The first {n} in 3D</h2><p>Surface of ELF = φ, on which each becomes one network; "
-        "nuclei; bonds colored by the lowest ELF along them. Drag to turn, scroll to zoom, click "
-        "the legend to hide, move the slider for the next.</p>"
-        '<div id="network" class="network"></div>'
-    )
-
-
 def _figures(good: Sequence[Screened]):
     drawn = (
         ("density", plot_density, "φ against density",
@@ -251,7 +228,7 @@ def _figures(good: Sequence[Screened]):
          "On the line all links are alike; below it hydrogen forms units that are linked weakly."),
     )  # fmt: skip
     for name, plot, title, text in drawn:
-        yield embedded(name, plots.svg(plots.draw(plot, good)), title, text)
+        yield embedded(name, svg(plot(good).figure), title, text)
 
 
 def plot_density(rows: Sequence[Screened], ax: Axes | None = None) -> Axes:
@@ -276,15 +253,15 @@ def _scatter(rows: Sequence[Screened], x_name: str, ax: Axes | None, *, error: s
         ("outside the trained range", 1, False, lambda r: bool(r.outside)),
         ("ELF from files", 2, True, lambda r: r.from_file),
     )
-    with plots.style():
-        ax = plots.new_axis(ax, (5.4, 3.8))
+    with plot_style():
+        ax = new_axis(ax, (5.4, 3.8))
         for label, color, filled, belongs in groups:
             chosen = [row.values for row in rows if belongs(row)]
             if not chosen and color == 2:
                 continue
             x = np.array([values[x_name] for values in chosen])
             y = np.array([values["elf_phi"] for values in chosen])
-            color = plots.COLORS[color]
+            color = COLORS[color]
             if error is not None and chosen:
                 bars = [values[error] for values in chosen]
                 ax.errorbar(x, y, bars, fmt="none", ecolor=color, alpha=0.25, lw=0.8)
@@ -296,9 +273,7 @@ def _scatter(rows: Sequence[Screened], x_name: str, ax: Axes | None, *, error: s
     return ax
 
 
-def _table(rows: Sequence[Screened]) -> str:
-    if not rows:
-        return "<p>Nothing could be analysed.</p>"
+def _ranking(rows: Sequence[Screened]) -> list[dict]:
     lines = []
     for place, row in enumerate(rows, 1):
         v = row.values
@@ -310,28 +285,8 @@ def _table(rows: Sequence[Screened]) -> str:
             row.elf if row.from_file else "; ".join(row.outside) or "predicted, within",
             _temperatures(v), "; ".join(row.notes),
         ]  # fmt: skip
-        mark = ' class="outside"' if row.outside else ""
-        lines.append(f"<tr{mark}>" + "".join(f"<td>{escape(c)}</td>" for c in cells) + "</tr>")
-    head = "".join(
-        f"<th>{name}</th>"
-        for name in ("", "structure", "formula", "atoms", "φ", "φ*", "φ₁", "φ₂", "r_s / bohr",
-                     "ELF", "Tc / K", "notes")
-    )  # fmt: skip
-    return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
-
-
-def _failed(rows: Sequence[Screened]) -> str:
-    if not rows:
-        return ""
-    lines = "".join(
-        f"<tr><td>{escape(row.name)}</td><td>{escape(row.formula)}</td>"
-        f"<td>{escape(row.error or '')}</td></tr>"
-        for row in rows[:MOST_ROWS]
-    )
-    return (
-        f"<h2>Not analysed</h2><table><tr><th>structure</th><th>formula</th><th>reason</th></tr>"
-        f"{lines}</table>"
-    )
+        lines += table_rows([cells], "outside" if row.outside else "")
+    return lines
 
 
 def _temperatures(values: Mapping[str, float]) -> str:

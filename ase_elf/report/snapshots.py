@@ -54,8 +54,8 @@ class Snapshot:
     def of(cls, frame: int, time_fs: float, grid: ELFGrid, network: Networking) -> Snapshot:
         shape = tuple(min(n, EDGE) for n in grid.shape)
         coarse = grid if shape == grid.shape else grid.resample(shape)
-        passes = network.passes
-        high = passes.values > 0.2
+        saddles = network.saddles
+        high = saddles.values > 0.2
         return cls(
             frame=frame,
             time_fs=time_fs,
@@ -63,8 +63,8 @@ class Snapshot:
             positions=grid.atoms.get_positions(wrap=True),
             cell=grid.cell,
             values=np.round(coarse.values * 255).astype(np.uint8),
-            passes=(passes.u[high] / network.basins.field.shape) % 1 @ grid.cell,
-            pass_values=passes.values[high],
+            passes=(saddles.u[high] / network.basins.field.shape) % 1 @ grid.cell,
+            pass_values=saddles.values[high],
         )
 
     def write(self, path: Path) -> None:

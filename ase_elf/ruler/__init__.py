@@ -12,7 +12,7 @@ from ase_elf.ruler.table import BondTable
 if TYPE_CHECKING:
     from ase_elf.ruler.bond_set import BondSet
     from ase_elf.ruler.modes import ReadingModes
-    from ase_elf.ruler.ruler import Ruler
+    from ase_elf.ruler.ruler import Ruler, load_ruler
 
 __all__ = [
     "BondFrames",
@@ -21,11 +21,12 @@ __all__ = [
     "ImageSpec",
     "ReadingModes",
     "Ruler",
+    "load_ruler",
     "measure_bonds",
 ]
 
 # Those that need torch are loaded when they are asked for.
-_LATE = {"BondSet": "bond_set", "ReadingModes": "modes", "Ruler": "ruler"}
+_LATE = {"BondSet": "bond_set", "ReadingModes": "modes", "Ruler": "ruler", "load_ruler": "ruler"}
 
 
 def __getattr__(name: str):

@@ -12,14 +12,14 @@ from ase_elf.grid import ELFGrid
 from ase_elf.ruler.frame import BondFrames
 from ase_elf.ruler.image import ELFSource
 from ase_elf.ruler.pairs import find_pairs
-from ase_elf.ruler.surroundings import are_strange
+from ase_elf.ruler.surroundings import are_strange, load_surroundings
 from ase_elf.ruler.table import COLUMNS, BondTable
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from ase_elf.calculator import ELFCalculator
     from ase_elf.domains import Domain
+    from ase_elf.ruler.source import PredictsELF
 
 POINTS = 65
 """Points along a bond, ends included: 0.02 Å apart in a bond of 1.3 Å, and one of them
@@ -40,7 +40,7 @@ _POINT_COST = 30
 
 def measure_bonds(
     atoms: Atoms,
-    elf: ELFGrid | ELFCalculator,
+    elf: ELFGrid | PredictsELF,
     *,
     cutoffs: dict[tuple[str, str], float] | None = None,
 ) -> BondTable:
@@ -96,7 +96,7 @@ def measure_bonds(
 
 def read_bonds(
     atoms: Atoms,
-    elf: ELFGrid | ELFCalculator,
+    elf: ELFGrid | PredictsELF,
     *,
     cutoffs: dict[tuple[str, str], float] | None = None,
 ) -> tuple[np.ndarray, list[Reading]]:
@@ -169,7 +169,7 @@ def _readings(
     readings = [Reading(pack, pair, atoms, rows, vectors) for pack in packs for pair in pack.ruler_cards]
     for reading in readings if extrapolated else ():
         # Surroundings that are known tell bond by bond; density and distances concern all of them.
-        if reading.pack.load_surroundings(reading.ruler.pair) is None or reading.pack.outside(atoms):
+        if load_surroundings(reading.pack, reading.ruler.pair) is None or reading.pack.outside(atoms):
             reading.strange[:] = True
     return [reading for reading in readings if len(reading.chosen)]
 
@@ -199,12 +199,14 @@ class Reading:
         rows: np.ndarray,
         vectors: np.ndarray,
     ) -> None:
+        from ase_elf.ruler.ruler import load_ruler  # needs torch, as a table without rulers does not
+
         symbols = np.array(atoms.get_chemical_symbols())
         first, second = symbols[rows["i"]], symbols[rows["j"]]
         limits = pack.ruler_cards[pair]["training"]
         known = (rows["length"] >= limits["shortest"]) & (rows["length"] <= limits["longest"])
         straight = (first == pair[0]) & (second == pair[1])
-        self.pack, self.ruler = pack, pack.load_ruler(pair)
+        self.pack, self.ruler = pack, load_ruler(pack, pair)
         turned = (first == pair[1]) & (second == pair[0])
         self.chosen = np.flatnonzero(known & (straight | turned))
         rows["outside"] |= ~known & (straight | turned)
@@ -239,7 +241,7 @@ class Reading:
         rows["outside"][self.chosen] = self.strange
 
 
-def _is_extrapolated(atoms: Atoms, elf: ELFGrid | ELFCalculator) -> bool:
+def _is_extrapolated(atoms: Atoms, elf: ELFGrid | PredictsELF) -> bool:
     """Whether the ELF is that of a model, of a structure it was not trained on."""
     if isinstance(elf, ELFGrid):
         return bool(elf.info.get("out_of_domain"))
@@ -250,7 +252,7 @@ def _is_extrapolated(atoms: Atoms, elf: ELFGrid | ELFCalculator) -> bool:
     return bool(pack.outside(atoms, pack.distance(atoms)))
 
 
-def _source(atoms: Atoms, elf: ELFGrid | ELFCalculator, n_points: int) -> ELFSource:
+def _source(atoms: Atoms, elf: ELFGrid | PredictsELF, n_points: int) -> ELFSource:
     """The ELF at points: interpolated in a grid, or asked of the model."""
     if isinstance(elf, ELFGrid):
         return elf.sample
@@ -269,7 +271,7 @@ def _measure_along(rows: np.ndarray, vectors: np.ndarray, atoms: Atoms, sample: 
     rows["elf_min"], rows["elf_max"] = along.min(axis=1), along.max(axis=1)
 
 
-def packs_of(atoms: Atoms, elf: ELFGrid | ELFCalculator, *, required: bool = False) -> list[Domain]:
+def packs_of(atoms: Atoms, elf: ELFGrid | PredictsELF, *, required: bool = False) -> list[Domain]:
     """The pack that made the ELF or covers the structure, or else all with a ruler for it."""
     from ase_elf.domains import domain_for, get_domain, installed
 

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,6 +23,9 @@ from ase_elf.ruler.image import ImageSpec
 from ase_elf.ruler.modes import ReadingModes
 from ase_elf.ruler.network import ImageReader, ReaderArchitecture
 from ase_elf.storage.atomic import replacing
+
+if TYPE_CHECKING:
+    from ase_elf.domains import Domain
 
 BATCH = 512
 """Images that go through a network together."""
@@ -185,7 +189,12 @@ def _network(name: str, arch: dict, tensors: dict[str, torch.Tensor]) -> ImageRe
     return network.requires_grad_(False).eval()
 
 
+def load_ruler(pack: Domain, pair: tuple[str, str]) -> Ruler:
+    """The ruler of a domain pack for a pair of elements (digest checked, cached per process)."""
+    card = pack.ruler_cards[pair]
+    return _load(pack.folder / card["file"], card["sha256"])
+
+
 @lru_cache(maxsize=8)
-def load_ruler(path: Path, expected: str | None = None) -> Ruler:
-    """:meth:`Ruler.load`, once per process."""
+def _load(path: Path, expected: str) -> Ruler:
     return Ruler.load(path, expected)

@@ -2,13 +2,14 @@
 
 An image may look like a bond that is known and be one of a ligand that never was: a network
 reads it all the same. What the atoms around the bond read of their own surroundings
-(:meth:`ase_elf.model.FieldModel.readings`) tells them apart, in the metric of the covariance of
+(:meth:`ase_elf.model.FieldModel.invariants`) tells them apart, in the metric of the covariance of
 each element (as :mod:`ase_elf.model.novelty` has it for whole structures).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -148,6 +149,28 @@ class Surroundings:
         return found
 
 
+def load_surroundings(pack: Domain, pair: tuple[str, str]) -> Surroundings | None:
+    """Surroundings of the bonds that a ruler of a pack was fitted to (cached per process).
+
+    None where the pack has none, or where they were computed with other weights than it has now.
+    """
+    known = pack.ruler_cards[pair].get("surroundings")
+    if known is None or known["weights"] != pack.card["weights"]["sha256"]:
+        return None
+    return _load(pack.folder / known["file"], known["sha256"])
+
+
+@lru_cache(maxsize=8)
+def _load(path: Path, expected: str) -> Surroundings:
+    from ase_elf.model.weights import check_digest
+
+    try:
+        check_digest(path, expected)
+    except OSError as error:
+        raise FormatError(f"cannot read {path}: {error.strerror or error}.") from error
+    return Surroundings.load(path)
+
+
 def are_strange(
     pack: Domain, pair: tuple[str, str], atoms: Atoms, i: np.ndarray, j: np.ndarray
 ) -> np.ndarray:
@@ -156,14 +179,14 @@ def are_strange(
     An element that the pack does not know makes strange what its model would see it from. A
     pack that does not hold surroundings cannot tell: False.
     """
-    known = pack.load_surroundings(pair) if len(i) else None
+    known = load_surroundings(pack, pair) if len(i) else None
     if known is None:
         return np.zeros(len(i), bool)
     model = pack.load(device="cpu")
     familiar = np.isin(atoms.get_chemical_symbols(), pack.elements)
     number = np.cumsum(familiar) - 1  # of each atom among those that are familiar
     kept = atoms[familiar]
-    readings = model.readings(kept).numpy().astype(float)
+    readings = model.invariants(kept).numpy().astype(float)
     strange = known.distances(kept, readings, number[i], number[j]) > 1
     if familiar.all():
         return strange

@@ -18,9 +18,9 @@ from ase_elf.ruler.table import COLUMNS
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from ase_elf.calculator import ELFCalculator
     from ase_elf.grid import ELFGrid
     from ase_elf.ruler.image import ImageSpec
+    from ase_elf.ruler.source import PredictsELF
 
 EXTRA = np.dtype(
     [
@@ -78,7 +78,7 @@ class BondSurvey:
     def add(
         self,
         atoms: Atoms,
-        elf: ELFGrid | ELFCalculator,
+        elf: ELFGrid | PredictsELF,
         *,
         frame: int = 0,
         cutoffs: dict[tuple[str, str], float] | None = None,

@@ -94,7 +94,12 @@ class BondTable:
         """ELF half way against bond length, by label."""
         from ase_elf.plotting.fields import plot_bonds
 
-        return plot_bonds(self, ax)
+        columns = ("length", "elf_mid", "elf_min")
+        bonds = {}
+        for label in sorted(set(self["label"].tolist())):
+            rows = self.rows[self["label"] == label]
+            bonds[label] = tuple(rows[name] for name in columns)
+        return plot_bonds(bonds, ax)
 
     def to_dict(self) -> dict[str, list]:
         """Columns as lists of plain numbers and strings (NaN stays NaN)."""

@@ -15,7 +15,7 @@ import numpy as np
 from ase_elf.analysis.frame import AnalysisSettings
 from ase_elf.domains import get_domain
 from ase_elf.errors import OutputError
-from ase_elf.report.results import write_results
+from ase_elf.report.run import write_results
 from ase_elf.report.snapshots import CAPACITY
 from ase_elf.runs.trajectory import (
     JOURNAL,
@@ -25,6 +25,7 @@ from ase_elf.runs.trajectory import (
     snapshot_path,
     write_config,
 )
+from ase_elf.statistics.frame import FrameResult
 from ase_elf.storage.atomic import writing_into
 from ase_elf.storage.journal import Journal
 
@@ -45,7 +46,7 @@ class Part:
     @classmethod
     def read(cls, directory: Path) -> Part:
         identity = read_provenance(directory)["identity"]
-        frames = [result.frame for result in Journal(directory / JOURNAL)]
+        frames = [result.frame for result in Journal(directory / JOURNAL, FrameResult)]
         if not frames:
             raise OutputError(f"{directory} holds no analysed frame; run that part again.")
         return cls(directory, identity, frames[0], frames[-1], len(frames))
@@ -89,9 +90,9 @@ def _merged(parts: Sequence[Part], output: Path) -> int:
         "parts": [part.directory.name for part in parts],
     }
     write_config(output, {}, identity)
-    with Journal(output / JOURNAL) as journal:
+    with Journal(output / JOURNAL, FrameResult) as journal:
         for part in parts:
-            for result in Journal(part.directory / JOURNAL):
+            for result in Journal(part.directory / JOURNAL, FrameResult):
                 journal.append([result])
         _copy_snapshots(parts, output / SNAPSHOTS)
         settings = _settings(identity)

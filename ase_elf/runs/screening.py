@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from ase_elf import __version__, domains
 from ase_elf.analysis.frame import geometry_digest
+from ase_elf.analysis.screening import VALUES, Screened, rank, source_of
 from ase_elf.errors import ElfError, ElfWarning, FormatError, OutputError
 from ase_elf.formats.collection import Candidate, Collection
 from ase_elf.grid import ELFGrid, fast_shape
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from ase_elf.domains import Domain
     from ase_elf.topology import Networking
 
+    Bonds = dict[tuple[str, str], float]
+
 MOST_TOGETHER = 32
 """Structures predicted together, if they hold fewer than ``MOST_ATOMS`` atoms."""
 
@@ -37,101 +39,6 @@ MOST_ATOMS = 1024
 
 GRID_PER_ATOM = 4096
 """Points of a grid from a file that count as an atom, so that few large ones are held at once."""
-
-VALUES = (
-    "elf_phi",
-    "elf_phi_uncertainty",
-    "elf_phi_star",
-    "elf_phi_star_uncertainty",
-    "elf_phi1",
-    "elf_phi2",
-    "elf_mean",
-    "elf_sigma",
-    "r_s_bohr",
-    "shortest_distance",
-)
-"""Numbers of a screened structure, in the order of their columns; see docs/statistics.md."""
-
-
-FROM_FILE = "file"
-"""What :attr:`Screened.elf` says of an ELF that was read."""
-
-
-@dataclass(frozen=True)
-class Screened:
-    """What a screening says about one structure.
-
-    Parameters
-    ----------
-    name : str
-        Where the structure is from; see :class:`~ase_elf.formats.collection.Candidate`.
-    formula : str
-    n_atoms : int
-    domain : str
-        Domain pack that predicted it; empty where the ELF is from a file.
-    values : dict of str to float
-        ``VALUES``, and ``TC_VALUES`` where a density of states lies beside the file; empty where
-        it was not analysed.
-    outside : tuple of str
-        Why it lies outside the trained range; empty when it is inside.
-    error : str or None
-        Why it was not analysed.
-    geometry : int
-        CRC-32 of elements, cell and positions; 0 for what could not be read.
-    weights : str
-        SHA-256 of the weights that predicted it; empty where none did.
-    elf : str
-        Where the ELF is from: ``file``, or ``predicted by`` a pack and the digest of its weights.
-    notes : tuple of str
-        What reading the file warned of, and what is to be known of its critical temperature.
-    """
-
-    name: str
-    formula: str = ""
-    n_atoms: int = 0
-    domain: str = ""
-    values: Mapping[str, float] = field(default_factory=dict)
-    outside: tuple[str, ...] = ()
-    error: str | None = None
-    geometry: int = 0
-    weights: str = ""
-    elf: str = ""
-    notes: tuple[str, ...] = ()
-
-    @property
-    def from_file(self) -> bool:
-        """Whether the ELF was read, not predicted."""
-        return self.elf == FROM_FILE
-
-    def to_json(self) -> str:
-        values = {k: None if math.isnan(v) else v for k, v in self.values.items()}
-        return json.dumps(asdict(self) | {"values": values}, separators=(",", ":"))
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Screened:
-        """The row written by :meth:`to_json`; :class:`FormatError` for anything else."""
-        try:
-            raw = json.loads(text)
-            values = raw["values"].items()
-            raw["values"] = {k: math.nan if v is None else float(v) for k, v in values}
-            texts = {name: tuple(raw.get(name, ())) for name in ("outside", "notes")}
-            return cls(**raw | texts)
-        except (
-            ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
-        ) as error:  # fmt: skip
-            raise FormatError(f"not a row of a screening of this version: {str(error)[:500]}") from error
-
-
-def rank(screened: Iterable[Screened]) -> list[Screened]:
-    """By descending φ; of equals the better connected pairs, then the name. Failures last."""
-
-    def key(row: Screened) -> tuple:
-        if row.error is not None:
-            return (1, 0.0, 0.0, row.name)
-        phi, star = (row.values[name] for name in ("elf_phi", "elf_phi_star"))
-        return (0, -phi, 0.0 if math.isnan(star) else -star, row.name)
-
-    return sorted(screened, key=key)
 
 
 @dataclass(frozen=True)
@@ -250,13 +157,6 @@ def _row(candidate: Candidate, **more: Any) -> Screened:
         geometry=geometry_digest(atoms),
         **{"notes": candidate.notes, **more},
     )
-
-
-def source_of(pack: Domain | None, weights: str) -> str:
-    """Where an ELF is from: a file, or the weights (SHA-256) of a domain pack."""
-    if pack is None:
-        return FROM_FILE
-    return f"predicted by {pack.name} {weights[:12]}"
 
 
 def _measured(candidate: Candidate, grid: ELFGrid | MemoryError, pack: Domain | None) -> Screened:
@@ -384,7 +284,13 @@ class ScreeningRun:
             except FormatError as error:
                 failure = error
             ranked = rank(journal)
-            write_screening(self.directory, ranked, self, failure=failure)
+            write_screening(
+                self.directory,
+                ranked,
+                source=Path(self.collection.path).resolve().name,
+                grids=self._best if self.report else None,
+                failure=failure,
+            )
         if failure is not None:
             raise failure
         return ranked
@@ -398,9 +304,24 @@ class ScreeningRun:
         with workers(self.workers, self.screener.device) as team:
             yield from in_order(team, _rows, ((self.screener, group) for group in groups))
 
-    def candidates(self, names: set[str]) -> dict[str, Candidate]:
-        """Members of the collection by name, read again."""
-        return {c.name: c for c in self.collection if c.name in names}
+    def _best(self, best: Sequence[Screened]) -> Iterator[tuple[ELFGrid, Bonds | None] | None]:
+        """The grid of each of some rows, read or predicted once more, and the longest bonds of its pack.
+
+        No bonds where the ELF is from a file, nothing at all where the grid does not fit into memory.
+        """
+        names = {row.name for row in best}
+        candidates = {c.name: c for c in self.collection if c.name in names}
+        for row in best:
+            candidate = candidates[row.name]
+            atoms = candidate.atoms.copy()
+            atoms.wrap()  # lattice cells of the bond table count from here
+            if candidate.grid is not None:
+                found = candidate.grid
+                yield ELFGrid(found.values, atoms, found.info, found.sigma), None
+                continue
+            pack = self.screener.pack_named(row.domain)
+            grid = self.screener.grids([atoms], [pack])[0]
+            yield None if isinstance(grid, MemoryError) else (grid, pack.bonds)
 
     def _after(self, journal: Journal, done: int) -> Iterator[Candidate]:
         """Candidates that have no row yet; those that have must be the same still."""

@@ -125,7 +125,7 @@ class AnalysisRun:
         batch = self.batch or max(1, min(8, 1024 // len(first.atoms)))
         identity = self._identity(first, settings, batch)
         claim(self.directory, identity, self.options, self.sources, overwrite=self.overwrite)
-        with Journal(self.directory / JOURNAL) as journal:
+        with Journal(self.directory / JOURNAL, FrameResult) as journal:
             failure = self._analyze(journal, settings, batch, progress)
             self._conclude(journal, settings, first, failure)
         if failure is not None:
@@ -269,7 +269,7 @@ class AnalysisRun:
     def _conclude(
         self, journal: Journal, settings: AnalysisSettings, first: Frame, failure: ElfError | None
     ) -> None:
-        from ase_elf.report.results import write_results
+        from ase_elf.report.run import write_results
 
         stride = stride_after(len(journal))
         for path in (self.directory / SNAPSHOTS).glob("*.npz"):
@@ -384,7 +384,7 @@ RESULTS = ("summary.json", "frames.csv", "bonds.csv", "screening.json", "screeni
 
 def _clear(directory: Path) -> None:
     """Delete what a run left, and nothing else, unless another process is writing to it."""
-    with Journal(directory / JOURNAL) as journal:
+    with Journal(directory / JOURNAL, FrameResult) as journal:
         journal.keep(0)
         for name in (*RESULTS, LOG):
             (directory / name).unlink(missing_ok=True)

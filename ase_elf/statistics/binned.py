@@ -50,9 +50,10 @@ class BinnedAverage:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Mean with error bars, and the spread as a band."""
-        from ase_elf.plotting.statistics import plot_binned
+        from ase_elf.plotting.curves import plot_profile
 
-        return plot_binned(self, ax)
+        labels = {"x_label": self.x_label, "y_label": self.y_label}
+        return plot_profile(self.centers, self.mean, self.error, self.spread, ax, **labels)
 
 
 class MidpointELF(RatioAccumulator):

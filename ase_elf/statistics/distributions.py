@@ -41,9 +41,9 @@ class Distribution:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Bars with error bars."""
-        from ase_elf.plotting.statistics import plot_distribution
+        from ase_elf.plotting.curves import plot_bars
 
-        return plot_distribution(self, ax)
+        return plot_bars(self.edges, self.mean, self.error, ax, x_label=self.what, y_label=self.unit)
 
 
 class _Histogram(BlockedAccumulator):

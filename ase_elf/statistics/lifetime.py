@@ -108,10 +108,18 @@ class Lifetime:
     too_short: bool
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """C(t) and S(t) with error bands."""
-        from ase_elf.plotting.statistics import plot_lifetime
+        """C(t) and S(t) with error bands, or the reason why there are none."""
+        from ase_elf.plotting.curves import plot_curves, plot_message
 
-        return plot_lifetime(self, ax)
+        if self.refused:
+            return plot_message(self.refused, ax, va="center")
+        curves = {
+            "bonded again, C(t)": (self.intermittent, self.intermittent_error),
+            "still bonded, S(t)": (self.continuous, self.continuous_error),
+        }
+        return plot_curves(
+            self.lag_fs, curves, ax, x_label="t / fs", y_label="probability", y_limits=(0, 1.03)
+        )
 
 
 class BondLifetime(Accumulator):

@@ -50,9 +50,20 @@ class PercolationCurve:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """The four curves with error bands."""
-        from ase_elf.plotting.statistics import plot_percolation
+        from ase_elf.plotting.curves import plot_curves
 
-        return plot_percolation(self, ax)
+        names = ("periodic in 1 direction", "in 2 directions", "in 3 directions")
+        estimates = zip(self.probability, self.probability_error, strict=True)
+        return plot_curves(
+            self.isovalues,
+            dict(zip(names, estimates, strict=True)),
+            ax,
+            dashed={"largest domain": (self.largest, self.largest_error)},
+            x_label="ELF isovalue",
+            y_label="share of frames / of atoms",
+            y_limits=(-0.02, 1.05),
+            font_size=9,
+        )
 
 
 class Percolation(BlockedAccumulator):

@@ -53,9 +53,11 @@ class RDF:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """g(r) with its error band."""
-        from ase_elf.plotting.statistics import plot_rdf
+        from ase_elf.plotting.curves import plot_radial
 
-        return plot_rdf(self, ax)
+        curves = dict(zip(self.pairs, zip(self.g, self.error, strict=True), strict=True))
+        coordination = self.coordination[0] if len(self.pairs) == 1 else None
+        return plot_radial(self.edges, curves, self.first_minimum, coordination, ax)
 
 
 class RadialDistribution(BlockedAccumulator):

@@ -48,9 +48,13 @@ class ResolvedRDF:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """g(r) of the first pair, stacked by class."""
-        from ase_elf.plotting.statistics import plot_resolved_rdf
+        from ase_elf.plotting.curves import plot_layers, plot_message
 
-        return plot_resolved_rdf(self, ax)
+        if not self.pairs:
+            return plot_message("no pair of these elements bonds", ax)
+        classes = zip(self.elf_edges[:-1], self.elf_edges[1:], strict=True)
+        labels = [f"{low:.1f} to {high:.1f}" for low, high in classes]
+        return plot_layers(self.edges, self.g[0], labels, f"{self.pairs[0]}, ELF half way", ax)
 
 
 class ResolvedDistribution(BlockedAccumulator):

@@ -47,9 +47,14 @@ class ScalarAverage:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Mean as a line and its standard error as a band, to be drawn over a series."""
-        from ase_elf.plotting.statistics import plot_average
+        from ase_elf.plotting.curves import plot_mean
 
-        return plot_average(self, ax)
+        return plot_mean(self.mean, self.stated_error, str(self), ax)
+
+    @property
+    def stated_error(self) -> float:
+        """``error``, or NaN where the run is too short to tell it."""
+        return np.nan if self.too_short else self.error
 
     def __str__(self) -> str:
         if not np.isfinite(self.mean):

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from ase_elf.errors import OutputError
-from ase_elf.statistics.frame import FrameResult
 from ase_elf.storage.locks import take
 
 
@@ -34,7 +33,7 @@ class Journal:
     to one run; the lock ends with the process, however it ends.
     """
 
-    def __init__(self, path: Path, kind: type[Any] = FrameResult) -> None:
+    def __init__(self, path: Path, kind: type[Any]) -> None:
         self.path = Path(path)
         self.kind = kind
         self._file: BinaryIO | None = None

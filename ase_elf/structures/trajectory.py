@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ase_elf.errors import FormatError, InputError
-from ase_elf.formats.ase_json import check_database, open_traj
 from ase_elf.storage.unpacking import Room, check_packed
+from ase_elf.structures.ase_json import check_database, open_traj
 from ase_elf.structures.cells import cell_of, put_in
 from ase_elf.structures.detection import UNIVERSE, UNPACKING, VASPOUT, format_of, reason
 from ase_elf.structures.readers import lammps, other, universe, vasp, vaspout, xyz

@@ -3,7 +3,7 @@
 Steepest ascent over the 26 neighbours, distances taken in the cell metric, gives every
 voxel a pointer; pointer jumping turns pointers into labels in a handful of passes and
 counts the cell boundaries crossed on the way. Faces between voxels of different basins
-(six neighbours, so that nothing hops over a pass) carry the voxel estimate of the pass.
+(six neighbours, so that nothing jumps over a saddle) carry the voxel estimate of the saddle.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class Basins:
 
 @dataclass(frozen=True)
 class Faces:
-    """Highest voxel face between each pair of basin images: raw estimates of the passes.
+    """Highest voxel face between each pair of basin images: raw estimates of the saddles.
 
     Parameters
     ----------
@@ -334,7 +334,7 @@ def _refine(
     u, ok = follow_modes(field, start, 3, reach=np.inf, steps=RIDGE_STEPS)
     lost = np.flatnonzero(~ok)
     if len(lost):
-        # By symmetry a voxel may sit exactly on a pass along its ridge: push it off.
+        # By symmetry a voxel may sit exactly on a saddle along its ridge: push it off.
         off = np.linalg.eigh(field.hessian(u[lost])[2])[1][:, :, 2]
         again, ok[lost] = follow_modes(field, u[lost] + 0.3 * off, 3, reach=np.inf, steps=RIDGE_STEPS)
         u[lost] = np.where(ok[lost, None], again, start[lost])

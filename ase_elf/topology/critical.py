@@ -110,9 +110,10 @@ class CriticalPoints:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Histogram of the ELF at the points, by kind."""
-        from ase_elf.plotting.fields import plot_critical_points
+        from ase_elf.plotting.fields import plot_kinds
 
-        return plot_critical_points(self, ax)
+        values = {kind: self.values[self.kind == kind] for kind in KINDS}
+        return plot_kinds(values, ax, title=f"Morse sum {self.euler}")
 
     def select(self, which: np.ndarray) -> CriticalPoints:
         """Only the points at ``which`` (mask or indices)."""
@@ -128,7 +129,7 @@ def critical_points(
 ) -> CriticalPoints:
     """Every critical point of the periodic cubic spline through ``grid``.
 
-    Found by exclusion: boxes in which the gradient provably does not vanish are thrown
+    Found by root isolation: boxes in which the gradient provably does not vanish are thrown
     away until only boxes with one critical point are left. No seeds, so no seed can be
     missing, and the cost does not depend on where one would have looked.
 

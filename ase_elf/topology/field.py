@@ -12,9 +12,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
 
 from ase_elf.errors import ElfWarning, InputError
+from ase_elf.geometry import spline
 from ase_elf.geometry.lattice import adequate_shape
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ OVERSHOOT = 0.02
 
 MIN_VOXELS = 4
 """Voxels per direction: below four a cubic spline window meets its own image."""
-
-_CHUNK = 8192
 
 
 def check_grid(grid: ELFGrid) -> None:
@@ -105,7 +103,7 @@ class SplineField:
     @cached_property
     def coefficients(self) -> np.ndarray:
         """ndarray, shape (nx, ny, nz), float64: B-spline coefficients."""
-        return ndimage.spline_filter(self.values, 3, output=np.float64, mode="grid-wrap")
+        return spline.coefficients(self.values)
 
     @cached_property
     def voxel_vectors(self) -> np.ndarray:
@@ -131,82 +129,22 @@ class SplineField:
         return np.asarray(u) @ self.voxel_vectors
 
     def within(self, values: np.ndarray) -> np.ndarray:
-        """``values`` cut off at the lowest and the highest voxel, which a spline swings beyond."""
+        """``values`` cut off at the lowest and the highest voxel, which a spline may exceed."""
         return np.clip(values, float(self.values.min()), float(self.values.max()))
 
     def value(self, u: np.ndarray) -> np.ndarray:
         """ndarray (n,): the spline at voxel coordinates ``u`` (n, 3)."""
-        return self._contract(u, 0)[0]
+        return self._derivatives(u, 0)[0]
 
     def gradient(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Value (n,) and gradient (n, 3), per voxel."""
-        value, gradient = self._contract(u, 1)
+        value, gradient = self._derivatives(u, 1)
         return value, gradient
 
     def hessian(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Value (n,), gradient (n, 3) and Hessian (n, 3, 3), per voxel and voxel squared."""
-        value, gradient, hessian = self._contract(u, 2)
+        value, gradient, hessian = self._derivatives(u, 2)
         return value, gradient, hessian
 
-    def _contract(self, u: np.ndarray, order: int) -> tuple[np.ndarray, ...]:
-        if len(u) <= _CHUNK:
-            return self._contract_chunk(np.asarray(u, float), order)
-        parts = [
-            self._contract_chunk(np.asarray(u[i : i + _CHUNK], float), order)
-            for i in range(0, len(u), _CHUNK)
-        ]
-        return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
-
-    def _contract_chunk(self, u: np.ndarray, order: int) -> tuple[np.ndarray, ...]:
-        base = np.floor(u).astype(np.intp)
-        wx, wy, wz = np.moveaxis(_weights(u - base, order), 1, 0)
-        nx, ny, nz = self.values.shape
-        reach = np.arange(-1, 3)
-        ix = (base[:, :1] + reach) % nx
-        iy = (base[:, 1:2] + reach) % ny
-        iz = (base[:, 2:] + reach) % nz
-        rows = (ix[:, :, None] * ny + iy[:, None, :]) * nz
-        local = self.coefficients.take(rows[:, :, :, None] + iz[:, None, None, :])
-        # (n, 4, 4, 4) -> (n, 4, 4, d) -> (n, 4, d, d) -> (n, d, d, d), d = order + 1
-        along_z = local.reshape(len(u), 16, 4) @ wz
-        along_yz = np.swapaxes(wy, 1, 2)[:, None] @ along_z.reshape(len(u), 4, 4, order + 1)
-        d = order + 1
-        full = np.swapaxes(wx, 1, 2) @ along_yz.reshape(len(u), 4, d * d)
-        full = full.reshape(len(u), d, d, d)
-        result = [full[:, 0, 0, 0]]
-        if order >= 1:
-            result.append(np.stack([full[:, 1, 0, 0], full[:, 0, 1, 0], full[:, 0, 0, 1]], 1))
-        if order >= 2:
-            hessian = np.empty((len(u), 3, 3))
-            hessian[:, 0, 0] = full[:, 2, 0, 0]
-            hessian[:, 1, 1] = full[:, 0, 2, 0]
-            hessian[:, 2, 2] = full[:, 0, 0, 2]
-            hessian[:, 0, 1] = hessian[:, 1, 0] = full[:, 1, 1, 0]
-            hessian[:, 0, 2] = hessian[:, 2, 0] = full[:, 1, 0, 1]
-            hessian[:, 1, 2] = hessian[:, 2, 1] = full[:, 0, 1, 1]
-            result.append(hessian)
-        return tuple(result)
-
-
-def _weights(t: np.ndarray, order: int) -> np.ndarray:
-    """Cubic B-spline weights and their derivatives up to ``order``.
-
-    ``t`` (n, 3) in [0, 1); returns (n, 3, 4, order + 1).
-    """
-    s = 1 - t
-    out = np.empty((*t.shape, 4, order + 1))
-    out[..., 0, 0] = s**3 / 6
-    out[..., 1, 0] = 2 / 3 - t * t * (1 - t / 2)
-    out[..., 2, 0] = 2 / 3 - s * s * (1 - s / 2)
-    out[..., 3, 0] = t**3 / 6
-    if order >= 1:
-        out[..., 0, 1] = -s * s / 2
-        out[..., 1, 1] = t * (1.5 * t - 2)
-        out[..., 2, 1] = -s * (1.5 * s - 2)
-        out[..., 3, 1] = t * t / 2
-    if order >= 2:
-        out[..., 0, 2] = s
-        out[..., 1, 2] = 3 * t - 2
-        out[..., 2, 2] = 3 * s - 2
-        out[..., 3, 2] = t
-    return out
+    def _derivatives(self, u: np.ndarray, order: int) -> tuple[np.ndarray, ...]:
+        return spline.derivatives(self.coefficients, np.asarray(u, float), order)

@@ -7,47 +7,73 @@ import os
 from collections import Counter, deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import networkx as nx
 import numpy as np
 
 from ase_elf.errors import InputError
 from ase_elf.storage.atomic import replacing
-from ase_elf.topology.periodic_union_find import WindingForest
+from ase_elf.topology.periodic_union_find import PeriodicUnionFind
 
 if TYPE_CHECKING:
-    from ase_elf.topology.networking import Networking
+    from ase import Atoms
+
+    from ase_elf.topology.basins import Basins
+    from ase_elf.topology.percolation import Sweep
+    from ase_elf.topology.saddles import Saddles
 
 LONGEST_RING = 12
 """Edges; larger rings are not searched for."""
 
 
-def network_graph(net: Networking, isovalue: float, persistence: float) -> nx.MultiGraph:
+class Linked(Protocol):
+    """What a graph is made of; a :class:`ase_elf.topology.Networking` has it."""
+
+    @property
+    def atoms(self) -> Atoms: ...
+
+    @property
+    def basins(self) -> Basins: ...
+
+    @property
+    def saddles(self) -> Saddles: ...
+
+    @property
+    def of_atom(self) -> np.ndarray: ...
+
+    @property
+    def sweep(self) -> Sweep: ...
+
+    @property
+    def links(self) -> np.ndarray: ...
+
+
+def network_graph(net: Linked, isovalue: float, persistence: float) -> nx.MultiGraph:
     """See :meth:`ase_elf.topology.Networking.graph`."""
     if not 0 <= isovalue <= 1:
         raise InputError(f"isovalue = {isovalue!r} must lie between 0 and 1, as an ELF does.")
-    basins, passes = net.basins, net.passes
-    forest = WindingForest(len(basins))
+    basins, saddles = net.basins, net.saddles
+    forest = PeriodicUnionFind(len(basins))
     nuclear = np.bincount(net.of_atom[net.of_atom >= 0], minlength=len(basins)) > 0
     for merge in net.sweep.merges:
         slight = basins.values[merge.absorbed] - merge.value < persistence
         if slight and not nuclear[merge.absorbed]:
-            a, b = passes.ends[merge.edge].tolist()
-            shift = passes.shifts[merge.edge]
+            a, b = saddles.ends[merge.edge].tolist()
+            shift = saddles.shifts[merge.edge]
             if forest.find(a)[0] == merge.absorbed:
                 a, b, shift = b, a, -shift
-            # Otherwise the slight one reaches this pass through a nucleus, which stays itself.
+            # Otherwise the slight one reaches this saddle through a nucleus, which stays itself.
             if forest.find(b)[0] == merge.absorbed:
                 forest.join(a, b, tuple(shift.tolist()))
     graph = nx.MultiGraph(isovalue=float(isovalue), cell=basins.field.cell.tolist())
     _add_nodes(graph, net, forest, isovalue)
-    for i in np.flatnonzero(net.links & (passes.values >= isovalue)).tolist():
+    for i in np.flatnonzero(net.links & (saddles.values >= isovalue)).tolist():
         _add_edge(graph, net, forest, i)
     return graph
 
 
-def _add_nodes(graph: nx.MultiGraph, net: Networking, forest: WindingForest, isovalue: float) -> None:
+def _add_nodes(graph: nx.MultiGraph, net: Linked, forest: PeriodicUnionFind, isovalue: float) -> None:
     symbols = net.atoms.get_chemical_symbols()
     atoms: dict[int, list[int]] = {}
     for atom, node in enumerate(net.of_atom.tolist()):
@@ -65,9 +91,9 @@ def _add_nodes(graph: nx.MultiGraph, net: Networking, forest: WindingForest, iso
         )
 
 
-def _add_edge(graph: nx.MultiGraph, net: Networking, forest: WindingForest, i: int) -> None:
-    passes, field = net.passes, net.basins.field
-    (a, b), shift = passes.ends[i].tolist(), passes.shifts[i]
+def _add_edge(graph: nx.MultiGraph, net: Linked, forest: PeriodicUnionFind, i: int) -> None:
+    saddles, field = net.saddles, net.basins.field
+    (a, b), shift = saddles.ends[i].tolist(), saddles.shifts[i]
     a, at_a = forest.find(a)
     b, at_b = forest.find(b)
     shift = shift + at_b - np.array(at_a)
@@ -77,13 +103,13 @@ def _add_edge(graph: nx.MultiGraph, net: Networking, forest: WindingForest, i: i
     graph.add_edge(
         a,
         b,
-        elf=float(passes.values[i]),
+        elf=float(saddles.values[i]),
         length=float(np.linalg.norm(across)),
         # networkx does not keep the direction of an edge, so the shift names its start
         start=a,
         shift=shift.tolist(),
-        position=field.position_of(passes.u[i] % field.shape).tolist(),
-        refined=bool(passes.refined[i]),
+        position=field.position_of(saddles.u[i] % field.shape).tolist(),
+        refined=bool(saddles.refined[i]),
     )
 
 
@@ -137,7 +163,7 @@ class NetworkStatistics:
 def network_statistics(graph: nx.MultiGraph) -> NetworkStatistics:
     """Degrees, components with their dimensionality, cycles, rings, percolation."""
     index = {node: i for i, node in enumerate(graph)}
-    forest = WindingForest(len(index))
+    forest = PeriodicUnionFind(len(index))
     for a, b, edge in graph.edges(data=True):
         forest.join(*_directed(index[a], index[b], edge, index))
     components = []

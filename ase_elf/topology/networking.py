@@ -15,7 +15,7 @@ from ase_elf.topology.field import SplineField
 from ase_elf.topology.interpolation import interpolation_gap
 from ase_elf.topology.percolation import Sweep, Threshold, sweep
 from ase_elf.topology.provenance import scaling_evidence
-from ase_elf.topology.saddles import Passes, refine_passes
+from ase_elf.topology.saddles import Saddles, refine_saddles
 from ase_elf.topology.tree import BifurcationTree
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ MOLECULAR = 0.9
 """φ* above which hydrogen is taken for molecular here."""
 
 RIVALS = 10
-"""Passes whose interpolation errors are averaged: at one place it may vanish by chance."""
+"""Saddles whose interpolation errors are averaged: at one place it may vanish by chance."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Networking:
         Attractors and the voxels that belong to them.
     faces : Faces
         Where basins touch, as the voxels see it.
-    passes : Passes
+    saddles : Saddles
         Where basins touch on the spline, by descending ELF.
     of_atom : ndarray, shape (n_atoms,), int
         Attractor whose basin holds each nucleus; -1 in vacuum.
@@ -79,7 +79,7 @@ class Networking:
     atoms: Atoms
     basins: Basins
     faces: Faces
-    passes: Passes
+    saddles: Saddles
     of_atom: np.ndarray
     sigma: np.ndarray | None = None
 
@@ -130,9 +130,9 @@ class Networking:
 
         The error of the grid, and the field's own sigma where the isovalue is decided, added
         in quadrature. The error of the grid is twice what the quintic spline differs by from
-        the cubic one, there or (root mean square) at the :data:`RIVALS` passes next to it in
+        the cubic one, there or (root mean square) at the :data:`RIVALS` saddles next to it in
         ELF, whichever is larger, and at least how far a voxel face that decides may lie below
-        its pass. Of 440 values read from every second point of a grid it covers the
+        its saddle. Of 440 values read from every second point of a grid it covers the
         difference to the whole grid in 95 %.
         """
         named = _named(self.sweep)
@@ -154,8 +154,8 @@ class Networking:
         owner = np.array(self.atoms.get_chemical_symbols())[self.nearest_atom]
         if not (owner == HYDROGEN).any():
             return Dimensions(np.nan, np.nan, np.nan)
-        inside = (owner == HYDROGEN)[self.passes.ends].all(axis=1)
-        ranks = self._sweep(self.passes.take(inside)).ranks
+        inside = (owner == HYDROGEN)[self.saddles.ends].all(axis=1)
+        ranks = self._sweep(self.saddles.take(inside)).ranks
         return Dimensions(*(ranks[r].value for r in (1, 2, 3)))
 
     @property
@@ -173,11 +173,11 @@ class Networking:
     @cached_property
     def sweep(self) -> Sweep:
         """Thresholds and merges of the refined network."""
-        return self._sweep(self.passes)
+        return self._sweep(self.saddles)
 
     @cached_property
     def links(self) -> np.ndarray:
-        """ndarray, shape (n_passes,), bool: passes that link two attractors of the graph.
+        """ndarray, shape (n_saddles,), bool: saddles that link two attractors of the graph.
 
         The bond points, and those voxel faces without one that alone join what they join or
         make a component wind around the cell.
@@ -186,20 +186,31 @@ class Networking:
         thresholds = (*found.ranks.values(), *found.along.values())
         needed = [merge.edge for merge in found.merges]
         needed += [t.edge for t in thresholds if t.edge is not None]
-        links = self.passes.refined.copy()
+        links = self.saddles.refined.copy()
         links[needed] = True
         return links
 
     @cached_property
     def tree(self) -> BifurcationTree:
         """Which attractor joins which at which ELF, and the domains at an isovalue."""
-        return BifurcationTree(self.basins, self.passes, self.sweep.merges, self.of_atom)
+        return BifurcationTree(self.basins, self.saddles, self.sweep.merges, self.of_atom)
+
+    @property
+    def passes(self) -> Saddles:
+        """The name of ``saddles`` before 0.2; it goes with 0.3."""
+        warnings.warn("Networking.passes is saddles since 0.2.", DeprecationWarning, stacklevel=2)
+        return self.saddles
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """ELF domains against the isovalue, with φ, φ1, φ2 and φ* marked."""
-        from ase_elf.plotting.fields import plot_networking
+        from ase_elf.plotting.fields import plot_network
 
-        return plot_networking(self, ax)
+        isovalues = np.linspace(0.02, 0.98, 49)
+        found = [self.tree.domains(t) for t in isovalues]
+        atoms = [max((len(d.atoms) for d in domains), default=0) for domains in found]
+        marks = {"φ": self.phi, "φ₂": self.phi2, "φ₁": self.phi1, "φ*": self.phi_star}
+        n_regions = np.array([len(domains) for domains in found])
+        return plot_network(isovalues, n_regions, np.array(atoms) / max(1, len(self.atoms)), marks, ax)
 
     def graph(self, isovalue: float, *, persistence: float = 1e-3) -> nx.MultiGraph:
         """The network at ``isovalue``.
@@ -207,9 +218,9 @@ class Networking:
         Parameters
         ----------
         isovalue : float
-            Nodes are attractors, edges the passes between them, of at least this ELF.
+            Nodes are attractors, edges the saddles between them, of at least this ELF.
         persistence : float
-            Attractors without a nucleus that rise less than this above the pass to a
+            Attractors without a nucleus that rise less than this above the saddle to a
             higher one count as part of that one; lattice translations are kept.
 
         Returns
@@ -249,26 +260,26 @@ class Networking:
             inside.setdefault(int(self.of_atom[atom]), []).append(Threshold(own[atom], atom=atom))
         return {basin: sorted(them, key=lambda t: -t.value) for basin, them in inside.items()}
 
-    def _sweep(self, passes: Passes) -> Sweep:
+    def _sweep(self, saddles: Saddles) -> Sweep:
         floor = float(self.basins.field.values.min())
-        return sweep(passes, self.basins.values, atoms=self._hydrogens, floor=floor)
+        return sweep(saddles, self.basins.values, atoms=self._hydrogens, floor=floor)
 
     def _errors_at(self, found: Threshold) -> tuple[float, float]:
         """Error of the grid, and sigma of the field, where ``found`` is decided."""
-        passes, field = self.passes, self.basins.field
+        saddles, field = self.saddles, self.basins.field
         if found.atom is not None:
             place = field.voxel_of(self.atoms.positions[[found.atom]])
         elif found.edge is not None:
-            place = passes.u[[found.edge]]
+            place = saddles.u[[found.edge]]
         elif np.isnan(found.value):
             return np.nan, 0.0
         else:
             place = np.argwhere(field.values == field.values.min())[:1]
-        rivals = np.argsort(np.abs(passes.values - found.value), kind="stable")[:RIVALS]
-        gaps = interpolation_gap(field, np.concatenate([place, passes.u[rivals]]))
+        rivals = np.argsort(np.abs(saddles.values - found.value), kind="stable")[:RIVALS]
+        gaps = interpolation_gap(field, np.concatenate([place, saddles.u[rivals]]))
         error = 2 * max(gaps[0], np.sqrt(np.mean(gaps[1:] ** 2)) if len(rivals) else 0.0)
-        if found.edge is not None and not passes.refined[found.edge]:
-            error = max(error, passes.raw[found.edge] - found.value)
+        if found.edge is not None and not saddles.refined[found.edge]:
+            error = max(error, saddles.raw[found.edge] - found.value)
         if self.sigma is None:
             return error, 0.0
         # The spline may have more points than the grid it is of.
@@ -284,7 +295,7 @@ def _named(result: Sweep) -> dict[str, Threshold]:
 def networking(grid: ELFGrid) -> Networking:
     """Networking value φ, its kin, and the network they are read from.
 
-    Basins come from one pass over the voxels; the passes between them are refined to the
+    Basins come from one pass over the voxels; the saddles between them are refined to the
     bond points of the periodic cubic spline. Costs ten to twenty complex Fourier
     transforms of the grid.
 
@@ -336,14 +347,14 @@ def networking_of(field: SplineField, grid: ELFGrid) -> Networking:
     basins = find_basins(field)
     faces = find_faces(basins)
     of_atom, _ = basins.locate(field.voxel_of(grid.atoms.positions))
-    passes = refine_passes(basins, faces)
+    saddles = refine_saddles(basins, faces)
     # Beside a sharp edge, as of vacuum cut off at 0 or a field cut off at 1, the spline rings.
-    passes = replace(passes, values=field.within(passes.values))
+    saddles = replace(saddles, values=field.within(saddles.values))
     return Networking(
         grid.atoms,
         basins,
         faces,
-        passes,
+        saddles,
         of_atom,
         getattr(grid, "sigma", None),
     )

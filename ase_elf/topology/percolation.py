@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ase_elf.topology.periodic_union_find import WindingForest
-from ase_elf.topology.saddles import Passes
+from ase_elf.topology.periodic_union_find import PeriodicUnionFind
+from ase_elf.topology.saddles import Saddles
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Threshold:
     value : float
         Highest isovalue at which it has happened.
     edge : int or None
-        Index of the deciding pass, where it is one.
+        Index of the deciding saddle, where it is one.
     atom : int or None
         Index of the atom whose own ELF decides, where it does. Neither is given where the
         floor of the field decides.
@@ -37,11 +37,11 @@ class Merge:
     Parameters
     ----------
     value : float
-        ELF of the pass.
+        ELF of the saddle.
     survivor, absorbed : int
         Attractors that the two components are named by: their highest.
     edge : int
-        Index of the pass.
+        Index of the saddle.
     """
 
     value: float
@@ -77,17 +77,17 @@ class Sweep:
 
 
 def sweep(
-    passes: Passes,
+    saddles: Saddles,
     values: np.ndarray,
     *,
     atoms: dict[int, list[Threshold]],
     floor: float,
 ) -> Sweep:
-    """Add passes from the highest down and note thresholds.
+    """Add saddles from the highest down and note thresholds.
 
     Parameters
     ----------
-    passes : Passes
+    saddles : Saddles
         Sorted by descending value.
     values : ndarray, shape (n,)
         ELF of the attractors: the higher one names a merged component.
@@ -97,7 +97,7 @@ def sweep(
     floor : float
         Lowest value of the field: there everything is one component of rank 3.
     """
-    forest = WindingForest(len(values))
+    forest = PeriodicUnionFind(len(values))
     height = values.tolist()
     top = {basin: inside[0] for basin, inside in atoms.items()}
     shared = [inside[1] for inside in atoms.values() if len(inside) > 1]
@@ -107,7 +107,7 @@ def sweep(
     with_atoms: dict[int, Threshold] = dict.fromkeys((1, 2, 3), lowest)
     along: dict[int, Threshold] = {}
     merges = []
-    edges = zip(passes.values.tolist(), passes.ends.tolist(), passes.shifts.tolist(), strict=True)
+    edges = zip(saddles.values.tolist(), saddles.ends.tolist(), saddles.shifts.tolist(), strict=True)
     for edge, (value, (a, b), shift) in enumerate(edges):
         if height[forest.find(b)[0]] > height[forest.find(a)[0]]:
             a, b, shift = b, a, [-s for s in shift]

@@ -1,8 +1,7 @@
-"""Union-find on a torus: components that remember how they wind around the cell.
+"""Union-find in a periodic cell: components with the lattice translations that map them onto themselves.
 
-Each component carries the integer lattice of translations that map it onto itself. The
-rank of that lattice, 0 to 3, is the dimensionality of the component; ranks of different
-components never add up, so two crossing rods are one-dimensional twice, not a plane.
+The rank of the lattice of these translations, 0 to 3, is the dimensionality of the component; ranks of
+different components never add up, so two crossing rods are two one-dimensional components, not a plane.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 Shift = tuple[int, int, int]
 
 
-class WindingForest:
+class PeriodicUnionFind:
     """Disjoint sets of nodes in a periodic cell.
 
     A node ``x`` in image ``m`` belongs with its root in image ``m + offset``; an edge

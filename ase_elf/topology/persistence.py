@@ -17,14 +17,14 @@ from scipy.spatial import cKDTree
 
 from ase_elf.topology.basins import Basins, find_basins, wrap
 from ase_elf.topology.field import SplineField
-from ase_elf.topology.periodic_union_find import WindingForest, is_independent
+from ase_elf.topology.periodic_union_find import PeriodicUnionFind, is_independent
 from ase_elf.topology.saddles import bond_ends
 
 REACH = 0.5
 """Å between the two points of a bond-ring pair, at most."""
 
 _SAME = 0.1
-"""Voxels; an attractor found by exclusion and one found by climbing are one within this."""
+"""Voxels; an attractor found by root isolation and one found by steepest ascent are the same within this."""
 
 ATTRACTOR, BOND, RING, CAGE = range(4)
 
@@ -87,7 +87,7 @@ def _elder(
     name = np.where(gap < _SAME, tops[nearest], -1).tolist()
     ends, images = bond_ends(basins, u[saddles])
     shifts = images[:, 1] - images[:, 0]
-    forest = WindingForest(len(basins))
+    forest = PeriodicUnionFind(len(basins))
     pairs: list[tuple[int, int, float]] = []
     around: list[int] = []
     loops: list[tuple[int, int, int]] = []

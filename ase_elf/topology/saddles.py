@@ -1,6 +1,6 @@
-"""Passes: the bond points of the spline that join basins, found from the voxel faces.
+"""Saddles: the bond points of the spline that join basins, found from the voxel faces.
 
-A voxel face between two basins is only where the pass is to be looked for. The pass is
+A voxel face between two basins is only where the saddle is to be looked for. The saddle is
 the bond point the face refines to, and the basins it joins are those its two ways up
 arrive at. Where that fails the face itself stays in, at a value that cannot be too high.
 """
@@ -15,9 +15,9 @@ from scipy.spatial import cKDTree
 from ase_elf.topology.basins import Basins, Faces, unpack, wrap
 from ase_elf.topology.eigenvector_following import climb, follow_modes
 from ase_elf.topology.field import SplineField
-from ase_elf.topology.periodic_union_find import WindingForest
+from ase_elf.topology.periodic_union_find import PeriodicUnionFind
 
-SAME_PASS = 1e-3
+SAME_SADDLE = 1e-3
 """Voxels; bond points closer than this are one."""
 
 ABOVE = 1e-3
@@ -39,8 +39,8 @@ _LEAVE = 0.3
 
 
 @dataclass(frozen=True)
-class Passes:
-    """Edges between attractors, by descending ELF at the pass.
+class Saddles:
+    """Edges between attractors, by descending ELF at the saddle.
 
     Parameters
     ----------
@@ -48,11 +48,11 @@ class Passes:
     shifts : ndarray, shape (m, 3), int
         ``ends[:, 0]`` in image 0 is joined to ``ends[:, 1]`` in image ``shifts``.
     values : ndarray, shape (m,)
-        ELF at the pass.
+        ELF at the saddle.
     raw : ndarray, shape (m,)
         What the voxels alone say.
     u : ndarray, shape (m, 3), voxels
-        Where the pass is, in the frame where ``ends[:, 0]`` is in image 0.
+        Where the saddle is, in the frame where ``ends[:, 0]`` is in image 0.
     refined : ndarray, shape (m,), bool
         False for a voxel face that leads to no bond point of its own.
     """
@@ -67,12 +67,12 @@ class Passes:
     def __len__(self) -> int:
         return len(self.ends)
 
-    def take(self, index: np.ndarray) -> Passes:
-        """The passes at ``index``, in that order."""
-        return Passes(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+    def take(self, index: np.ndarray) -> Saddles:
+        """The saddles at ``index``, in that order."""
+        return Saddles(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
 
 
-def refine_passes(basins: Basins, faces: Faces) -> Passes:
+def refine_saddles(basins: Basins, faces: Faces) -> Saddles:
     """Bond points for ``faces``, and the faces that stand above every bond point of their pair."""
     field = basins.field
     u, ok = follow_modes(field, faces.u, 2)
@@ -91,31 +91,31 @@ def refine_passes(basins: Basins, faces: Faces) -> Passes:
     return both
 
 
-def _bond_points(basins: Basins, u: np.ndarray, raw: np.ndarray) -> Passes:
+def _bond_points(basins: Basins, u: np.ndarray, raw: np.ndarray) -> Saddles:
     """The bond points at ``u`` (m, 3), each once, with what they join."""
     field = basins.field
     kept = _distinct(u, field.shape, raw)
     u, raw = u[kept], raw[kept]
     ends, images = bond_ends(basins, u)
     home = u - images[:, 0] * field.shape
-    return Passes(ends, images[:, 1] - images[:, 0], field.value(u), raw, home, np.ones(len(u), bool))
+    return Saddles(ends, images[:, 1] - images[:, 0], field.value(u), raw, home, np.ones(len(u), bool))
 
 
-def _merged(bonds: Passes, loose: Passes) -> Passes:
-    names = Passes.__dataclass_fields__
-    both = Passes(*(np.concatenate([getattr(bonds, name), getattr(loose, name)]) for name in names))
+def _merged(bonds: Saddles, loose: Saddles) -> Saddles:
+    names = Saddles.__dataclass_fields__
+    both = Saddles(*(np.concatenate([getattr(bonds, name), getattr(loose, name)]) for name in names))
     return both.take(np.argsort(-both.values, kind="stable"))
 
 
-def _deciding(passes: Passes, margin: float) -> np.ndarray:
+def _deciding(saddles: Saddles, margin: float) -> np.ndarray:
     """Faces that would join two components, or make one wind further, were they higher by ``margin``."""
-    forest = WindingForest(int(passes.ends.max(initial=-1)) + 1)
+    forest = PeriodicUnionFind(int(saddles.ends.max(initial=-1)) + 1)
     found = []
-    for i in np.argsort(-(passes.values + margin * ~passes.refined), kind="stable").tolist():
-        a, b = passes.ends[i].tolist()
+    for i in np.argsort(-(saddles.values + margin * ~saddles.refined), kind="stable").tolist():
+        a, b = saddles.ends[i].tolist()
         before = forest.rank(forest.find(a)[0])
-        root, absorbed = forest.join(a, b, tuple(passes.shifts[i].tolist()))
-        if not passes.refined[i] and (absorbed is not None or forest.rank(root) > before):
+        root, absorbed = forest.join(a, b, tuple(saddles.shifts[i].tolist()))
+        if not saddles.refined[i] and (absorbed is not None or forest.rank(root) > before):
             found.append(i)
     return np.array(found, int)
 
@@ -188,7 +188,7 @@ def _distinct(u: np.ndarray, shape: np.ndarray, value: np.ndarray) -> np.ndarray
     if not len(u):
         return np.empty(0, int)
     _, inside = wrap(u, shape)
-    pairs = cKDTree(inside, boxsize=shape).query_pairs(SAME_PASS, output_type="ndarray")
+    pairs = cKDTree(inside, boxsize=shape).query_pairs(SAME_SADDLE, output_type="ndarray")
     keep = np.ones(len(u), bool)
     if len(pairs):
         keep[np.where(value[pairs[:, 0]] >= value[pairs[:, 1]], pairs[:, 1], pairs[:, 0])] = False
@@ -205,11 +205,11 @@ def _keys(ends: np.ndarray, shifts: np.ndarray) -> list[tuple[int, int, int, int
     return keys
 
 
-def _uncovered(basins: Basins, faces: Faces, bonds: Passes) -> Passes:
+def _uncovered(basins: Basins, faces: Faces, bonds: Saddles) -> Saddles:
     """Faces between two basins that no bond point of theirs accounts for.
 
     Voxel labels are off by up to a voxel: a bond point far below the lowest ELF on the way
-    across a face is one of several, or of other basins, and not the pass the face stands for.
+    across a face is one of several, or of other basins, and not the saddle the face stands for.
     """
     best: dict[tuple[int, ...], float] = {}
     for key, value in zip(_keys(bonds.ends, bonds.shifts), bonds.values.tolist(), strict=True):
@@ -220,7 +220,7 @@ def _uncovered(basins: Basins, faces: Faces, bonds: Passes) -> Passes:
     values = _lowest_across(basins.field, faces, rest)
     stays = values > bar[rest]
     rest = rest[stays]
-    return Passes(
+    return Saddles(
         faces.ends[rest],
         faces.shifts[rest],
         values[stays],

@@ -9,8 +9,8 @@ import numpy as np
 
 from ase_elf.topology.basins import Basins
 from ase_elf.topology.percolation import Merge
-from ase_elf.topology.periodic_union_find import WindingForest
-from ase_elf.topology.saddles import Passes
+from ase_elf.topology.periodic_union_find import PeriodicUnionFind
+from ase_elf.topology.saddles import Saddles
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class BifurcationTree:
     Parameters
     ----------
     basins : Basins
-    passes : Passes
+    saddles : Saddles
     merges : list of Merge
         By falling ELF; the survivor of a merge is the higher attractor (elder rule).
     of_atom : ndarray, shape (n_atoms,), int
@@ -53,13 +53,13 @@ class BifurcationTree:
     """
 
     basins: Basins
-    passes: Passes
+    saddles: Saddles
     merges: list[Merge]
     of_atom: np.ndarray
 
     @cached_property
     def persistence(self) -> np.ndarray:
-        """ndarray, shape (n,): ELF of each attractor above the pass where a higher one
+        """ndarray, shape (n,): ELF of each attractor above the saddle where a higher one
         takes it over; infinite for those that nothing takes over.
         """
         life = np.full(len(self.basins), np.inf)
@@ -91,12 +91,12 @@ class BifurcationTree:
         ]
         return sorted(found, key=lambda d: (-len(d.atoms), -len(d.attractors), d.attractors))
 
-    def _forest(self, isovalue: float) -> WindingForest:
-        forest = WindingForest(len(self.basins))
+    def _forest(self, isovalue: float) -> PeriodicUnionFind:
+        forest = PeriodicUnionFind(len(self.basins))
         height = self.basins.values
-        for i in range(int(np.searchsorted(-self.passes.values, -isovalue, side="right"))):
-            a, b = self.passes.ends[i].tolist()
-            shift = self.passes.shifts[i].tolist()
+        for i in range(int(np.searchsorted(-self.saddles.values, -isovalue, side="right"))):
+            a, b = self.saddles.ends[i].tolist()
+            shift = self.saddles.shifts[i].tolist()
             if height[b] > height[a]:
                 a, b, shift = b, a, [-s for s in shift]
             forest.join(a, b, tuple(shift))

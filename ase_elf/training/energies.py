@@ -170,7 +170,7 @@ class EnergyFit(FittingRun):
         super().__init__(folder, recipe, lambda: EnergyNetwork(architecture))
 
     def standardise(self) -> None:
-        """Readings, energies of atoms, repulsive cores."""
+        """Field invariants, energies of atoms, repulsive cores."""
         standardise(self.network, self.train)
 
     def batch(self, step: int) -> Batch:
@@ -209,7 +209,7 @@ class EnergyFit(FittingRun):
 def standardise(network: EnergyNetwork, frames: list[EnergyFrame]) -> None:
     """Set what is fixed by data before training.
 
-    Shift and scale of every reading, the energy of an atom of each element (least squares),
+    Shift and scale of field invariants, the energy of an atom of each element (least squares),
     and the distance below which nuclei repel each other whatever the network says.
     """
     arch = network.arch
@@ -218,11 +218,11 @@ def standardise(network: EnergyNetwork, frames: list[EnergyFrame]) -> None:
     network.offset.copy_(torch.from_numpy(np.linalg.lstsq(counts, energies, rcond=None)[0]))
     network.core.copy_(min((frame.vectors**2).sum(0).min() for frame in frames).sqrt())
     some = Batch.of(frames[:: max(1, len(frames) // 48)], arch)
-    for depth, reading in enumerate([*network.readings, network.read]):
+    for depth, fields in enumerate([*network.update_invariants, network.output_invariants]):
         c = network.coefficients(some.species, some.index, some.vectors, n_updates=depth)
-        raw = reading.raw_invariants(reading.mixed(reading.gather(some.index, some.vectors, c)))
-        reading.shift.copy_(raw.mean(0))
-        reading.scale.copy_(1 / (raw.std(0) + 1e-6))
+        raw = fields.raw_invariants(fields.mixed(fields.gather(some.index, some.vectors, c)))
+        fields.shift.copy_(raw.mean(0))
+        fields.scale.copy_(1 / (raw.std(0) + 1e-6))
 
 
 def score(network: EnergyNetwork, frames: Sequence[EnergyFrame]) -> dict[str, dict]:

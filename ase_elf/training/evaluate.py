@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 
 from ase_elf.dataset.label import Label
-from ase_elf.domains import describe
+from ase_elf.geometry.checks import describe
 from ase_elf.grid import ELFGrid
 from ase_elf.model import Prediction
 from ase_elf.topology import Networking, networking

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ase_elf.errors import InputError
-from ase_elf.model.network import Architecture, FieldNetwork, Reading
+from ase_elf.model.network import Architecture, FieldInvariants, FieldNetwork
 from ase_elf.training.critical import astray
 from ase_elf.training.loop import ALONE, FittingRun, Schedule
 from ase_elf.training.processes import Processes
@@ -77,28 +77,28 @@ class Recipe(Schedule):
 
 
 def standardise(network: FieldNetwork, pools: list[Pool], depths: Iterable[int] | None = None) -> None:
-    """Set shift and scale of readings (all by default) from data, first to last, before training."""
-    readings = [*network.readings, network.read]
+    """Set shift and scale of field invariants from data, before training, in the order of updates (all by default)."""
+    stages = [*network.update_invariants, network.output_invariants]
     with torch.no_grad():
-        for depth in range(len(readings)) if depths is None else depths:
-            reading, seen = readings[depth], []
+        for depth in range(len(stages)) if depths is None else depths:
+            fields, found = stages[depth], []
             for pool in pools:
                 atoms = pool.atoms(network.device)
                 c = network.coefficients(*atoms, n_updates=depth)
-                if depth < len(network.readings):
+                if depth < len(network.update_invariants):
                     _, index, vectors = atoms
                 else:
                     some = torch.arange(min(256, len(pool.target)))
                     index, vectors, _ = pool.rows(some, network.device)
-                seen.append(reading.raw_invariants(reading.mixed(reading.gather(index, vectors, c))))
-            everything = torch.cat(seen)
-            reading.shift.copy_(everything.mean(0))
+                found.append(fields.raw_invariants(fields.mixed(fields.gather(index, vectors, c))))
+            everything = torch.cat(found)
+            fields.shift.copy_(everything.mean(0))
             spread = everything.std(0)
-            reading.scale.copy_(1 / spread.clamp(min=LEAST_SPREAD * spread.max()))
-            if depth == len(network.readings) and network.arch.n_orbital_features:
-                told = torch.cat([pool.orbitals for pool in pools]).to(network.device)
-                network.told_shift.copy_(told.mean(0))
-                network.told_scale.copy_(1 / (told.std(0) + 1e-6))
+            fields.scale.copy_(1 / spread.clamp(min=LEAST_SPREAD * spread.max()))
+            if depth == len(network.update_invariants) and network.arch.n_orbital_features:
+                orbital = torch.cat([pool.orbitals for pool in pools]).to(network.device)
+                network.orbital_shift.copy_(orbital.mean(0))
+                network.orbital_scale.copy_(1 / (orbital.std(0) + 1e-6))
 
 
 def losses(
@@ -135,7 +135,7 @@ def losses(
     """
 
     def seen_at(index, vectors, orbitals) -> torch.Tensor:
-        return network.seen(network.read(index, vectors, coefficients), orbitals)
+        return network.inputs(network.output_invariants(index, vectors, coefficients), orbitals)
 
     coefficients = network.coefficients(*atoms)
     seen = seen_at(*points)
@@ -206,7 +206,7 @@ def predict_pool(
     elf, sigma = [], []
     for rows in torch.arange(len(pool.target))[:points].split(1024):
         index, vectors, orbitals = pool.rows(rows, network.device)
-        z, log_sigma = network(network.seen(network.read(index, vectors, c), orbitals))
+        z, log_sigma = network(network.inputs(network.output_invariants(index, vectors, c), orbitals))
         elf.append(torch.sigmoid(z))
         sigma.append(log_sigma.exp())
     return torch.cat(elf).cpu(), torch.cat(sigma).cpu()
@@ -264,28 +264,28 @@ def inherit(network: FieldNetwork, earlier: FieldNetwork) -> FieldNetwork:
     for update in network.updates[before.n_updates :]:
         nn.init.zeros_(update[-1].weight)
         nn.init.zeros_(update[-1].bias)
-    state, places = network.state_dict(), _places(earlier.read, network.read)
+    state, places = network.state_dict(), _places(earlier.output_invariants, network.output_invariants)
     for name, learned in earlier.state_dict().items():
         grown = state[name]
         at = [torch.arange(n) for n in learned.shape]
         if name in OF_INVARIANTS:
-            told = torch.arange(learned.shape[-1] - len(places)) + network.read.n_invariants
-            at[-1] = torch.cat([places, told])
+            orbital = torch.arange(learned.shape[-1] - len(places)) + network.output_invariants.n_invariants
+            at[-1] = torch.cat([places, orbital])
         if name.startswith("updates.") and name.split(".")[2] == "4":
-            grown.zero_()  # What scales vectors: at zero they are none.
+            grown.zero_()  # Scales of the vectors, which vanish at first.
         elif grown.ndim == 2:
-            grown[at[0]] = 0  # Who was there does not listen to who is new.
+            grown[at[0]] = 0  # Old outputs do not depend on new inputs.
         grown[torch.meshgrid(*at, indexing="ij")] = learned
     return network
 
 
 def _sizes(arch: Architecture) -> list[int]:
-    told = arch.n_orbital_features
-    return [arch.hidden, arch.n_updates, arch.n_vectors, *arch.point_channels, told]
+    sizes = arch.hidden, arch.n_updates, arch.n_vectors
+    return [*sizes, *arch.point_channels, arch.n_orbital_features]
 
 
-def _places(before: Reading, now: Reading) -> torch.Tensor:
-    """Where the invariants of one reading stand among those of a larger one."""
+def _places(before: FieldInvariants, now: FieldInvariants) -> torch.Tensor:
+    """Positions of the field invariants of a network among those of a larger one."""
     places, first = [], 0
     for few, many in zip([*before.channels, before.n_cubic], [*now.channels, now.n_cubic], strict=True):
         places.append(torch.arange(first, first + few))

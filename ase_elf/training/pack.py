@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from ase_elf.dataset.label import Label, digest
-from ase_elf.domains import describe
+from ase_elf.geometry.checks import describe
 from ase_elf.model import FieldModel, FieldNetwork, save_network
 from ase_elf.model.novelty import Familiarity
 from ase_elf.model.weights import digest as digest_of
@@ -86,7 +86,7 @@ def write_card(path: Path, card: dict) -> None:
 
 
 def trained_range(labels: list[Label]) -> dict[str, list[float]]:
-    """Least and greatest of each quantity of :func:`ase_elf.domains.describe`."""
+    """Least and greatest of each quantity of :func:`ase_elf.geometry.checks.describe`."""
     seen = [describe(label.atoms) for label in labels]
     return {
         quantity: [round(float(f([s[quantity] for s in seen])), 4) for f in (np.min, np.max)]
@@ -107,7 +107,7 @@ def write_familiarity(folder: Path, model: FieldModel, train: list[Label], weigh
         SHA-256 of the weights: others read other things.
     """
     path = folder / FAMILIARITY
-    Familiarity.of([model.readings(label.atoms) for label in train]).save(path)
+    Familiarity.of([model.invariants(label.atoms) for label in train]).save(path)
     return {"file": FAMILIARITY, "sha256": digest_of(path), "weights": weights}
 
 

@@ -13,8 +13,8 @@ from ase.io.jsonio import encode
 from ase.io.trajectory import Trajectory as Traj
 
 from ase_elf.errors import FormatError
-from ase_elf.formats.ase_json import check_arrays
 from ase_elf.formats.collection import Collection
+from ase_elf.structures.ase_json import check_arrays
 from ase_elf.structures.trajectory import Trajectory
 
 HOLLOW = '{"__ndarray__": [[1000, 3], "float64", [0.0]]}'

@@ -7,6 +7,7 @@ from ase import Atoms
 from ase.build import make_supercell
 from ase.units import Bohr
 from scipy.spatial.transform import Rotation
+from torch.optim.swa_utils import AveragedModel
 
 from ase_elf.errors import FormatError, InputError
 from ase_elf.model import (
@@ -19,6 +20,7 @@ from ase_elf.model import (
     spectral,
 )
 from ase_elf.model.field_model import native_shape, network_shape, upsample
+from ase_elf.model.network import stored_name
 
 
 def small_network(seed=0, n_vectors=2):
@@ -86,7 +88,7 @@ def test_another_cell_of_the_same_crystal_gives_the_same_field(model):
 def test_vectors_of_atoms_reach_the_points():
     with_them = at(FieldModel(small_network(), dtype=torch.float64), triclinic(), POINTS)
     without = small_network()
-    without.read.vector_radial.zero_()
+    without.output_invariants.vector_radial.zero_()
     assert np.abs(at(FieldModel(without, dtype=torch.float64), triclinic(), POINTS) - with_them).max() > 1e-2
 
 
@@ -211,6 +213,18 @@ def test_weights_survive_a_round_trip(tmp_path):
     np.testing.assert_array_equal(at(loaded, atoms, POINTS), at(expected, atoms, POINTS))
 
 
+def test_a_network_takes_parameters_by_the_names_in_files():
+    network, other = small_network(), small_network(seed=1)
+    stored = {stored_name(name): numbers for name, numbers in network.state_dict().items()}
+    assert "read.radial" in stored and "readings.0.radial" in stored
+    averaged = AveragedModel(other)  # as in a checkpoint
+    averaged.load_state_dict({f"module.{name}": n for name, n in stored.items()}, strict=False)
+    other.load_state_dict(stored)
+    for found in (other, averaged.module):
+        for name, numbers in network.state_dict().items():
+            torch.testing.assert_close(found.state_dict()[name], numbers, rtol=0, atol=0)
+
+
 def test_damaged_or_exchanged_weights_are_refused(tmp_path):
     path = tmp_path / "w.safetensors"
     save_network(path, small_network())
@@ -237,7 +251,7 @@ def test_unknown_device_and_precision_are_refused(tmp_path):
 
 def test_invariants_do_not_depend_on_how_many_fields_are_made_together(model):
     atoms, shape = triclinic(12), (12, 10, 14)
-    reading = model.network.read
+    reading = model.network.output_invariants
     cell = atoms.cell.array / Bohr
     waves = spectral.Waves.of(cell, shape, 4.0, reading, model.device, model.dtype)
     places = torch.from_numpy(atoms.get_scaled_positions())
@@ -253,7 +267,7 @@ def test_invariants_do_not_depend_on_how_many_fields_are_made_together(model):
 @pytest.mark.parametrize("channels", [3, 4])
 def test_structure_factors_through_an_fft_equal_the_sum(model, dtype, channels):
     atoms = triclinic(40)
-    reading = model.network.read
+    reading = model.network.output_invariants
     waves = spectral.Waves.of(atoms.cell.array / Bohr, (15, 11, 9), 4.0, reading, model.device, dtype)
     places = torch.from_numpy(atoms.positions @ np.linalg.inv(atoms.cell.array)) * 3 - 1
     coefficients = torch.randn(40, channels, dtype=dtype)

@@ -378,4 +378,6 @@ def test_a_fit_starts_from_features_at_the_points_of_labels():
     sum(parts).backward()
     # Vectors vanish in this crystal; what is left of them is not scaled up to order 1.
     assert all(p.grad is None or p.grad.isfinite().all() for p in network.parameters())
-    assert float(network.read.scale.max() * network.read.scale.reciprocal().max()) < 51
+    assert (
+        float(network.output_invariants.scale.max() * network.output_invariants.scale.reciprocal().max()) < 51
+    )

@@ -81,16 +81,16 @@ def test_predictions_on_grids_and_points_bring_the_same_distance(pack):
 def test_distance_does_not_depend_on_how_a_structure_is_written_down(pack):
     model = pack.load(device="cpu", dtype="float64")
     atoms = analytic_label(7).atoms
-    expected = model.familiarity.distance(model.readings(atoms))
+    expected = model.familiarity.distance(model.invariants(atoms))
     moved = atoms.copy()
     moved.positions += [0.4, -1.0, 7.0]
     turned = atoms.copy()
     turned.rotate(50, (1, 2, 3), rotate_cell=True)
     for other in (moved, turned, atoms[[3, 1, 0, 2, 5, 4]]):
-        assert model.familiarity.distance(model.readings(other)) == pytest.approx(expected, rel=1e-6)
+        assert model.familiarity.distance(model.invariants(other)) == pytest.approx(expected, rel=1e-6)
     # Copies of the cell change a quantile only by how it interpolates between atoms.
-    double = model.readings(make_supercell(atoms, np.diag([2, 1, 1])))
-    torch.testing.assert_close(double[:6], model.readings(atoms), rtol=0, atol=1e-8)
+    double = model.invariants(make_supercell(atoms, np.diag([2, 1, 1])))
+    torch.testing.assert_close(double[:6], model.invariants(atoms), rtol=0, atol=1e-8)
 
 
 def test_strange_surroundings_are_said_though_density_and_distances_are_ordinary(pack):

@@ -206,7 +206,7 @@ def test_a_grid_and_its_points_hear_the_same():
 
 def test_what_orbitals_say_matters_to_the_network():
     deaf = small_network()
-    deaf.told_scale.zero_()
+    deaf.orbital_scale.zero_()
     one, other = (
         FieldModel(network).predict([hydrogen()], [(10, 10, 10)])[0].values
         for network in (small_network(), deaf)
@@ -236,11 +236,11 @@ def test_a_molecule_alone_is_one_in_a_large_box():
 def test_weights_remember_the_orbitals(tmp_path):
     path = tmp_path / "weights.safetensors"
     network = small_network()
-    network.told_shift += 0.5
+    network.orbital_shift += 0.5
     save_network(path, network)
     model = load_model(path)
     assert model.arch.orbital_exponent == EXPONENT
-    torch.testing.assert_close(model.network.told_shift, network.told_shift)
+    torch.testing.assert_close(model.network.orbital_shift, network.orbital_shift)
 
 
 def test_weights_cannot_ask_for_a_gaussian_as_wide_as_a_city(tmp_path):

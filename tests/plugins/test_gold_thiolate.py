@@ -15,7 +15,7 @@ from ase_elf.cli import main
 from ase_elf.dataset.store import LabelStore
 from ase_elf.domains import domain_for, get_domain
 from ase_elf.errors import DomainError, InputError
-from ase_elf.ruler import measure_bonds
+from ase_elf.ruler import load_ruler, measure_bonds
 from ase_elf.ruler.bond_set import BondSet
 from ase_elf.training.evaluate import score_label
 from ase_elf.training.ruler import RulerConfig, class_numbers, divide, gather, macro_f1
@@ -57,7 +57,7 @@ def labels():
 
 @pytest.fixture(scope="module")
 def ruler():
-    return get_domain("gold-thiolate").load_ruler(("Au", "S"))
+    return load_ruler(get_domain("gold-thiolate"), ("Au", "S"))
 
 
 @pytest.fixture(scope="module")

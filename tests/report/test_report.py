@@ -10,12 +10,12 @@ from browser import probed
 
 from ase_elf.analysis.frame import analyze, settings_for
 from ase_elf.formats.collection import Collection
-from ase_elf.plotting import statistics as plots
+from ase_elf.plotting.figure import new_axis
 from ase_elf.report.html import script_json
-from ase_elf.report.results import write_results
+from ase_elf.report.run import write_results
 from ase_elf.report.snapshots import CAPACITY, Snapshot, stride_after
 from ase_elf.runs.screening import Screener, ScreeningRun
-from ase_elf.statistics import RunStatistics
+from ase_elf.statistics import FrameResult, RunStatistics
 from ase_elf.storage.journal import Journal
 from ase_elf.structures.trajectory import Frame
 from ase_elf.testing import GaussianDomain, molecular_fluid
@@ -32,7 +32,7 @@ def run(tmp_path_factory):
     settings = settings_for(images[0], domain)
     frames = [Frame(k, 2.0 * k, atoms) for k, atoms in enumerate(images)]
     (folder / "snapshots").mkdir()
-    with Journal(folder / "journal.jsonl") as journal:
+    with Journal(folder / "journal.jsonl", FrameResult) as journal:
         for group in analyze(frames, domain, settings):
             for k, (result, grid, network) in enumerate(group):
                 snapshot = Snapshot.of(result.frame, result.time_fs, grid, network)
@@ -75,7 +75,7 @@ def test_every_result_draws_itself(run):
     for name, result in run[1].results.items():
         if name != "series":
             assert result.plot().figure is not None, name
-    ax = plots.new_axis(None)
+    ax = new_axis(None)
     assert run[1].results["rdf"].plot(ax) is ax
 
 
@@ -90,7 +90,7 @@ def test_plots_leave_no_state_behind(run):
 def test_statistics_of_the_journal_are_those_of_the_frames(run):
     folder, results = run
     again = RunStatistics(results.statistics.plan)
-    for frame in Journal(folder / "journal.jsonl"):
+    for frame in Journal(folder / "journal.jsonl", FrameResult):
         again.update(frame)
     for name, array in again.state().items():
         np.testing.assert_array_equal(results.statistics.state()[name], array)
@@ -162,7 +162,7 @@ def test_the_report_of_10000_frames_stays_small(tmp_path):
         _result, grid, network = found[k % 4]
         snapshot = Snapshot.of(k, 2.0 * k, grid, network)
         snapshot.write(tmp_path / "snapshots" / f"{k:09d}.npz")
-    with Journal(tmp_path / "journal.jsonl") as journal:
+    with Journal(tmp_path / "journal.jsonl", FrameResult) as journal:
         for start in range(0, n, 1000):
             journal.append(
                 replace(found[k % 4][0], frame=k, time_fs=2.0 * k) for k in range(start, start + 1000)

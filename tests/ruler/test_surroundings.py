@@ -17,7 +17,7 @@ from ase_elf.dataset import LabelStore
 from ase_elf.domains import Domain, domain_for, get_domain
 from ase_elf.errors import DomainError, ElfWarning, FormatError, InputError
 from ase_elf.ruler import measure_bonds
-from ase_elf.ruler.surroundings import BONDS, Element, Surroundings, are_strange
+from ase_elf.ruler.surroundings import BONDS, Element, Surroundings, are_strange, load_surroundings
 from ase_elf.ruler.survey import BondSurvey
 
 gold = get_domain("gold-thiolate")
@@ -243,6 +243,6 @@ def test_what_was_saved_comes_back_and_damage_is_refused(tmp_path):
 def test_surroundings_of_other_weights_are_not_used():
     pack = Domain(gold.folder)
     pack.__dict__["card"] = json.loads(json.dumps(gold.card))
-    assert pack.load_surroundings(("Au", "S")) is not None
+    assert load_surroundings(pack, ("Au", "S")) is not None
     pack.card["weights"]["sha256"] = "0" * 64
-    assert pack.load_surroundings(("Au", "S")) is None
+    assert load_surroundings(pack, ("Au", "S")) is None

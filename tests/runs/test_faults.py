@@ -185,11 +185,12 @@ def test_a_full_disk_under_the_store_of_an_observer_costs_the_run_nothing(disk, 
 
 
 def test_two_analyses_of_one_directory_are_refused(tmp_path, stand_ins):
+    from ase_elf.statistics import FrameResult
     from ase_elf.storage.journal import Journal
 
     write(tmp_path / "run.extxyz", molecular_fluid(1, 2, length=3.0))
     analyze(tmp_path / "run.extxyz", "-o", tmp_path / "out")
-    with Journal(tmp_path / "out" / "journal.jsonl"):
+    with Journal(tmp_path / "out" / "journal.jsonl", FrameResult):
         message = analyze(tmp_path / "run.extxyz", "-o", tmp_path / "out", code=1)
     assert "another process is writing" in message
 

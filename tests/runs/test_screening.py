@@ -9,8 +9,9 @@ from ase.io import write
 from command import call
 from crystals import crystals, rows_of
 
+from ase_elf.analysis.screening import Screened, rank
 from ase_elf.formats.collection import Collection, is_collection
-from ase_elf.runs.screening import Screened, Screener, ScreeningRun, rank
+from ase_elf.runs.screening import Screener, ScreeningRun
 from ase_elf.testing import GaussianDomain, molecular_fluid
 from ase_elf.topology import networking
 

@@ -169,7 +169,7 @@ def _trajectory(folder: Path) -> None:
     import stand_in_cli  # noqa: F401 - for those forked from here
     from ase.io import write
 
-    import ase_elf.plotting.statistics
+    import ase_elf.plotting.curves
     import ase_elf.report.html
     import ase_elf.testing
     import ase_elf.topology.networking

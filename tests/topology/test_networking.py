@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from ase_elf import ELFGrid
 from ase_elf.topology import networking
-from ase_elf.topology.periodic_union_find import WindingForest
+from ase_elf.topology.periodic_union_find import PeriodicUnionFind
 
 ORIGIN = (0.013, 0.31, 0.77)
 
@@ -42,7 +42,7 @@ def label_and_bisect(values):
 
     def rank(level):
         labels, n = ndimage.label(values >= level)
-        forest = WindingForest(n + 1)
+        forest = PeriodicUnionFind(n + 1)
         for axis in range(3):
             last, first = labels.take(-1, axis).ravel(), labels.take(0, axis).ravel()
             shift = tuple(int(axis == i) for i in range(3))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ase_elf.topology.periodic_union_find import WindingForest, is_independent
+from ase_elf.topology.periodic_union_find import PeriodicUnionFind, is_independent
 
 shift = st.tuples(*[st.integers(-1, 1)] * 3)
 edges = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), shift), max_size=12)
@@ -31,7 +31,7 @@ def rank_by_paths(n, links, start):
 @settings(max_examples=200, deadline=None)
 @given(edges)
 def test_rank_equals_that_of_the_closed_walks(links):
-    forest = WindingForest(5)
+    forest = PeriodicUnionFind(5)
     for a, b, s in links:
         forest.join(a, b, s)
     for node in range(5):
@@ -41,7 +41,7 @@ def test_rank_equals_that_of_the_closed_walks(links):
 @settings(max_examples=100, deadline=None)
 @given(edges, st.randoms())
 def test_order_of_edges_and_direction_do_not_matter(links, random):
-    forest, other = WindingForest(5), WindingForest(5)
+    forest, other = PeriodicUnionFind(5), PeriodicUnionFind(5)
     for a, b, s in links:
         forest.join(a, b, s)
     shuffled = random.sample(links, len(links))
@@ -53,7 +53,7 @@ def test_order_of_edges_and_direction_do_not_matter(links, random):
 
 def test_offsets_keep_their_sign_through_a_chain_of_merges():
     # a zigzag 0 -> 1 -> 2 -> 0 that winds once along x, with merges on already moved roots
-    forest = WindingForest(3)
+    forest = PeriodicUnionFind(3)
     forest.join(1, 2, (1, 0, 0))
     forest.join(0, 1, (0, 1, 0))
     root, absorbed = forest.join(2, 0, (0, -1, 0))
@@ -63,7 +63,7 @@ def test_offsets_keep_their_sign_through_a_chain_of_merges():
 
 
 def test_ranks_of_two_components_are_not_added():
-    forest = WindingForest(2)
+    forest = PeriodicUnionFind(2)
     forest.join(0, 0, (1, 0, 0))
     forest.join(1, 1, (0, 1, 0))
     assert [forest.rank(0), forest.rank(1)] == [1, 1]

@@ -49,7 +49,7 @@ def test_a_grid_too_coarse_for_molecular_hydrogen_is_marked():
 def test_a_pass_far_from_its_face_is_found():
     net = networking(stored("fmmm_missed_pass"))
     assert net.phi == pytest.approx(0.17241, abs=2e-4)
-    assert net.passes.refined[net.sweep.ranks[3].edge]
+    assert net.saddles.refined[net.sweep.ranks[3].edge]
 
 
 def test_two_hydrogens_of_a_basin_meet_where_the_region_holds_both():
@@ -108,7 +108,7 @@ def test_no_value_leaves_the_range_of_a_field_with_edges_and_the_search_ends(nam
         warnings.simplefilter("ignore")
         record, net, points = summarize(grid)
     low, high = grid.values.min(), grid.values.max()
-    for net_value in [getattr(net, n) for n in NAMES] + list(net.phi_along) + net.passes.values.tolist():
+    for net_value in [getattr(net, n) for n in NAMES] + list(net.phi_along) + net.saddles.values.tolist():
         assert low <= net_value <= high
     assert all(np.isfinite(u) and u >= 0 for u in net.uncertainties.values())
     if record["euler"]:
@@ -213,5 +213,5 @@ def test_degrees_are_those_of_the_graph():
     found = degrees(net, own, 0.3)
     # Bond points only: a pair of basins that merely touch is no link.
     assert found.sum() <= sum(k * n for k, n in network_statistics(graph).degrees.items())
-    assert net.passes.refined.sum() < len(net.passes)
+    assert net.saddles.refined.sum() < len(net.saddles)
     assert found.max() <= max(network_statistics(graph).degrees)

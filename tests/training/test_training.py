@@ -281,7 +281,7 @@ def test_calibrated_error_covers_what_it_should(tmp_path):
         index, vectors, _ = pool.rows(torch.arange(len(pool.target)))
         with torch.no_grad():
             c = network.coefficients(pool.species, pool.atom_index, pool.atom_vectors)
-            z, log_sigma = network(network.read(index, vectors, c))
+            z, log_sigma = network(network.output_invariants(index, vectors, c))
         below.append((torch.sigmoid(z) - pool.target).abs() < log_sigma.exp())
     assert torch.cat(below).float().mean().item() == pytest.approx(ONE_SIGMA, abs=0.002)
 
@@ -447,7 +447,9 @@ def test_a_fit_that_is_told_of_critical_points_puts_them_where_they_are(tmp_path
             *rows, curvatures = found.of_some(torch.arange(len(found.curvatures)), "cpu")
             c = fit.result.coefficients(*pool.atoms("cpu"))
             with torch.no_grad():
-                z = fit.result.value(fit.result.seen(fit.result.read(*rows[:2], c), rows[2]))[:, 0]
+                z = fit.result.value(fit.result.inputs(fit.result.output_invariants(*rows[:2], c), rows[2]))[
+                    :, 0
+                ]
             away[name] += float(astray(z, curvatures).mean())
     assert away["told"] < 0.7 * away["plain"]
 

@@ -7,6 +7,7 @@ from ase import Atoms
 
 from ase_elf.domains import Domain
 from ase_elf.errors import ElfError
+from ase_elf.ruler import load_ruler
 from fuzz.target import Target
 
 
@@ -39,7 +40,7 @@ def _describe(pack):
 
 def _rulers(pack):
     for pair in pack.ruler_cards:
-        pack.load_ruler(pair)
+        load_ruler(pack, pair)
 
 
 TARGET = Target(

@@ -4,8 +4,8 @@ from contextlib import suppress
 
 import numpy as np
 
+from ase_elf.analysis.screening import Screened
 from ase_elf.errors import ElfError
-from ase_elf.runs.screening import Screened
 from ase_elf.statistics import FrameResult
 from ase_elf.statistics.frame import BOND_FIELDS
 from ase_elf.storage.journal import Journal, _checksum
@@ -46,5 +46,5 @@ TARGET = Target(
     "journal", "journal.jsonl", make, read, multiple=500,
     tokens=(b'"frame":', b'"bonds":{', b'"orientation":', b"NaN", b"Infinity", b"null", b"[]", b"{}",
             b"1e999", b"99999999999999999999", b'"\\ud800"', b"[[[[", b"true"),
-    instrument=("ase_elf.storage.journal", "ase_elf.runs.screening", "ase_elf.statistics.frame"),
+    instrument=("ase_elf.storage.journal", "ase_elf.analysis.screening", "ase_elf.statistics.frame"),
 )  # fmt: skip
