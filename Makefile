@@ -6,7 +6,7 @@ REPORT := demo-report
 # Each process holds PyTorch, and is given one thread to compute with.
 CORES := $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() or 1))')
 
-.PHONY: demo test test-docs test-long docs clean
+.PHONY: demo check test test-docs test-long docs wheel clean
 
 $(VENV)/installed: setup.cfg pyproject.toml build_backend.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -22,9 +22,24 @@ demo: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/ase-elf analyze examples/dense-hydrogen.extxyz --workers $(CORES) -o $(REPORT)
 	@echo "The report is $(REPORT)/report.html"
 
+# Those marked `ci` take long, and those marked `dft` run the real programs; `.ci/run` runs both, by TESTS='not long'.
+TESTS := not long and not ci and not dft
+
+# What a change is checked by before it is committed: under two minutes. The tests are those of the core, which
+# run no network: what every other part computes with.
+CORE := tests/test_grid.py tests/geometry tests/structures tests/statistics tests/formats tests/topology tests/plotting
+check: export PATH := $(abspath $(BIN)):$(PATH)
+check: $(VENV)/installed-test $(VENV)/installed-check
+	ruff check --quiet
+	ruff format --check --quiet
+	codespell
+	mypy --python-executable $(BIN)/python
+	lint-imports --no-cache
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(CORES) -m '$(TESTS)' $(CORE) $(PYTEST_ARGS)
+
 test: $(VENV)/installed-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile \
-	    -m 'not long' tests $(PYTEST_ARGS)
+	    -m '$(TESTS)' tests $(PYTEST_ARGS)
 
 # README and docs are programs too: their code blocks, one after the other.
 test-docs: $(VENV)/installed-test
@@ -53,6 +68,15 @@ test-long: $(VENV)/installed-test
 docs: $(VENV)/installed-docs
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q -b html docs docs/_build/html
 	@echo "The site is docs/_build/html/index.html"
+
+# What is released; no labels are.
+wheel: export PATH := $(abspath $(BIN)):$(PATH)
+wheel: $(VENV)/installed-check
+	rm -rf dist
+	python -m build --outdir dist
+	twine check --strict dist/*
+	check-wheel-contents dist/*.whl
+	! python -m zipfile --list dist/*.whl | grep -E '/labels/|manifest\.csv|batches\.yaml'
 
 clean:
 	rm -rf $(VENV) $(REPORT) docs/_build docs/cards build dist *.egg-info

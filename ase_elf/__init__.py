@@ -10,7 +10,7 @@ from importlib import import_module
 
 from ase_elf import moved
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _LAZY = {
     "ELFCalculator": "ase_elf.calculator",

@@ -263,7 +263,7 @@ class ELFGrid:
         return ELFGrid(expit(self._interpolate(z, shape)), self.atoms, info, sigma)
 
     def refined(self) -> ELFGrid:
-        """This grid, or one with more points where splines would lose what it holds.
+        """The same grid, or one with more points where splines would lose what it holds.
 
         Points far apart along a long oblique vector may lie close in space. Then the waves they hold
         are too fast for splines along the vectors, but not for plane waves, by which the points in

@@ -18,6 +18,7 @@ import threading
 import time
 import warnings
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -184,10 +185,8 @@ class IMDServer:
         self._thread.join(timeout + 5.0)
 
     def _notify(self) -> None:
-        try:
+        with suppress(OSError):  # full of earlier notes, or closed: nothing is lost
             self._wake.send(b"!")
-        except OSError:  # full of earlier notes, or closed: nothing is lost
-            pass
 
     def session(self) -> bytes:
         """Handshake and session information: what each frame will hold."""

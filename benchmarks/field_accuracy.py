@@ -28,7 +28,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np  # noqa: E402
+import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -56,8 +56,8 @@ FLUIDS_ONLY = Path("fluids-only", "weights.safetensors")
 
 NEAR_ONE, FINER = "near-one", "fine-mesh"
 """Batches of labels in a pack that refine others: the ELF of molecular test structures where it is above 0.999, with
-the digits that 16 bits lack, which say where attractors on the plateaus of molecules are; and the ELF of structures on a
-k-mesh as fine as the recipe asks for, where the shared labels have a coarser one."""
+the digits that 16 bits lack, which say where attractors on the plateaus of molecules are; and the ELF of structures
+on a k-mesh as fine as the recipe asks for, where the shared labels have a coarser one."""
 
 FINE = (80, 80, 80)
 """Grid on which up-sampling is compared with direct evaluation."""
@@ -243,8 +243,8 @@ def meshes_table(
 ) -> Table:
     """What a finer k-mesh changes in labels, and in what is said of the model."""
     rows = []
-    for split in fine:
-        for before, after, score in zip(coarse[split], fine[split], scores[split], strict=True):
+    for split, finer in fine.items():
+        for before, after, score in zip(coarse[split], finer, scores[split], strict=True):
             if before is after:
                 continue
             other = before.grid.resample(after.values.shape)
@@ -298,8 +298,8 @@ def residual_table(scores: list[Score]) -> Table:
 
 def uncertainty_table(scores: list[Score]) -> Table:
     rows = [
-        [name, f"{number(g['coverage_mean'], 2)} ({number(g['coverage_lowest'], 2)}-"
-         f"{number(g['coverage_highest'], 2)})", number(g["coverage_within_60_75"], 2),
+        [name, (f"{number(g['coverage_mean'], 2)} ({number(g['coverage_lowest'], 2)}-"
+         f"{number(g['coverage_highest'], 2)})"), number(g["coverage_within_60_75"], 2),
          f"{g['likelihood_gain_mean']:+.3f} ({g['likelihood_gain_lowest']:+.3f})",
          f"{number(g['spearman_mean'], 2)} ({number(g['spearman_lowest'], 2)})",
          number(g["phi_within_uncertainty"], 2)]

@@ -18,14 +18,14 @@ import warnings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np  # noqa: E402
-import scipy.fft  # noqa: E402
-import torch  # noqa: E402
-from ase import Atoms  # noqa: E402
-from ase.units import Bohr  # noqa: E402
+import numpy as np
+import scipy.fft
+import torch
+from ase import Atoms
+from ase.units import Bohr
 
-from ase_elf import ELFCalculator  # noqa: E402
-from ase_elf.errors import ElfWarning  # noqa: E402
+from ase_elf import ELFCalculator
+from ase_elf.errors import ElfWarning
 
 
 def fluid(n: int, rng: np.random.Generator, r_s: float = 1.45, closest: float = 0.6) -> Atoms:

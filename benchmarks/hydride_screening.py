@@ -73,7 +73,11 @@ def correlation(rows: list[Screened], kelvin: dict[str, float], seed: int = 0) -
     random = np.random.default_rng(seed)
     draws = [random.integers(0, len(rows), len(rows)) for _ in range(2000)]
     spread = np.quantile([spearmanr(mine[d], theirs[d])[0] for d in draws], [0.05, 0.95])
-    return {"structures": len(rows), "spearman": float(spearmanr(mine, theirs)[0]), "interval": spread.tolist()}
+    return {
+        "structures": len(rows),
+        "spearman": float(spearmanr(mine, theirs)[0]),
+        "interval": spread.tolist(),
+    }
 
 
 def main() -> None:

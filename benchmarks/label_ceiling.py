@@ -7,8 +7,8 @@ The test labels of molecular hydrogen at r_s 1.85 and more are computed once mor
 those of --cutoff-of with a higher cutoff of plane waves (Ry); grids stay in --folder, so that a run that
 was stopped goes on. Critical points of persistence above 0.01 that the recipe gives before any rounding
 are what is to be found within 0.05 Å: by the same in 16 bits, as labels were kept, by every second point of
-the grid, by the higher cutoff, and by the shipped field model; recall and precision. Needs Quantum ESPRESSO; some two minutes
-per grid of 64 atoms, five at 110 Ry.
+the grid, by the higher cutoff, and by the shipped field model; recall and precision. Needs Quantum ESPRESSO; some two
+minutes per grid of 64 atoms, five at 110 Ry.
 """
 
 from __future__ import annotations

@@ -20,23 +20,23 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from ase import Atoms  # noqa: E402
+import numpy as np
+import torch
+from ase import Atoms
+from ase_elf_many_elements.splits import HEADLINE
 
-from ase_elf import ELFCalculator, ELFGrid  # noqa: E402
-from ase_elf.dataset import Label, LabelStore, read_labels  # noqa: E402
-from ase_elf.dataset.label import INLINE  # noqa: E402
-from ase_elf.domains import Domain, get_domain  # noqa: E402
-from ase_elf.grid import cartesian, fast_shape  # noqa: E402
-from ase_elf.model import FieldModel  # noqa: E402
-from ase_elf.model.network import head  # noqa: E402
-from ase_elf.topology import critical_points, networking  # noqa: E402
-from ase_elf.training.matching import PERSISTENCE, pair_up  # noqa: E402
-from ase_elf.training.config import TrainConfig  # noqa: E402
-from ase_elf.training.kept_features import KeptFeatures  # noqa: E402
-from ase_elf.training.region import Region  # noqa: E402
-from ase_elf_many_elements.splits import HEADLINE  # noqa: E402
+from ase_elf import ELFCalculator, ELFGrid
+from ase_elf.dataset import Label, LabelStore, read_labels
+from ase_elf.dataset.label import INLINE
+from ase_elf.domains import Domain, get_domain
+from ase_elf.grid import cartesian, fast_shape
+from ase_elf.model import FieldModel
+from ase_elf.model.network import head
+from ase_elf.topology import critical_points, networking
+from ase_elf.training.config import TrainConfig
+from ase_elf.training.kept_features import KeptFeatures
+from ase_elf.training.matching import PERSISTENCE, pair_up
+from ase_elf.training.region import Region
 
 PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
 LABELS = PLUGINS / "many_elements" / "labels"
@@ -111,7 +111,9 @@ class OfAtoms:
         torch.manual_seed(0)
         self.features = features
         parts = [thin(label) for label in labels]
-        x = torch.cat([features(one.atoms, p, GROUPS)[:, OF_ATOMS] for one, (p, _) in zip(labels, parts, strict=True)])
+        x = torch.cat(
+            [features(one.atoms, p, GROUPS)[:, OF_ATOMS] for one, (p, _) in zip(labels, parts, strict=True)]
+        )
         y = torch.cat([torch.from_numpy(truth).float() for _, truth in parts])
         self.mean, self.spread = x.mean(0), x.std(0) + 1e-6
         self.network = head(x.shape[1], 64, 1)
@@ -138,7 +140,9 @@ def of_class(rows: Iterable[Row], name: str) -> list[Row]:
 
 def table(title: str, rows: list[Row]) -> None:
     """R², rms error and coverage by class."""
-    print(f"\n{title}\n\n| | structures | R² median | 10 % are below | rms median | 90 % are below | 1σ covers |")
+    print(
+        f"\n{title}\n\n| | structures | R² median | 10 % are below | rms median | 90 % are below | 1σ covers |"
+    )
     print("|---|---|---|---|---|---|---|")
     for name in CLASSES:
         if some := of_class(rows, name):
@@ -162,7 +166,9 @@ def by_element(rows: list[Row]) -> None:
         for element in set(row.label.atoms.symbols) - {"H"}:
             found[element].append(row.rmse)
     worst = sorted(found.items(), key=lambda item: -np.median(item[1]))
-    print("\nrms error by element, median: " + ", ".join(f"{e} {np.median(v):.3f} ({len(v)})" for e, v in worst))
+    print(
+        "\nrms error by element, median: " + ", ".join(f"{e} {np.median(v):.3f} ({len(v)})" for e, v in worst)
+    )
 
 
 def grids(labels: list[Label], model: FieldModel) -> None:
@@ -173,17 +179,23 @@ def grids(labels: list[Label], model: FieldModel) -> None:
         values = model.predict([label.atoms], [label.values.shape], sigma=False)[0].values
         pair = [ELFGrid(values, label.atoms), label.grid]
         nets = [networking(grid) for grid in pair]
-        print(f"| {label.name} | {nets[0].phi:.3f} | {nets[1].phi:.3f} | {nets[0].phi_star:.3f} | {nets[1].phi_star:.3f} |")
+        print(
+            f"| {label.name} | {nets[0].phi:.3f} | {nets[1].phi:.3f} | {nets[0].phi_star:.3f} | {nets[1].phi_star:.3f} |"
+        )
         for name in ("phi", "phi_star"):
             wrong[name].append(abs(getattr(nets[0], name) - getattr(nets[1], name)))
-        mine, true = (critical_points(grid, persistence=PERSISTENCE).of_kind("bond").positions for grid in pair)
+        mine, true = (
+            critical_points(grid, persistence=PERSISTENCE).of_kind("bond").positions for grid in pair
+        )
         _, _, distance = pair_up(true, mine, label.atoms.cell.array, REACH)
         found, wanted, told = found + len(distance), wanted + len(true), told + len(mine)
     for name, errors in wrong.items():
         errors = np.array(errors)[np.isfinite(errors)]
         print(f"{name}: {len(errors)} structures, mean absolute error {errors.mean():.4f}, 90 % within "
               f"{np.quantile(errors, 0.9):.4f}, largest {errors.max():.4f}")  # fmt: skip
-    print(f"bond critical points within {REACH} Å: recall {found / wanted:.3f} of {wanted}, precision {found / told:.3f}")
+    print(
+        f"bond critical points within {REACH} Å: recall {found / wanted:.3f} of {wanted}, precision {found / told:.3f}"
+    )
 
 
 def pure_hydrogen(domain: Domain) -> None:
@@ -229,12 +241,16 @@ def unseen_model(path: Path, settings: TrainConfig) -> FieldModel:
         return FieldModel(load_network(path))
     network = FieldNetwork(settings.architecture)
     state = torch.load(path, weights_only=True)["average"]
-    network.load_state_dict({k.removeprefix("module."): v for k, v in state.items() if k.startswith("module.")})
+    network.load_state_dict(
+        {k.removeprefix("module."): v for k, v in state.items() if k.startswith("module.")}
+    )
     return FieldModel(network.requires_grad_(False).eval())
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--unseen", type=Path)
     parser.add_argument("--features", type=Path, help="folder where orbital features are kept")
     parser.add_argument("--no-grids", action="store_true")
@@ -258,7 +274,9 @@ def main() -> None:
     if options.unseen:
         other = unseen_model(options.unseen, TrainConfig.read(PLUGINS / "many_elements" / "unseen.yaml"))
         unseen = [label for label in labels if set(label.atoms.symbols) & HEADLINE]
-        table("Elements never trained on: Y, Se, Ga, Nb, Ba", [by_model(label, other, None) for label in unseen])
+        table(
+            "Elements never trained on: Y, Se, Ga, Nb, Ba", [by_model(label, other, None) for label in unseen]
+        )
         if not options.no_grids:
             grids([one for one in unseen if one.kind == "hydride" and one.points is None], other)
     if not options.no_grids:

@@ -16,14 +16,14 @@ import time
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from ase import Atoms  # noqa: E402
-from ase.build import bulk, molecule  # noqa: E402
-from ase.spacegroup import crystal  # noqa: E402
+import numpy as np
+import torch
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.spacegroup import crystal
 
-from ase_elf.grid import cartesian  # noqa: E402
-from ase_elf.model.minimal_basis import OccupiedOrbitals  # noqa: E402
+from ase_elf.grid import cartesian
+from ase_elf.model.minimal_basis import OccupiedOrbitals
 
 
 def structures(large: bool) -> dict[str, Atoms]:

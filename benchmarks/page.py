@@ -60,10 +60,12 @@ def keep(name: str, arguments: list[str], printed: str) -> None:
 def page() -> str:
     parts = [
         "# Benchmarks\n",
-        "Every speed and accuracy stated anywhere comes from a script in `benchmarks/`. This page shows\n"
-        "what each printed when it ran last; `python benchmarks/page.py NAME` runs one again and writes\n"
-        "its part anew. Times are of a machine that others used as well: processor time means more\n"
-        "than time on the clock.\n",
+        (
+            "Every speed and accuracy stated anywhere comes from a script in `benchmarks/`. This page shows\n"
+            "what each printed when it ran last; `python benchmarks/page.py NAME` runs one again and writes\n"
+            "its part anew. Times are of a machine that others used as well: processor time means more\n"
+            "than time on the clock.\n"
+        ),
     ]
     for name in names():
         summary = ast.get_docstring(ast.parse((HERE / f"{name}.py").read_text())) or name

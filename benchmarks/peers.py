@@ -23,10 +23,10 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from ase.units import Bohr  # noqa: E402
-from torch import nn  # noqa: E402
+import numpy as np
+import torch
+from ase.units import Bohr
+from torch import nn
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent

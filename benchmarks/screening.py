@@ -21,8 +21,8 @@ from ase.io import write
 from ase.units import Bohr
 
 from ase_elf.formats.collection import Collection
-from ase_elf.runs.screening import ScreeningRun
 from ase_elf.runs.provenance import versions
+from ase_elf.runs.screening import ScreeningRun
 
 CLOSEST = 0.95
 """Å between atoms of different units; the molecule itself measures 0.70 to 0.80."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
-from ase_elf import __version__ as release  # noqa: E402
+from ase_elf import __version__ as release
 
 project = "ase_elf"
 author = "The ase_elf developers"

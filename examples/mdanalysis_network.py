@@ -56,8 +56,8 @@ def statistics(results: Results) -> list[tuple[str, object]]:
         ("... by mutual neighbors", average["elf_molecular_fraction_distance"]),
         ("... by ELF domains", average["elf_molecular_fraction_domain"]),
         ("bond lifetime", life.refused or with_error(life.lifetime_fs, life.lifetime_error_fs, "fs")),
-        ("domains of two, three, more atoms", f"{average['elf_clusters_2'].mean:.1f}, "
-         f"{average['elf_clusters_3'].mean:.1f}, {average['elf_clusters_larger'].mean:.1f}"),
+        ("domains of two, three, more atoms", (f"{average['elf_clusters_2'].mean:.1f}, "
+         f"{average['elf_clusters_3'].mean:.1f}, {average['elf_clusters_larger'].mean:.1f}")),
         ("networking value φ", average["elf_phi"]),
         ("molecularity index φ*", average["elf_phi_star"]),
         ("half of the frames percolate at", f"ELF {half:.2f}"),

@@ -58,7 +58,8 @@ def array(folder: Path, frames: int) -> float:
         )  # fmt: skip
         for task in range(TASKS)
     ]
-    if any([task.wait() for task in tasks]):
+    codes = [task.wait() for task in tasks]
+    if any(codes):
         raise SystemExit("a task of the array failed")
     parts = sorted(folder.glob("part-*"))
     merge = ["ase-elf", "merge", *parts, "-o", folder / "all"]

@@ -77,7 +77,8 @@ def keep(band: list[Atoms], folder: Path) -> None:
     grid = top.calc.get_property("elf", top)
     write(folder / "top.ELFCAR", top, format="elfcar", elf=grid)
     atoms, (values,) = read(folder / "top.ELFCAR", read_data=True)
-    assert np.abs(values - grid.values).max() < 1e-5 and len(atoms) == len(top)
+    assert len(atoms) == len(top)
+    assert np.abs(values - grid.values).max() < 1e-5
     view(top, viewer="elf", data=grid.values, show=False).savefig(folder / "top.png")
     print(f"{len(list(folder.iterdir()))} files written and read back")
 

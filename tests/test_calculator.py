@@ -184,7 +184,7 @@ def test_the_elf_is_computed_once_per_structure_and_shape(domain, hydrogen):
     for change in (
         lambda: hydrogen.rattle(0.01),
         lambda: hydrogen.set_cell(hydrogen.cell * 1.01),
-        lambda: hydrogen.pop(),
+        hydrogen.pop,
     ):
         before = len(domain.model.batches)
         change()

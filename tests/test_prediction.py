@@ -67,7 +67,9 @@ def test_calculator_and_analysis_say_the_same_of_a_grid(fluid):
     asked = ELFCalculator(domain=pack).get_elf(fluid[0], shape=(12, 12, 12))
     assert asked.info == analysed.info
     assert result.weights == asked.info["weights"] == "5" * 64
-    assert asked.info["domain_distance"] == 1.5 and any("1.50 times" in r for r in asked.info["out_of_domain"])
+    assert asked.info["domain_distance"] == 1.5 and any(
+        "1.50 times" in r for r in asked.info["out_of_domain"]
+    )
     np.testing.assert_array_equal(asked.values, analysed.values)
     np.testing.assert_array_equal(asked.sigma, analysed.sigma)
 

@@ -34,7 +34,7 @@ H_DOS_ERROR = 0.10
 """Standard error of the calibrated share."""
 
 P_BLOCK = frozenset(
-    ["B", "C", "N", "O", "F", "Ne", "Al", "Si", "P", "S", "Cl", "Ar", "Ga", "Ge", "As", "Se", "Br", "Kr", "In", "Sn", "Sb", "Te", "I", "Xe", "Tl", "Pb", "Bi", "Po", "At", "Rn"]
+    "B C N O F Ne Al Si P S Cl Ar Ga Ge As Se Br Kr In Sn Sb Te I Xe Tl Pb Bi Po At Rn".split()
 )
 
 NEAR_CORE, CORE_ERROR = 1.0, 0.05

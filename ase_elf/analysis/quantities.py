@@ -104,11 +104,15 @@ TC = (
     Quantity("h_dos", "share of hydrogen in the density of states at the Fermi level"),
     Quantity("h_dos_error", "standard error of that share where it is from one-shot bands"),
     Quantity("tc_leastsq", "critical temperature by the published formula LeastSq", "K"),
-    Quantity("tc_leastsq_error", "its standard error: of the formula, of φ and of the density of states", "K"),
+    Quantity(
+        "tc_leastsq_error", "its standard error: of the formula, of φ and of the density of states", "K"
+    ),
     Quantity("tc_sr2", "critical temperature by the published formula SR2", "K"),
     Quantity("tc_sr4", "critical temperature by the published formula SR4", "K"),
     Quantity("tc_sr5", "critical temperature by the published formula SR5", "K"),
-    Quantity("tc_sr5_error", "its standard error: of the formula, of φ, of φ* and of the density of states", "K"),
+    Quantity(
+        "tc_sr5_error", "its standard error: of the formula, of φ, of φ* and of the density of states", "K"
+    ),
 )
 """Numbers of hydrides, from bands or a density of states beside an ELF file (:mod:`ase_elf.topology.tc`)."""
 

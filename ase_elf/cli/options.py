@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ domain = click.option(
 )
 
 
-def _take_engine(ctx: click.Context, param: click.Parameter, name: str | None) -> None:
+def _take_engine(ctx: click.Context, _: click.Parameter, name: str | None) -> None:
     """Put the engine in the place of a domain pack."""
     if name is None:
         return
@@ -129,12 +130,10 @@ class WorkersType(click.ParamType):
         """The number, or the address as it stands."""
         if "://" in str(value):
             return value
-        try:
+        with suppress(ValueError):
             if int(value) >= 1:
                 return int(value)
-        except ValueError:
-            pass
-        self.fail(f"{value!r} is neither a number of processes nor tcp://host:port.", param, ctx)
+        return self.fail(f"{value!r} is neither a number of processes nor tcp://host:port.", param, ctx)
 
 
 workers = click.option(

@@ -60,7 +60,8 @@ def command(ctx: click.Context, files: tuple[Path, ...], **given) -> None:
     folders = [path for path in files if path.is_dir() and not holds_elf(path)]
     if folders:
         _refuse_for_folders(ctx, files)
-        return _rank_folder(ctx, *folders, given)
+        _rank_folder(ctx, *folders, given)
+        return
     if given["output"]:
         raise click.UsageError(
             "-o is for the ranking of a folder; write files with --points, --basins, --graph."

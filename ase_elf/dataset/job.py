@@ -21,7 +21,8 @@ from ase_elf.reference.engine import bare
 @dataclass(frozen=True)
 class Job:
     """A structure to be labelled, and how; the engine by name, so that a job can be sent to a
-    process or machine that has not loaded its plugin yet."""
+    process or machine that has not loaded its plugin yet.
+    """
 
     id: str
     name: str

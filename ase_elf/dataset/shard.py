@@ -133,7 +133,7 @@ class StoredLabel:
 
     @property
     def holds(self) -> str:
-        """ "grid", "points" or "images", and what else there is, joined by plus signs."""
+        """What is stored: "grid", "points" or "images", and what else there is, joined by plus signs."""
         kind = "images" if "images" in self.text else "points" if self._at_points else "grid"
         more = {"density": ("density", "ln_density"), "forces": ("forces",), "critical": ("critical",)}
         return "+".join([kind, *(k for k, names in more.items() if self.arrays.keys() & set(names))])

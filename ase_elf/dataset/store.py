@@ -183,7 +183,8 @@ class LabelStore:
     @property
     def batches(self) -> dict[str, dict]:
         """What the labels of a batch share, by its name: ``engine`` and ``options``, and whatever else is
-        written there of source and licence."""
+        written there of source and licence.
+        """
         path = self.folder / BATCHES
         if path.is_file():
             found = read_mapping(path)

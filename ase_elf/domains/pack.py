@@ -176,8 +176,8 @@ class Domain:
     def boxed(self, atoms: Atoms, *, centre: bool = False) -> Atoms:
         """Atoms on which a grid can lie: a copy in a box with vacuum where directions are open.
 
-        Positions stay unless they are to be centred; see :func:`ase_elf.geometry.boxes.boxed`. What the pack does not take
-        (:meth:`takes`) comes back as it is.
+        Positions stay unless they are to be centred; see :func:`ase_elf.geometry.boxes.boxed`. What
+        the pack does not take (:meth:`takes`) comes back as it is.
         """
         return boxed(atoms, centre=centre) if self.takes(atoms.pbc) else atoms
 

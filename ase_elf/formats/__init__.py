@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,9 +47,9 @@ _PARSE_ERRORS = (
 
 
 def read_elf(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
-    format: str | None = None,
+    format: str | None = None,  # noqa: A002 - the name ASE uses
     spin: str | None = None,
     repeated_end_plane: bool | None = None,
     grid: int | str | None = None,
@@ -127,7 +127,7 @@ def read_elf(
 
 
 def iread_elf(
-    path: str | os.PathLike, *, lenient: bool = False, **options: Any
+    path: str | os.PathLike[str], *, lenient: bool = False, **options: Any
 ) -> Iterator[tuple[int | None, ELFGrid]]:
     """Every ELF in a file or store, one at a time: (number of the frame, grid).
 
@@ -149,10 +149,10 @@ def iread_elf(
 
 
 def write_elf(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     grid: ELFGrid,
     *,
-    format: str | None = None,
+    format: str | None = None,  # noqa: A002 - the name ASE uses
     spin_down: ELFGrid | None = None,
 ) -> None:
     """Write an ELF; the file appears whole or not at all.
@@ -281,7 +281,7 @@ def _read(path: Path, kind: str, options: dict[str, Any]) -> tuple[Atoms, np.nda
         ) from error
 
 
-def _refuse_stray_options(kind: str, options: dict[str, object]) -> None:
+def _refuse_stray_options(kind: str, options: Mapping[str, object]) -> None:
     for name, value in options.items():
         if value is not None and kind not in OPTIONS[name]:
             kinds = " and ".join(FORMATS[k].split(" (")[0] for k in OPTIONS[name])

@@ -100,7 +100,9 @@ def write_cube(fd: TextIO, grid: ELFGrid) -> None:
     fd.write("OUTER LOOP: X, MIDDLE LOOP: Y, INNER LOOP: Z\n")
     row = "{:5d} {:15.10f} {:15.10f} {:15.10f}"
     fd.write(row.format(len(grid.atoms), 0.0, 0.0, 0.0) + "\n")
-    fd.writelines(row.format(n, *(vector / n)) + "\n" for n, vector in zip(grid.shape, grid.cell / Bohr, strict=True))
+    fd.writelines(
+        row.format(n, *(vector / n)) + "\n" for n, vector in zip(grid.shape, grid.cell / Bohr, strict=True)
+    )
     for z, xyz in zip(grid.atoms.numbers, grid.atoms.positions / Bohr, strict=True):
         charge = f"{z:5d} {float(z):11.6f}"
         fd.write(charge + "".join(f" {x:15.10f}" for x in xyz) + "\n")

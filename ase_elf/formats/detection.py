@@ -34,7 +34,7 @@ _OTHER_GRIDS = ("CHG", "AECCAR", "LOCPOT", "POT", "PARCHG", "TAUCAR")
 """How names of VASP's files begin that look like an ELFCAR and hold something else."""
 
 
-def detect(path: str | os.PathLike) -> str:
+def detect(path: str | os.PathLike[str]) -> str:
     """Which of ``FORMATS`` a file is, by its first lines, packed or not.
 
     Raises
@@ -68,7 +68,7 @@ def detect(path: str | os.PathLike) -> str:
     )
 
 
-def holds_elf(path: str | os.PathLike) -> bool:
+def holds_elf(path: str | os.PathLike[str]) -> bool:
     """Whether a file or directory holds an ELF, or at least a grid that may be one.
 
     False for structures without a grid (a POSCAR begins like an ELFCAR) and for grids that say

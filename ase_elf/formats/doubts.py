@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -88,7 +89,8 @@ def seen_through_window(values: np.ndarray, atoms: Atoms, *, spans_cell: bool) -
             "the span of the grid is no cell but a window, and what crosses its faces, φ among it, means "
             f"nothing.{f' {said} and are left out.' if said else ''}"
         )
-        return atoms[~outside]
+        kept: Atoms = atoms[np.flatnonzero(~outside)]
+        return kept
     if not spans_cell and max(jumps) > SLIGHT_JUMP:
         _warn(
             "the field may jump from the last plane of grid points to the first along "
@@ -112,7 +114,7 @@ def _jumps(values: np.ndarray) -> list[float]:
         if len(planes) < FEWEST:
             found.append(0.0)
             continue
-        inner = max(_rms(a - b) for a, b in zip(planes, planes[1:], strict=False))
+        inner = max(_rms(a - b) for a, b in pairwise(planes))
         across = _rms(planes[-1] - planes[0])
         found.append(across / inner if across > inner + NOISE else 0.0)
     return found

@@ -62,7 +62,7 @@ def select_spin(blocks: list[np.ndarray], spin: str | None) -> tuple[np.ndarray,
         if spin is not None:
             raise InputError(f"spin = {spin!r}, but the file holds a single, spin-paired ELF.")
         return blocks[0], {}
-    if spin is None and not np.array_equal(*blocks):
+    if spin is None and not np.array_equal(blocks[0], blocks[1]):
         choice = remedy("spin='up' or 'down'", "--spin up or down")
         warnings.warn(
             f"the file holds spin up and spin down, which differ; up is read. Choose with {choice}.",

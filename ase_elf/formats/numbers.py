@@ -181,7 +181,7 @@ def _complain(taken: list[str], places: list[int], before: int, wanted: int) -> 
 
 def _is_usable(word: str) -> bool:
     try:
-        return abs(number(word)) <= np.finfo(np.float32).max
+        return bool(abs(number(word)) <= np.finfo(np.float32).max)
     except ValueError:
         return False
 

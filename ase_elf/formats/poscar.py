@@ -121,7 +121,7 @@ def _lattice(rows: list[str]) -> np.ndarray:
 
 def _factor(scale: str, rows: list[str]) -> np.ndarray | float:
     """What lengths are multiplied with; a negative number is the volume of the cell."""
-    words = scale.split("!")[0].split()
+    words = scale.split("!", maxsplit=1)[0].split()
     try:
         factors = [number(word) for word in words[:3]]
     except ValueError:

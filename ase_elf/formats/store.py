@@ -72,7 +72,7 @@ class ELFStore:
     ([0, 10], ELFGrid(Al, shape=(4, 4, 4), ELF 0.500 to 0.500))
     """
 
-    def __init__(self, path: str | os.PathLike) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._next: int | None = None
         if self.path.exists() and not self.path.is_dir():
@@ -316,11 +316,9 @@ def _read_written(file: h5py.File, name: str, kinds: str) -> np.ndarray:
     """
     import h5py
 
-    data = None
-    if isinstance(file.get(name, getlink=True), h5py.HardLink):
-        data = file.get(name)
+    data = file.get(name) if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
     own = isinstance(data, h5py.Dataset) and not data.is_virtual and data.external is None
-    if not own or data.dtype.kind not in kinds:
+    if data is None or not own or data.dtype.kind not in kinds:
         raise FormatError(f"{file.filename}: {name} is no array of numbers in this file.")
     # One piece or none: over pieces of another rank than the array HDF5 takes memory for ever.
     if data.chunks not in (None, data.shape):

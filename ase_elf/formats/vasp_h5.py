@@ -145,9 +145,9 @@ def _elf_names(file: h5py.File) -> list[str]:
 
     def look(name: str, item: object) -> None:
         parts = [part.lower() for part in name.split("/")]
-        if isinstance(item, h5py.Dataset) and item.ndim in (3, 4) and item.dtype.kind == "f":
-            if any(part in _NAMES or part.startswith("elf_") for part in parts):
-                found.append(name)
+        grid = isinstance(item, h5py.Dataset) and item.ndim in (3, 4) and item.dtype.kind == "f"
+        if grid and any(part in _NAMES or part.startswith("elf_") for part in parts):
+            found.append(name)
 
     file.visititems(look)
     return found
@@ -216,7 +216,7 @@ def _array(file: h5py.File, name: str) -> np.ndarray:
 
     data = file.get(name) if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
     own = isinstance(data, h5py.Dataset) and not data.is_virtual and data.external is None
-    if not own or data.dtype.kind not in "fiu":
+    if data is None or not own or data.dtype.kind not in "fiu":
         raise FormatError(f"{name} is no array of numbers in this file.")
     stored = min(data.id.get_storage_size(), file.id.get_filesize())
     if data.size * data.dtype.itemsize > (_DEFLATE_LIMIT if data.chunks else 1) * stored + 64:

@@ -34,7 +34,7 @@ _OF_OTHERS = ("rho", "dens", "charge", "chg", "pot", "spin", "mag")
 """What names of grids contain that are no ELF."""
 
 
-def read_xsf(fd: Iterable[str], *, grid: int | str | None = None) -> tuple[Atoms, np.ndarray, dict[str, Any]]:
+def read_xsf(fd: TextIO, *, grid: int | str | None = None) -> tuple[Atoms, np.ndarray, dict[str, Any]]:
     """Atoms, values (nx, ny, nz) float32 and notes for ``info``; see :func:`read_elf`.
 
     A file object is gone through twice: the names of all its grids are needed to choose one.
@@ -79,7 +79,8 @@ def read_xsf(fd: Iterable[str], *, grid: int | str | None = None) -> tuple[Atoms
 
 def _names_of_grids(fd: Iterable[str]) -> tuple[list[str], int]:
     """Names of all three-dimensional grids, and the number of structures (ANIMSTEPS)."""
-    names, steps = [], 1
+    names: list[str] = []
+    steps = 1
     for line in fd:
         if not line.lstrip()[:1].isalpha():  # numbers, nearly always
             continue
@@ -161,7 +162,7 @@ def _atoms(lines: Iterator[str], n_atoms: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _atoms_to_keyword(lines: Iterator[str]) -> tuple[np.ndarray, np.ndarray, str]:
     """Atoms of a molecule, whose number is not declared, and the line that ended them."""
-    rows = []
+    rows: list[str] = []
     for line in lines:
         if line.upper().startswith(("BEGIN", "PRIM", "CONV", "DATAGRID")):
             return *_numbers_and_positions(rows), line

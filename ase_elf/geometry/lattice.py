@@ -81,10 +81,11 @@ def adequate_shape(cell: np.ndarray, shape: tuple[int, int, int]) -> tuple[int, 
     """
     voxel = np.asarray(cell) / np.array(shape)[:, None]
     longest = lengths(upright(voxel)[0]).max()
-    return tuple(
+    nx, ny, nz = (
         int(n) if edge <= OBLIQUE * longest else int(n * np.ceil(edge / longest - 1e-6))
         for n, edge in zip(shape, lengths(voxel), strict=True)
     )
+    return nx, ny, nz
 
 
 def interpolate(field: np.ndarray, cell: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:

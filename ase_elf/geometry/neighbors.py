@@ -22,7 +22,7 @@ __all__ = ["Neighbors", "Pairs", "neighbor_list"]
 # vesin's arrays come through ctypes, which makes a type for every new number of pairs, and a
 # pointer to it. Before Python 3.14 it keeps them for ever (CPython issue 100926): a kilobyte or
 # more per frame.
-_POINTERS: dict[type, type] = ctypes._pointer_type_cache if sys.version_info < (3, 14) else {}
+_POINTERS: dict[type, type] = {} if sys.version_info >= (3, 14) else vars(ctypes)["_pointer_type_cache"]
 
 
 def neighbor_list(quantities: str, atoms: Atoms, cutoff: float) -> tuple[np.ndarray, ...]:

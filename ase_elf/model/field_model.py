@@ -303,7 +303,8 @@ class FieldModel:
         self, jobs: list[_Job], all_coefficients: tuple[torch.Tensor, ...], chunk: int
     ) -> Iterator[torch.Tensor]:
         """Raw invariants of all native grids, in order, with the orbital features below them, at most
-        ``chunk`` points at a time."""
+        ``chunk`` points at a time.
+        """
         for job, coefficients in zip(jobs, all_coefficients, strict=True):
             atoms, native = job.atoms, job.native
             fractional = torch.from_numpy(atoms.get_scaled_positions()).to(self.device)
@@ -365,7 +366,8 @@ class FieldModel:
         self, structures: list[Atoms], surroundings: list[Surroundings]
     ) -> tuple[tuple[torch.Tensor, ...], list[float | None]]:
         """What the atoms of each structure put into the fields, from one pass for all of them,
-        and how far each structure is from those trained on."""
+        and how far each structure is from those trained on.
+        """
         neighbours, species = self._neighbours(structures, surroundings)
         coefficients = self.network.coefficients(species, *neighbours)
         sizes = [len(atoms) for atoms in structures]
@@ -480,7 +482,8 @@ def _prediction(z: torch.Tensor, log_error: torch.Tensor | None, distance: float
 
 def native_shape(cell: np.ndarray, spacing: float) -> tuple[int, int, int]:
     """Smallest grid with points at most ``spacing`` apart along the edges of the cell: it holds all
-    waves up to a length of G of π over it."""
+    waves up to a length of G of π over it.
+    """
     return tuple(max(3, int(np.ceil(edge / spacing))) for edge in lengths(cell))
 
 

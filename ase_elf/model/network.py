@@ -280,7 +280,8 @@ class FieldInvariants(nn.Module):
 
     def directions(self, mixed: list[torch.Tensor]) -> torch.Tensor:
         """Vectors of length below 1 that rotate with the structure, shape (n, channels[1] + n_cubic, 3):
-        fields of degree 1, and their products with those of degree 2."""
+        fields of degree 1, and their products with those of degree 2.
+        """
         v, t = mixed[1], mixed[2][:, : self.n_cubic]
         v = v * torch.rsqrt(1 + (v * v).sum(-1, keepdim=True))
         tensor = torch.einsum("nqm,mij->nqij", t, self.matrices.to(t.dtype))

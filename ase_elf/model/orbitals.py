@@ -177,7 +177,8 @@ class Orbitals:
 
     def _boxes(self, points: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Points by box, some boxes at a time: rows of points (boxes, most), which of them are there,
-        and the middle of each box."""
+        and the middle of each box.
+        """
         if not len(points):
             return
         low = points.min(0)
@@ -204,7 +205,8 @@ class Orbitals:
 
     def _near(self, centres: np.ndarray) -> tuple[tuple, np.ndarray, np.ndarray]:
         """Where images around each point stand in the density matrix (:meth:`_places`), where in
-        space (bohr), and their signs; a sign of 0 is no image."""
+        space (bohr), and their signs; a sign of 0 is no image.
+        """
         near = self.surroundings
         found = near.tree.query_ball_point(centres, near.cutoff)
         count = np.array([len(one) for one in found])
@@ -218,7 +220,8 @@ class Orbitals:
 
     def _places(self, images: np.ndarray, atoms: np.ndarray) -> tuple[tuple, np.ndarray]:
         """Two numbers per image: the first of one and the second of another add up to their place in
-        the density matrix; and the sign of wave functions at it."""
+        the density matrix; and the sign of wave functions at it.
+        """
         near, mesh = self.surroundings, np.array(self.mesh)
         cells = np.rint((images - near.home[atoms]) @ np.linalg.inv(near.cell)).astype(np.int64)
         turns, cells = np.divmod(cells, mesh)
@@ -268,7 +271,8 @@ def half_mesh(mesh: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 def _half(mesh: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Of all vectors of a mesh, the last component running fastest: which stand for themselves and
-    their negatives, and their weights."""
+    their negatives, and their weights.
+    """
     whole = np.indices(mesh).reshape(3, -1)
     own, other = (
         np.arange(whole.shape[1]),
@@ -279,7 +283,8 @@ def _half(mesh: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 def _turns(mesh: tuple[int, int, int]) -> np.ndarray:
     """exp(2πi k r) of the first wave vector for the cells r of a mesh, shape ``mesh``: what is left of a
-    Fourier sum over wave vectors in the middle of the pieces besides a fast one."""
+    Fourier sum over wave vectors in the middle of the pieces besides a fast one.
+    """
     return np.exp(1j * np.pi * (np.indices(mesh) / np.array(mesh)[:, None, None, None]).sum(0))
 
 
@@ -308,7 +313,8 @@ def _overlaps(
 
 def _between_cells(matrices: torch.Tensor, mesh: tuple[int, int, int]) -> torch.Tensor:
     """Sums over the waves of :func:`half_mesh` for all differences of two cells of a mesh: (2 mesh - 1) along
-    each lattice vector from the most negative, (n_differences, n, n)."""
+    each lattice vector from the most negative, (n_differences, n, n).
+    """
     n = matrices.shape[-1]
     if math.prod(mesh) == 1:
         return matrices

@@ -54,8 +54,8 @@ def load_network(
         check_digest(path, expected)
         with safe_open(path, framework="pt") as handle:
             arch = Architecture.from_dict(json.loads((handle.metadata() or {})["architecture"]))
-            _check_size(arch, [handle.get_slice(name).get_shape() for name in handle.keys()])
-            tensors = {name: handle.get_tensor(name) for name in handle.keys()}
+            _check_size(arch, [handle.get_slice(name).get_shape() for name in handle.keys()])  # noqa: SIM118 - no mapping
+            tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 - no mapping
         network = kind(arch)
         network.load_state_dict(tensors)
     except _UNREADABLE as error:
@@ -98,6 +98,7 @@ def choose_device(device: str | None) -> torch.device:
 
 
 def choose_dtype(dtype: str) -> torch.dtype:
+    """float32 or float64 of torch by its name; InputError for any other."""
     kinds = {"float32": torch.float32, "float64": torch.float64}
     if dtype not in kinds:
         raise InputError(f"dtype {dtype!r} is not one of {', '.join(kinds)}.")

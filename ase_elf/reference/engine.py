@@ -100,12 +100,13 @@ class ReferenceEngine(ABC):
 
     def check(self, symbols: set[str]) -> None:
         """Raise :class:`EngineError` or :class:`InputError` unless all is there to compute
-        structures of these elements: the program, pseudopotentials, basis sets."""
+        structures of these elements: the program, pseudopotentials, basis sets.
+        """
         self.version()
 
     @classmethod
     def pack(cls) -> EnginePack:
-        """This engine in the place of a domain pack, with the options that suit any structure."""
+        """A domain pack in whose place the engine stands, with the options that suit any structure."""
         return EnginePack(cls(**cls.automatic), of_engine(cls.name))
 
     def options(self) -> dict:

@@ -280,7 +280,7 @@ def _scatter(rows: Sequence[Screened], x_name: str, ax: Axes | None, *, error: s
             x = np.array([values[x_name] for values in chosen])
             y = np.array([values["elf_phi"] for values in chosen])
             color = COLORS[color]
-            if error is not None and len(chosen):
+            if error is not None and chosen:
                 bars = [values[error] for values in chosen]
                 ax.errorbar(x, y, bars, fmt="none", ecolor=color, alpha=0.25, lw=0.8)
             ax.scatter(

@@ -6,6 +6,7 @@ Owns the geometry of bond images. Takes structures, returns points; knows no ELF
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from ase import Atoms
@@ -105,7 +106,7 @@ def _neighbours(atoms: Atoms) -> list[tuple[np.ndarray, np.ndarray]]:
     order = np.lexsort((lengths, i))
     i, j, vectors = i[order], j[order], vectors[order]
     starts = np.searchsorted(i, np.arange(len(atoms) + 1))
-    return [(j[a:b], vectors[a:b]) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    return [(j[a:b], vectors[a:b]) for a, b in pairwise(starts)]
 
 
 def _planes(

@@ -144,7 +144,7 @@ class Ruler:
             check_digest(path, expected)
             with safe_open(path, framework="pt") as handle:
                 header = json.loads(handle.metadata()["ruler"])
-                tensors = {name: handle.get_tensor(name) for name in handle.keys()}
+                tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 - no mapping
             return cls._from(header, tensors)
         except FormatError:
             raise

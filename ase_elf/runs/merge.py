@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def _check(parts: Sequence[Part]) -> None:
             "wrote down other quantities of a frame; merge with that version, or analyse again."
         )
     step = first.identity["step"]
-    for before, part in zip(parts, parts[1:], strict=False):
+    for before, part in pairwise(parts):
         keys = first.identity.keys() - set(OWN)
         different = sorted(k for k in keys if part.identity.get(k) != first.identity[k])
         if different:

@@ -341,4 +341,5 @@ def _analyze_group(
 
 
 def snapshot_path(folder: Path, ordinal: int) -> Path:
+    """Where the ELF of a frame is kept, by its number in the trajectory."""
     return folder / f"{ordinal:09d}.npz"

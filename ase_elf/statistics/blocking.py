@@ -25,6 +25,7 @@ how often an error is stated, and how often it covers.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -121,7 +122,7 @@ class Blocks:
     @property
     def n(self) -> int:
         """Number of frames seen."""
-        return 0 if self.first is None else self.last - self.first + 1
+        return 0 if self.first is None or self.last is None else self.last - self.first + 1
 
     def update(self, ordinal: int, values: np.ndarray) -> None:
         """Add the frame number ``ordinal``, which must follow the last one.
@@ -141,20 +142,22 @@ class Blocks:
 
     def add(self, ordinal: int, values: np.ndarray) -> None:
         """Add to a frame that was seen."""
+        assert self.first is not None
         self._sums[(ordinal >> self.level) - (self.first >> self.level)] += values
 
-    def merge(self, other: Blocks) -> None:
+    def merge(self, other: Self) -> None:
         """Append ``other``, whose first frame must follow the last one here."""
-        if other.last is None:
+        if other.first is None or other.last is None:
             return
         if self.last is not None and other.first != self.last + 1:
             raise InputError(
                 f"part {other.first}-{other.last} does not follow part "
                 f"{self.first}-{self.last}; merge neighboring parts in order."
             )
-        self._reach(other.first if self.first is None else self.first, other.last)
+        first = other.first if self.first is None else self.first
+        self._reach(first, other.last)
         theirs = _joined(other._sums, other.first >> other.level, self.level - other.level)
-        start = (other.first >> self.level) - (self.first >> self.level)
+        start = (other.first >> self.level) - (first >> self.level)
         self._sums[start : start + len(theirs)] += theirs
 
     def _reach(self, first: int, last: int) -> None:
@@ -171,7 +174,7 @@ class Blocks:
 
     def complete(self) -> np.ndarray:
         """ndarray, shape (n_blocks, size): means over those blocks of which every frame was seen."""
-        if self.first is None:
+        if self.first is None or self.last is None:
             return self._sums
         length = 1 << self.level
         start = self.first % length != 0
@@ -192,7 +195,7 @@ class Blocks:
         }
 
     @classmethod
-    def from_state(cls, state: dict[str, np.ndarray]) -> Blocks:
+    def from_state(cls, state: dict[str, np.ndarray]) -> Self:
         new = cls(int(state["size"]))
         if len(state["span"]):
             new._reach(*(int(x) for x in state["span"]))
@@ -215,7 +218,7 @@ class Blocking(Blocks):
         self._mean = self._mean + delta / self.n
         self._m2 = self._m2 + delta * (values - self._mean)
 
-    def merge(self, other: Blocking) -> None:
+    def merge(self, other: Self) -> None:
         before = self.n
         super().merge(other)
         if other.n:  # Chan's update of mean and sum of squared deviations
@@ -245,7 +248,7 @@ class Blocking(Blocks):
         return {**super().state(), "mean": self._mean, "m2": self._m2}
 
     @classmethod
-    def from_state(cls, state: dict[str, np.ndarray]) -> Blocking:
+    def from_state(cls, state: dict[str, np.ndarray]) -> Self:
         new = super().from_state(state)
         new._mean, new._m2 = np.array(state["mean"]), np.array(state["m2"])
         return new
@@ -419,7 +422,7 @@ def _effective(weights: np.ndarray) -> np.ndarray:
     return quotient(weights.sum(0) ** 2, (weights**2).sum(0), otherwise=0.0)
 
 
-def quotient(a: np.ndarray, b: np.ndarray, *, otherwise: float = np.nan) -> np.ndarray:
+def quotient(a: np.ndarray, b: np.ndarray | float, *, otherwise: float = np.nan) -> np.ndarray:
     """a/b, and ``otherwise`` where b is zero."""
     a, b = np.broadcast_arrays(np.asarray(a, dtype=float), np.asarray(b, dtype=float))
     return np.divide(a, b, out=np.full(a.shape, otherwise), where=b != 0)

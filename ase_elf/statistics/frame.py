@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -44,8 +45,9 @@ class FrameResult:
         ``i``, ``j`` int64, 0-based, i <= j (i = j: an atom and its own image); ``length`` Å;
         ``elf_mid`` ELF at the midpoint; ``elf_min`` lowest ELF on the straight line between
         the nuclei; ``elf_point`` ELF at the critical point of the bond
-        (:func:`ase_elf.analysis.elf_regions.bond_points`), NaN where there is none; ``mutual`` bool: each is the other's nearest neighbour; ``label`` its
-        type; ``ruler_length``, ``deviation``, ``uncertainty`` (Å) as in a
+        (:func:`ase_elf.analysis.elf_regions.bond_points`), NaN where there is none;
+        ``mutual`` bool: each is the other's nearest neighbour; ``label`` its type;
+        ``ruler_length``, ``deviation``, ``uncertainty`` (Å) as in a
         :class:`~ase_elf.ruler.BondTable`, NaN where no ruler was asked for.
     rdf_counts : ndarray, shape (n_pairs, n_r), int64
         Unordered pairs per bin of distance, one row per pair of elements.
@@ -128,7 +130,7 @@ _DTYPES = {
     "elf_histogram": np.float64,
     "orientation": np.float64,
 }
-_BOND_DTYPES = {"i": np.int64, "j": np.int64, "mutual": bool, "outside": bool, "label": "U16"}
+_BOND_DTYPES: dict[str, Any] = {"i": np.int64, "j": np.int64, "mutual": bool, "outside": bool, "label": "U16"}
 
 
 def _plain(value: object) -> object:
@@ -139,7 +141,7 @@ def _plain(value: object) -> object:
     return value
 
 
-def _typed(name: str, value: object) -> object:
+def _typed(name: str, value: Any) -> Any:
     if name in _DTYPES:
         array = np.asarray(value, dtype=_DTYPES[name])
         return array.reshape(2, -1) if name == "orientation" else array

@@ -127,8 +127,9 @@ class Lifetime:
             "bonded again, C(t)": (self.intermittent, self.intermittent_error),
             "still bonded, S(t)": (self.continuous, self.continuous_error),
         }
-        labels = {"x_label": "t / fs", "y_label": "probability"}
-        return plot_curves(self.lag_fs, curves, ax, **labels, y_limits=(0, 1.03))
+        return plot_curves(
+            self.lag_fs, curves, ax, x_label="t / fs", y_label="probability", y_limits=(0, 1.03)
+        )
 
 
 class BondLifetime(Accumulator):
@@ -279,6 +280,7 @@ class BondLifetime(Accumulator):
 
     def _cross(self, other: Self) -> None:
         """Correlations between the last frames here and the first ones of ``other``."""
+        assert other.span is not None
         first = other.span[0]
         for frame in self.partners.merge(other.partners):
             self._add(first + int(frame), changes=1)
@@ -391,9 +393,9 @@ class BondLifetime(Accumulator):
             too_short=too_short or bool(breaks and np.isnan(lifetime_error)),
         )
 
-    def _share(self, hits: np.ndarray, origins: np.ndarray, *blocks: np.ndarray) -> Estimate:
+    def _share(self, hits: np.ndarray, origins: np.ndarray, a: np.ndarray, b: np.ndarray) -> Estimate:
         """Share of the origins that are hits, by lag; exact at lag 0, where it is 1."""
-        found = ratio_estimate(hits / origins, *blocks, origins / max(self.n, 1), self.events)
+        found = ratio_estimate(hits / origins, a, b, origins / max(self.n, 1), self.events)
         found.error[:1] = 0.0
         return found
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any
 
 from ase_elf.errors import OutputError
 
+take: Callable[[IO[Any]], bool] | None
 try:
     from ase_elf.storage.locks import take
 except ImportError:  # not a POSIX system
@@ -87,7 +89,7 @@ def _locked(part: Path, path: Path) -> Iterator[None]:
                 raise Taken(f"another process is writing {path}; wait for it, or choose another name.")
             mine = False  # where another process has renamed or removed it since it was opened
             with suppress(FileNotFoundError):
-                mine = os.path.samefile(file.fileno(), part)
+                mine = os.path.samefile(file.fileno(), part)  # noqa: PTH121 - of an open file
             if mine:
                 yield
                 return

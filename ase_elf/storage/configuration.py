@@ -35,7 +35,7 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
 
 _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
-_KINDS = {"int": int, "str": str, "bool": bool, "float": (int, float), "dict": dict}
+_KINDS: dict[str, Any] = {"int": int, "str": str, "bool": bool, "float": (int, float), "dict": dict}
 
 
 def checked(kind: type, loaded: object, where: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from ase_elf.errors import OutputError
 from ase_elf.storage.locks import take
@@ -33,7 +33,7 @@ class Journal:
     to one run; the lock ends with the process, however it ends.
     """
 
-    def __init__(self, path: Path, kind: type) -> None:
+    def __init__(self, path: Path, kind: type[Any]) -> None:
         self.path = Path(path)
         self.kind = kind
         self._file: BinaryIO | None = None
@@ -66,7 +66,7 @@ class Journal:
                 end += len(line)
                 yield record, end
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> Self:
         self._file = self.path.open("ab", buffering=0)  # or closing would try again
         free = False
         with suppress(OSError):  # a file system without locks cannot tell
@@ -80,7 +80,12 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._open.close()
+
+    @property
+    def _open(self) -> BinaryIO:
+        assert self._file is not None, "the journal is not open for writing"
+        return self._file
 
     def keep(self, n: int) -> None:
         """Drop everything after the first ``n`` records, torn writes included."""
@@ -89,8 +94,8 @@ class Journal:
             if len(ends) > n:
                 break
             ends.append(end)
-        self._file.truncate(ends[-1])
-        self._file.seek(0, os.SEEK_END)
+        self._open.truncate(ends[-1])
+        self._open.seek(0, os.SEEK_END)
 
     def append(self, records: Iterable[Any]) -> None:
         """Write the records of one batch in one go, and hand them to the system.
@@ -104,7 +109,7 @@ class Journal:
         left = memoryview(b"".join(_checksum(line) + b" " + line + b"\n" for line in lines))
         try:
             while left:
-                left = left[self._file.write(left) :]
+                left = left[self._open.write(left) :]
         except OSError as error:
             raise OutputError(
                 f"cannot add to {self.path}: {error.strerror or error}. The frames before are "

@@ -6,12 +6,12 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from ase_elf.errors import OutputError
 
 
-def take(file: IO) -> bool:
+def take(file: IO[Any]) -> bool:
     """Whether an open file is now locked by this process, until it is closed or the process ends.
 
     False where another one holds it; an :class:`OSError` on a file system without locks.

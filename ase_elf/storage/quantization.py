@@ -62,7 +62,8 @@ def restored(steps: np.ndarray, parts: np.ndarray | None = None) -> np.ndarray:
 
 def resolution(values: np.ndarray) -> float:
     """How far apart neighbouring values near 1 may be: the least that two of ``values`` are apart there, if that
-    is less than the step of 16 bits."""
+    is less than the step of 16 bits.
+    """
     near = np.unique(values[values > 1 - NEAR / FULL_SCALE])
     return float(min(np.diff(near).min(initial=np.inf), 1 / FULL_SCALE))
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,8 +39,8 @@ def check_database(path: Path) -> None:
         import sqlite3  # which not every Python has
 
         with closing(sqlite3.connect(path)) as database:
-            columns = "constraints, calculator_parameters, key_value_pairs"
-            for row in database.execute(f"SELECT {columns} FROM systems"):
+            query = "SELECT constraints, calculator_parameters, key_value_pairs FROM systems"
+            for row in database.execute(query):
                 _check(dict(enumerate(row)))
 
 
@@ -63,7 +63,7 @@ def open_traj(path: Path) -> Iterator[tuple[TrajectoryReader, Callable[[int], No
             yield traj, check
 
 
-def _check(found: dict) -> None:
+def _check(found: dict[Any, Any]) -> None:
     if "__ndarray__" in found:
         shape, kind, values = found["__ndarray__"]
         longest = max((4 * len(value) for value in values if isinstance(value, str)), default=0)

@@ -50,7 +50,7 @@ def cell_of(numbers: Sequence[float] | np.ndarray) -> tuple[float, ...]:
     return tuple(cell.ravel().tolist())
 
 
-def put_in(atoms: Atoms, cell: tuple[float, ...]) -> None:
+def put_in(atoms: Atoms, cell: Sequence[float] | np.ndarray) -> None:
     """Give ``atoms`` the cell, periodic in all directions.
 
     Raises

@@ -41,14 +41,16 @@ def is_cut_short(rows: list[str]) -> bool:
 
 def _lacks_digits(token: str, column: list[str]) -> bool:
     """Whether a number has fewer digits than the others: after the point where all have as many
-    there, else in all, since formats like C's %g keep the significant ones."""
+    there, else in all, since formats like C's %g keep the significant ones.
+    """
     found = [match for match in map(_FRACTION.match, column) if match]
     if not found:
         return False
     if _EXPONENT.search(token):
         return True
     decimals = {len(match[2]) for match in found}
-    own = len(_FRACTION.match(token)[2])
+    mine = _FRACTION.match(token)
+    own = len(mine[2]) if mine else 0
     if own >= max(decimals):
         return False
     if len(decimals) == 1:

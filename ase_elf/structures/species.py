@@ -52,7 +52,7 @@ def element_of(label: str) -> str | None:
     name = label.strip().split("/")[0]
     # Some readers of ASE change the case of labels: 2H comes as 2h.
     found = _LABEL.fullmatch(re.sub(r"^(\d*-?)([a-z])(?![A-Za-z])", lambda m: m[1] + m[2].upper(), name))
-    for symbol in (name, name.capitalize(), found and found[1]):
+    for symbol in (name, name.capitalize(), found[1] if found else ""):
         symbol = ISOTOPES.get(symbol, symbol)
         if symbol and symbol != "X" and symbol in atomic_numbers:
             return symbol
@@ -173,11 +173,12 @@ class Species:
         from ase.data import atomic_numbers
 
         label = error.args[0] if error.args else None
-        known = not isinstance(label, str) or label in atomic_numbers or label in self._learned
-        # Other keys that a reader may miss in a damaged file are words in small letters.
-        if known or not re.fullmatch(r"[A-Z0-9][\w.+/-]{0,19}", label) and label.lower() not in self._given:
+        if not isinstance(label, str) or label in atomic_numbers or label in self._learned:
             raise error
-        self._learned[str(label)] = atomic_numbers[self.symbol(label)]
+        # Other keys that a reader may miss in a damaged file are words in small letters.
+        if not re.fullmatch(r"[A-Z0-9][\w.+/-]{0,19}", label) and label.lower() not in self._given:
+            raise error
+        self._learned[label] = atomic_numbers[self.symbol(label)]
 
     @contextmanager
     def _known_to_ase(self) -> Iterator[None]:

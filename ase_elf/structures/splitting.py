@@ -112,12 +112,12 @@ def split_xdatcar(stream: Iterator[str]) -> Iterator[str]:
         if len(body) < n_atoms or not body[-1].strip() or is_cut_short(body):
             raise ends_within(index, n_atoms)
         yield "".join([*header, line, *body])
-        index += 1
+        index += 1  # noqa: SIM113 - counts what was yielded
 
 
 def _xdatcar_header(stream: Iterator[str], index: int) -> tuple[list[str], str]:
     """Title, scale, cell, names and counts, and the line that begins the configuration."""
-    header = []
+    header: list[str] = []
     for line in stream:
         if is_configuration(line):
             return header, line

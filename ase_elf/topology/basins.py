@@ -51,7 +51,8 @@ _HALF = _BASE // 2
 
 def pack(shift: np.ndarray) -> np.ndarray:
     """Image shifts (..., 3) as single integers that add like the shifts do (each component
-    within ±127)."""
+    within ±127).
+    """
     shift = np.asarray(shift, np.int32)
     return (shift[..., 0] * _BASE + shift[..., 1]) * _BASE + shift[..., 2]
 
@@ -196,8 +197,8 @@ def find_basins(field: SplineField) -> Basins:
     images += np.where(inside, image_of_root.take(labels), 0).astype(np.int32)
     direct = inside & ~far.take(labels)
     labels = np.where(inside, of_root.take(labels), NO_BASIN)
-    arrays = (x.reshape(field.values.shape) for x in (labels, images, direct))
-    return Basins(field, attractors, values, converged, *arrays)
+    labels, images, direct = (x.reshape(field.values.shape) for x in (labels, images, direct))
+    return Basins(field, attractors, values, converged, labels, images, direct)
 
 
 def find_faces(basins: Basins) -> Faces:
@@ -211,7 +212,7 @@ def find_faces(basins: Basins) -> Faces:
     for axis in range(3):
         beyond = np.roll(labels, -1, axis)
         shift = np.roll(images, -1, axis) - images
-        edge = [slice(None)] * 3
+        edge: list[slice | int] = [slice(None)] * 3
         edge[axis] = -1
         shift[tuple(edge)] += pack(np.eye(3, dtype=np.int32)[axis])
         differs = (labels != beyond) | (shift != 0)
@@ -225,12 +226,12 @@ def find_faces(basins: Basins) -> Faces:
         wheres.append(where)
         axes.append(np.full(len(where), axis, np.int8))
     key, low = np.concatenate(keys), np.concatenate(lows)
-    where, axis = np.concatenate(wheres), np.concatenate(axes)
+    where, along = np.concatenate(wheres), np.concatenate(axes)
     best = _first_highest(key, low)
     best = best[np.argsort(-low[best], kind="stable")]
     code, shift = np.divmod(key[best], span)
     u = np.stack(np.unravel_index(where[best], shape), 1).astype(float)
-    u += 0.5 * np.eye(3)[axis[best]]
+    u += 0.5 * np.eye(3)[along[best]]
     ends = np.stack(np.divmod(code, n), 1) if n else np.empty((0, 2), int)
     return Faces(ends, unpack(shift - span // 2), low[best].astype(float), u)
 
@@ -298,7 +299,7 @@ def _wrap_edges(pointer: np.ndarray, wraps: np.ndarray, choice: np.ndarray, step
     index = np.arange(choice.size).reshape(shape)
     for axis in range(3):
         for side, sign in ((0, -1), (-1, 1)):
-            face = [slice(None)] * 3
+            face: list[slice | int] = [slice(None)] * 3
             face[axis] = side
             leaving = index[tuple(face)][steps[choice[tuple(face)], axis] == sign]
             pointer[leaving] -= sign * shape[axis] * strides[axis]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import suppress
 from itertools import islice
@@ -64,9 +63,9 @@ def share_beside(path: Path, atoms: Atoms) -> tuple[float | None, tuple[str, ...
     name = dos.name
     try:
         fermi = None
-        if packed_or_not(dos.with_name(name + _TOTAL)) is not None:
-            if (fermi := fermi_beside(dos)) is None:
-                return None, (f"no Tc: nothing beside {name}{_TOTAL} says where the Fermi level is",)
+        of_projwfc = packed_or_not(dos.with_name(name + _TOTAL)) is not None
+        if of_projwfc and (fermi := fermi_beside(dos)) is None:
+            return None, (f"no Tc: nothing beside {name}{_TOTAL} says where the Fermi level is",)
         share = hydrogen_share(dos, atoms.get_chemical_symbols(), fermi=fermi)
     except (ElfError, OSError) as error:
         return None, (f"no Tc: {error}",)
@@ -119,7 +118,7 @@ def _names(name: str) -> list[str]:
 def _dos_files(folder: Path) -> list[Path]:
     """Densities of states in a folder: files of VASP and prefixes of ``projwfc.x``."""
     found = []
-    for file in sorted(os.listdir(folder)):
+    for file in sorted(path.name for path in folder.iterdir()):
         name = bare_name(file)
         if name.endswith(_TOTAL):
             found.append(folder / name.removesuffix(_TOTAL))

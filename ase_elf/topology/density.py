@@ -16,7 +16,7 @@ SAME_CELL = 0.01
 """Å by which the cell vectors in two files of one run may differ: some print four digits."""
 
 
-def read_density(path: str | os.PathLike, cell: np.ndarray) -> np.ndarray:
+def read_density(path: str | os.PathLike[str], cell: np.ndarray) -> np.ndarray:
     """The electron density in a file, for :meth:`ase_elf.topology.basins.Basins.populations`.
 
     Parameters

@@ -25,7 +25,7 @@ INSULATOR = 1e-3
 
 
 def hydrogen_share(
-    path: str | os.PathLike, symbols: list[str], *, fermi: float | None = None
+    path: str | os.PathLike[str], symbols: list[str], *, fermi: float | None = None
 ) -> float | None:
     """H_DOS: projected DOS on hydrogen over that on all atoms, at the Fermi level.
 

@@ -138,11 +138,13 @@ class SplineField:
 
     def gradient(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Value (n,) and gradient (n, 3), per voxel."""
-        return self._derivatives(u, 1)
+        value, gradient = self._derivatives(u, 1)
+        return value, gradient
 
     def hessian(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Value (n,), gradient (n, 3) and Hessian (n, 3, 3), per voxel and voxel squared."""
-        return self._derivatives(u, 2)
+        value, gradient, hessian = self._derivatives(u, 2)
+        return value, gradient, hessian
 
     def _derivatives(self, u: np.ndarray, order: int) -> tuple[np.ndarray, ...]:
         return spline.derivatives(self.coefficients, np.asarray(u, float), order)

@@ -7,7 +7,7 @@ import os
 from collections import Counter, deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import networkx as nx
 import numpy as np
@@ -40,12 +40,23 @@ LONGEST_RING = 12
 class Linked(Protocol):
     """What a graph is made of; a :class:`ase_elf.topology.Networking` has it."""
 
-    atoms: Atoms
-    basins: Basins
-    saddles: Saddles
-    of_atom: np.ndarray
-    sweep: Sweep
-    links: np.ndarray
+    @property
+    def atoms(self) -> Atoms: ...
+
+    @property
+    def basins(self) -> Basins: ...
+
+    @property
+    def saddles(self) -> Saddles: ...
+
+    @property
+    def of_atom(self) -> np.ndarray: ...
+
+    @property
+    def sweep(self) -> Sweep: ...
+
+    @property
+    def links(self) -> np.ndarray: ...
 
 
 def network_graph(net: Linked, isovalue: float, persistence: float) -> nx.MultiGraph:
@@ -173,28 +184,32 @@ def network_statistics(graph: nx.MultiGraph) -> NetworkStatistics:
                 nodes=tuple(sorted(nodes)),
                 atoms=tuple(sorted(i for n in nodes for i in graph.nodes[n]["atoms"])),
                 dimension=forest.rank(root),
-                percolates=tuple(any(p[i] for p in forest.periods[root]) for i in range(3)),
+                percolates=forest.winds(root),
             )
         )
+    along_a, along_b, along_c = (any(c.percolates[i] for c in components) for i in range(3))
     return NetworkStatistics(
         degrees=dict(sorted(Counter(d for _, d in graph.degree()).items())),
         components=components,
         cycles=graph.number_of_edges() - graph.number_of_nodes() + len(components),
         rings=dict(sorted(_rings(graph).items())),
-        percolates=tuple(any(c.percolates[i] for c in components) for i in range(3)),
+        percolates=(along_a, along_b, along_c),
     )
 
 
-def _directed(a: int, b: int, edge: dict, index: dict) -> tuple[int, int, tuple[int, int, int]]:
+def _directed(
+    a: int, b: int, edge: dict[str, Any], index: dict[int, int]
+) -> tuple[int, int, tuple[int, int, int]]:
     """The edge as (start, end, shift)."""
     if index[edge["start"]] != a:
         a, b = b, a
     return a, b, tuple(edge["shift"])
 
 
-def _rings(graph: nx.MultiGraph) -> Counter:
+def _rings(graph: nx.MultiGraph) -> Counter[int]:
     """Length of the shortest ring through each edge, counted; rings live in the infinite
-    network, so a walk remembers the image it is in."""
+    network, so a walk remembers the image it is in.
+    """
     steps: dict[int, list[tuple[int, tuple[int, ...], int]]] = {node: [] for node in graph}
     edges = []
     for name, (a, b, edge) in enumerate(graph.edges(data=True)):
@@ -203,7 +218,7 @@ def _rings(graph: nx.MultiGraph) -> Counter:
         steps[a].append((b, shift, name))
         steps[b].append((a, tuple(-s for s in shift), name))
         edges.append((a, b, shift))
-    sizes: Counter = Counter()
+    sizes: Counter[int] = Counter()
     for name, (a, b, shift) in enumerate(edges):
         distance = _detour(steps, a, (b, shift), name)
         if distance is not None:
@@ -211,7 +226,7 @@ def _rings(graph: nx.MultiGraph) -> Counter:
     return sizes
 
 
-def _detour(steps: dict, start: int, target: tuple, skip: int) -> int | None:
+def _detour(steps: dict[int, Any], start: int, target: tuple[int, tuple[int, ...]], skip: int) -> int | None:
     """Fewest edges from ``start`` in image 0 to ``target`` without that image of ``skip``."""
     origin = (start, (0, 0, 0))
     seen, todo = {origin: 0}, deque([origin])
@@ -232,7 +247,7 @@ def _detour(steps: dict, start: int, target: tuple, skip: int) -> int | None:
     return None
 
 
-def write_graph(graph: nx.MultiGraph, path: str | os.PathLike) -> None:
+def write_graph(graph: nx.MultiGraph, path: str | os.PathLike[str]) -> None:
     """Write a network graph as GraphML or as node-link JSON, by the ending of ``path``.
 
     GraphML knows only plain values: positions and shifts become ``x``, ``y``, ``z`` and

@@ -117,7 +117,8 @@ class Networking:
     @property
     def phi_along(self) -> tuple[float, float, float]:
         """Highest isovalues at which one component closes on itself along a, b and c."""
-        return tuple(self.sweep.along[axis].value for axis in range(3))
+        x, y, z = (self.sweep.along[axis].value for axis in range(3))
+        return x, y, z
 
     @property
     def phi_star(self) -> float:
@@ -279,7 +280,8 @@ class Networking:
     @cached_property
     def _hydrogens(self) -> dict[int, list[Threshold]]:
         """Hydrogens of each basin that holds any, highest first, with the ELF at the nucleus."""
-        field, inside = self.basins.field, {}
+        field = self.basins.field
+        inside: dict[int, list[Threshold]] = {}
         own = field.within(field.value(field.voxel_of(self.atoms.positions))).tolist()
         for atom in np.flatnonzero((self.atoms.symbols == HYDROGEN) & (self.of_atom >= 0)).tolist():
             inside.setdefault(int(self.of_atom[atom]), []).append(Threshold(own[atom], atom=atom))

@@ -70,6 +70,11 @@ class PeriodicUnionFind:
         """Dimensionality (0 to 3) of the component of ``root``."""
         return len(self.periods[root])
 
+    def winds(self, root: int) -> tuple[bool, bool, bool]:
+        """Along which lattice vectors the component of ``root`` is connected to its own images."""
+        a, b, c = (any(period[axis] for period in self.periods[root]) for axis in range(3))
+        return a, b, c
+
     def _add_period(self, root: int, period: Shift) -> None:
         basis = self.periods[root]
         if is_independent(basis, period):

@@ -70,7 +70,8 @@ def _elder(
     basins: Basins, u: np.ndarray, values: np.ndarray, kind: np.ndarray, extreme: int, saddle: int
 ) -> tuple[list[tuple[int, int, float]], list[int]]:
     """Pairs (extreme, saddle, persistence) of the merge tree, extremes by the elder rule; and
-    the saddles that close the first loops around the cell, three of a complete list."""
+    the saddles that close the first loops around the cell, three of a complete list.
+    """
     tops, saddles = np.flatnonzero(kind == extreme), np.flatnonzero(kind == saddle)
     if not len(tops) or not len(saddles):
         return [], saddles.tolist()
@@ -87,13 +88,16 @@ def _elder(
     ends, images = bond_ends(basins, u[saddles])
     shifts = images[:, 1] - images[:, 0]
     forest = PeriodicUnionFind(len(basins))
-    pairs, around, loops = [], [], []
+    pairs: list[tuple[int, int, float]] = []
+    around: list[int] = []
+    loops: list[tuple[int, int, int]] = []
     for i in np.argsort(-values[saddles], kind="stable").tolist():
         if min(ends[i]) < 0:
             continue
         (a, at_a), (b, at_b) = map(forest.find, ends[i].tolist())
-        loop = tuple(int(x) for x in np.subtract(at_a, at_b) - shifts[i])
-        root, absorbed = forest.join(*ends[i].tolist(), tuple(shifts[i].tolist()))
+        x, y, z = (int(step) for step in np.subtract(at_a, at_b) - shifts[i])
+        loop = (x, y, z)
+        root, absorbed = forest.join(int(ends[i, 0]), int(ends[i, 1]), tuple(shifts[i].tolist()))
         if absorbed is None:
             # Loops of all components count together: the class of the loop is what lasts.
             if is_independent(loops, loop):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def summarize(
     grid: ELFGrid, *, isovalue: float | None = None, persistence: float = PERSISTENCE
-) -> tuple[dict, Networking, CriticalPoints]:
+) -> tuple[dict[str, Any], Networking, CriticalPoints]:
     """Networking values, critical points, domains and network of ``grid``.
 
     Parameters
@@ -72,7 +72,7 @@ def summarize(
 
 def basin_rows(
     net: Networking, density: np.ndarray | None = None, *, persistence: float = PERSISTENCE
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """One row per attractor: its basin, and where it joins another.
 
     Attractors of lower persistence count as part of the one that takes them over.
@@ -106,7 +106,7 @@ def basin_rows(
     labels, positions = label_attractors(net), basins.positions
     rows = []
     for i in np.flatnonzero(owner == np.arange(len(basins))).tolist():
-        merge = joins.get(i)
+        joined = joins.get(i)
         x, y, z = positions[i].tolist()
         rows.append(
             {
@@ -115,14 +115,14 @@ def basin_rows(
                 "volume": float(volumes[i]),
                 "population": "" if populations is None else float(populations[i]),
                 "atoms": " ".join(map(str, np.flatnonzero(owner_of_atom == i))),
-                "joins": "" if merge is None else int(owner[merge.survivor]),
-                "joins_at": "" if merge is None else float(merge.value),
+                "joins": "" if joined is None else int(owner[joined.survivor]),
+                "joins_at": "" if joined is None else float(joined.value),
             }
         )  # fmt: skip
     return rows
 
 
-def point_rows(points: CriticalPoints) -> list[dict]:
+def point_rows(points: CriticalPoints) -> list[dict[str, Any]]:
     """One row per critical point: position (Å), ELF, gradient (1/Å), Hessian (1/Å^2)."""
     return [
         {
@@ -137,7 +137,7 @@ def point_rows(points: CriticalPoints) -> list[dict]:
     ]
 
 
-def lines_of(record: dict) -> list[str]:
+def lines_of(record: dict[str, Any]) -> list[str]:
     """``record`` of :func:`summarize` as lines of text."""
     shape = " x ".join(map(str, record["shape"]))
     error = record["uncertainty"]
@@ -154,8 +154,10 @@ def lines_of(record: dict) -> list[str]:
         only = record["hydrogen_only"]["phi3"]
         lines += [
             f"  phi* {with_error(record['phi_star'], error['phi_star'])}   two hydrogens connect",
-            f"  phi  {record['with_hydrogen']['phi3']:.4f} of a network with hydrogen, "
-            f"{only:.4f} of hydrogen alone",
+            (
+                f"  phi  {record['with_hydrogen']['phi3']:.4f} of a network with hydrogen, "
+                f"{only:.4f} of hydrogen alone"
+            ),
         ]
     lines.append(
         "critical points: "
@@ -179,8 +181,10 @@ def lines_of(record: dict) -> list[str]:
     along = "".join(a for a, p in zip("abc", statistics["percolates"], strict=True) if p)
     lines += [
         f"at ELF {record['isovalue']:.4f}: " + _listed(record["domains"]),
-        f"  degrees {_listed(statistics['degrees'])}; independent cycles "
-        f"{statistics['cycles']}; percolates along {along or 'no direction'}",
+        (
+            f"  degrees {_listed(statistics['degrees'])}; independent cycles "
+            f"{statistics['cycles']}; percolates along {along or 'no direction'}"
+        ),
     ]
     return lines
 
@@ -193,7 +197,7 @@ def tc_lines(estimates: list[TcEstimate]) -> list[str]:
     return lines
 
 
-def _listed(counts: dict) -> str:
+def _listed(counts: dict[str, Any]) -> str:
     return ", ".join(f"{n} x {name}" for name, n in counts.items()) or "none"
 
 

@@ -102,7 +102,8 @@ def _isolate(
     c: np.ndarray, cells: np.ndarray, allowance: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Boxes in ``cells`` with at most one zero, or too small to go on: centre and size; centres
-    of the boxes left when more than ``allowance`` were tested; and how many were."""
+    of the boxes left when more than ``allowance`` were tested; and how many were.
+    """
     centres, sizes, left, used = [], [], np.empty((0, 3)), 0
     corner, boxes = cells.astype(float), _bezier(c, cells)
     for depth in range(DEEPEST + 1):

@@ -158,6 +158,7 @@ def climb_to_basins(basins: Basins, start: np.ndarray) -> tuple[np.ndarray, np.n
         hidden = cKDTree(wrap(basins.attractors[-basins.hidden :], shape)[1], boxsize=shape)
 
     def at_hidden(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        assert hidden is not None
         gap, which = hidden.query(wrap(u, shape)[1])
         return gap < _AT_ATTRACTOR, len(basins) - basins.hidden + which
 
@@ -194,7 +195,7 @@ def _distinct(u: np.ndarray, shape: np.ndarray, value: np.ndarray) -> np.ndarray
     return np.flatnonzero(keep)
 
 
-def _keys(ends: np.ndarray, shifts: np.ndarray) -> list[tuple[int, ...]]:
+def _keys(ends: np.ndarray, shifts: np.ndarray) -> list[tuple[int, int, int, int, int]]:
     """One key per connection, whichever end it is read from."""
     keys = []
     for (a, b), (x, y, z) in zip(ends.tolist(), shifts.tolist(), strict=True):
@@ -243,6 +244,6 @@ def _first_end_home(u: np.ndarray, basins: Basins, first: np.ndarray) -> np.ndar
     """Faces moved to the frame where their first attractor is in image 0."""
     low, high = np.floor(u), np.ceil(u)
     label, image = basins.locate(low)
-    other, other_image = basins.locate(high)
+    _, other_image = basins.locate(high)
     image = np.where(label == first, image, other_image)
     return u - unpack(image) * basins.field.shape

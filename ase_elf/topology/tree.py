@@ -62,7 +62,8 @@ class BifurcationTree:
     @cached_property
     def persistence(self) -> np.ndarray:
         """ndarray, shape (n,): ELF of each attractor above the saddle where a higher one
-        takes it over; infinite for those that nothing takes over."""
+        takes it over; infinite for those that nothing takes over.
+        """
         life = np.full(len(self.basins), np.inf)
         for merge in self.merges:
             life[merge.absorbed] = self.basins.values[merge.absorbed] - merge.value
@@ -85,7 +86,7 @@ class BifurcationTree:
                 attractors=tuple(nodes),
                 atoms=tuple(sorted(a for node in nodes for a in atoms.get(node, []))),
                 dimension=forest.rank(root),
-                winds=tuple(any(p[i] for p in forest.periods[root]) for i in range(3)),
+                winds=forest.winds(root),
                 volume=float(counts[nodes].sum() * voxel),
             )
             for root, nodes in members.items()

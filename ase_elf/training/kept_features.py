@@ -61,7 +61,9 @@ class KeptFeatures:
                 np.save(file, values)
             part.replace(path)
         except OSError as error:
-            raise OutputError(f"cannot keep orbital features in {self.folder}: {error.strerror or error}.") from error
+            raise OutputError(
+                f"cannot keep orbital features in {self.folder}: {error.strerror or error}."
+            ) from error
 
 
 MADE_ANEW = KeptFeatures()

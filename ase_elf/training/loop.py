@@ -156,11 +156,11 @@ class FittingRun:
             losses = self.advance()
             self._mean |= {k: past * self._mean.get(k, v) + (1 - past) * v for k, v in losses.items()}
             progress(self.step, self._mean)
-            if self.step % self.recipe.checkpoint_every == 0 or self.step == self.recipe.steps:
+            due = self.step % self.recipe.checkpoint_every == 0 or self.step == self.recipe.steps
+            if due and self.processes.leads:
                 # In this order: a line too many is dropped on resuming, a missing one is lost.
-                if self.processes.leads:
-                    self._write_line(time.monotonic() - started)
-                    self.save()
+                self._write_line(time.monotonic() - started)
+                self.save()
 
     def save(self) -> None:
         """Write the checkpoint so that a kill leaves either the old or the new one.

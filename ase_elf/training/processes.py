@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those of a run.
+    """One process among those of a run.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Processes:
 @contextmanager
 def joined(device: torch.device) -> Iterator[tuple[Processes, torch.device]]:
     """The processes of this run, and the device of this one: without a number, each its own GPU."""
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Processes(), device
         return
     if device.type == "cuda" and device.index is None:

@@ -37,13 +37,19 @@ class Region:
 
     def __post_init__(self) -> None:
         if not (self.core >= 0 and self.density >= 0):
-            raise InputError(f"scored: core = {self.core} Å, density = {self.density} bohr⁻³; numbers from 0 are needed.")
+            raise InputError(
+                f"scored: core = {self.core} Å, density = {self.density} bohr⁻³; numbers from 0 are needed."
+            )
 
     def of(self, label: Label) -> np.ndarray:
         """Whether each point of a label is in it: bool, shape of its values."""
         inside = np.ones(label.values.shape, bool)
         if self.core:
-            points = cartesian(label.atoms.cell.array, label.values.shape) if label.points is None else label.points
+            points = (
+                cartesian(label.atoms.cell.array, label.values.shape)
+                if label.points is None
+                else label.points
+            )
             inside &= (nearest_core(label.atoms, points, self.core) >= self.core).reshape(inside.shape)
         if self.density and label.density is not None:
             inside &= label.density >= self.density / Bohr**3

@@ -27,7 +27,7 @@ DISTANCES = np.linspace(0.0, 5.0, 101)
 
 @dataclass(frozen=True)
 class Spectrum:
-    """How the residual e = prediction - reference of one structure is spread over waves.
+    r"""How the residual e = prediction - reference of one structure is spread over waves.
 
     Parameters
     ----------

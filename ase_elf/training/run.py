@@ -38,11 +38,17 @@ def training_labels(settings: TrainConfig) -> list[Label]:
 
 
 def drawn(
-    label: Label, arch: Architecture, recipe: Recipe, rng: np.random.Generator, features: KeptFeatures = MADE_ANEW
+    label: Label,
+    arch: Architecture,
+    recipe: Recipe,
+    rng: np.random.Generator,
+    features: KeptFeatures = MADE_ANEW,
 ) -> Pool:
     """What a recipe fits to of one label."""
     pool = Pool.draw(label, arch, recipe.pool, rng, features=features)
-    return replace(pool, critical=CriticalPlaces.of(label, arch, features)) if recipe.critical_points else pool
+    return (
+        replace(pool, critical=CriticalPlaces.of(label, arch, features)) if recipe.critical_points else pool
+    )
 
 
 def prepare(settings: TrainConfig, device: torch.device | str = "cpu", processes: Processes = ALONE) -> Fit:

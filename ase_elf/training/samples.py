@@ -147,7 +147,9 @@ class Pool(Places):
         return tuple(p.to(device) for p in (self.species, self.atom_index, self.atom_vectors))
 
 
-def together(batch: list[tuple[Pool, torch.Tensor]], cutoff: float, device: torch.device | str = "cpu") -> tuple:
+def together(
+    batch: list[tuple[Pool, torch.Tensor]], cutoff: float, device: torch.device | str = "cpu"
+) -> tuple:
     """Atoms and some points of several structures as those of one.
 
     Parameters
@@ -168,7 +170,12 @@ def together(batch: list[tuple[Pool, torch.Tensor]], cutoff: float, device: torc
     """
     if len(batch) == 1:
         ((pool, rows),) = batch
-        return pool.atoms(device), pool.rows(rows, device), pool.target[rows].to(device), pool.highest.to(device)
+        return (
+            pool.atoms(device),
+            pool.rows(rows, device),
+            pool.target[rows].to(device),
+            pool.highest.to(device),
+        )
     atoms = [pool.atoms("cpu") for pool, _ in batch]
     points = [pool.rows(rows) for pool, rows in batch]
     first = np.cumsum([0, *(len(species) for species, _, _ in atoms)]).tolist()

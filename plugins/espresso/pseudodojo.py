@@ -81,5 +81,5 @@ def _fault(path: Path, expected: str) -> str:
 
 
 @cache
-def _digest(path: Path, written: int) -> str:
+def _digest(path: Path, written: int) -> str:  # noqa: ARG001 - part of the key of the cache
     return digest(path)

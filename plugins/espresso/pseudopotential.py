@@ -72,9 +72,9 @@ def digest(path: Path) -> str:
         if block.strip()
     ]
     moments = [(block.mean(), np.sqrt(np.mean(block**2))) for block in numbers]
-    if np.shape(moments) == np.shape(HYDROGEN_MOMENTS):
-        if np.allclose(moments, HYDROGEN_MOMENTS, rtol=0, atol=1e-6):
-            return HYDROGEN_DIGEST
+    alike = np.shape(moments) == np.shape(HYDROGEN_MOMENTS)
+    if alike and np.allclose(moments, HYDROGEN_MOMENTS, rtol=0, atol=1e-6):
+        return HYDROGEN_DIGEST
     rounded = np.round(np.concatenate(numbers), 6) + 0.0
     return hashlib.sha256(rounded.astype("<f8").tobytes()).hexdigest()
 

@@ -65,7 +65,7 @@ def bond_types(atoms: Atoms, i: np.ndarray, j: np.ndarray, length: np.ndarray) -
             types[k] = "terminal"
         else:
             alone = all(n in staple for kind, n in whole["S", sulfur] if kind == "Au")
-            types[k] = "ring" if alone and _has_no_core(whole["S", sulfur], symbols) else "bridging"
+            types[k] = "ring" if alone and _has_no_core(whole["S", sulfur]) else "bridging"
     return types
 
 
@@ -85,7 +85,7 @@ def _contacts(atoms: Atoms, symbols: np.ndarray) -> tuple[list[tuple[int, int]],
     return sorted({(int(g), int(s)) for g, s in zip(i, j, strict=True)}), staple
 
 
-def _has_no_core(component: set, symbols: np.ndarray) -> bool:
+def _has_no_core(component: set) -> bool:
     """Whether a chain of gold and sulfur is closed on itself: as many gold as sulfur."""
     kinds = [kind for kind, _ in component]
     return kinds.count("Au") == kinds.count("S")

@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.units import Bohr, Ry
+from ase_elf_many_elements.splits import split_of
 
 from ase_elf.dataset import Label, LabelStore
 from ase_elf.dataset.store import is_store
 from ase_elf.reference import Provenance
 from ase_elf.training.region import nearest_core
-from ase_elf_many_elements.splits import split_of
 
 POINTS = 1200
 """Of every label that is not kept as a grid."""

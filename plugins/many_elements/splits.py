@@ -33,7 +33,7 @@ def reduced_formula(atoms: Atoms) -> str:
 
 
 def split_of(atoms: Atoms) -> str:
-    """ "train", "validation" or "test": the same for every structure of a compound.
+    """Split ("train", "validation" or "test"): the same for every structure of a compound.
 
     CH4 and C2H4, say, are told apart by their reduced formulas (CH4, CH2), so every molecule
     of the composition CH2 counts as C2H4 does.

@@ -62,7 +62,9 @@ def test_the_share_of_hydrogen_is_near_that_of_self_consistent_bands():
 def test_errors_of_descriptors_add_to_that_of_the_formula():
     given = {"phi": 0.7, "phi_star": 0.7, "h_fraction": 0.75, "h_dos": 0.5}
     assert error_of_tc(given, {}) == SPREADS
-    slope = (estimate_tc(0.701, 0.7, 0.75, 0.5)[0].kelvin - estimate_tc(0.699, 0.7, 0.75, 0.5)[0].kelvin) / 0.002
+    slope = (
+        estimate_tc(0.701, 0.7, 0.75, 0.5)[0].kelvin - estimate_tc(0.699, 0.7, 0.75, 0.5)[0].kelvin
+    ) / 0.002
     total = error_of_tc(given, {"phi": 0.05})["leastsq"]
     assert total == pytest.approx(math.hypot(60, 0.05 * slope), rel=1e-6)
 

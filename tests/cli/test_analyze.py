@@ -178,7 +178,7 @@ def test_a_truncated_trajectory_keeps_what_is_whole_and_fails(trajectory, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "spoil, message",
+    ("spoil", "message"),
     [
         (lambda a: a.positions.__setitem__((0, 0), np.nan), "NaN"),
         (lambda a: a.positions.__setitem__(1, a.positions[0] + 0.1), "atoms overlap"),

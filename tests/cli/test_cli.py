@@ -48,7 +48,7 @@ VOCABULARY = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "command"), list(commands()), ids=lambda v: str(v))
+@pytest.mark.parametrize(("name", "command"), list(commands()), ids=str)
 def test_one_word_means_one_thing(name, command):
     """An option has the same name, type and help wherever it occurs."""
     for option in command.params:

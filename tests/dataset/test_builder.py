@@ -64,7 +64,7 @@ def test_a_label_is_exact_near_1():
     assert flat.values == pytest.approx([0.5] * 3, abs=8e-6)
 
 
-@pytest.mark.parametrize("steps, parts", [
+@pytest.mark.parametrize(("steps", "parts"), [
     (np.zeros(3, np.uint8), None),
     (np.zeros(3, np.uint16), np.zeros(3, np.uint8)),
     (np.zeros(3, np.uint16), np.zeros(2, np.int8)),
@@ -369,7 +369,7 @@ def test_an_index_that_selects_nothing_is_refused(tmp_path, index):
 
 
 @pytest.mark.parametrize(
-    "index, numbers", [(":", [0, 1, 2]), ("-1", [2]), ("::2", [0, 2]), ("-2:", [1, 2]), ("::-2", [2, 0])]
+    ("index", "numbers"), [(":", [0, 1, 2]), ("-1", [2]), ("::2", [0, 2]), ("-2:", [1, 2]), ("::-2", [2, 0])]
 )
 def test_an_index_selects_as_that_of_ase_does(tmp_path, index, numbers):
     images = structures(3)

@@ -36,7 +36,7 @@ def grid():
 
 
 @pytest.mark.parametrize("suffix", PACKERS)
-@pytest.mark.parametrize("name", (*NAMES, "frame.h5"))
+@pytest.mark.parametrize("name", [*NAMES, "frame.h5"])
 def test_packed_files_read_as_unpacked_ones(tmp_path, grid, name, suffix):
     write_elf(tmp_path / name, grid)
     packed = tmp_path / "packed" / (name + suffix)
@@ -55,7 +55,7 @@ def test_the_content_says_how_a_file_is_packed_not_its_name(tmp_path, grid, suff
 
 
 @pytest.mark.parametrize("suffix", PACKERS)
-@pytest.mark.parametrize("name", (*NAMES, "frame.h5"))
+@pytest.mark.parametrize("name", [*NAMES, "frame.h5"])
 def test_a_packed_file_cut_anywhere_is_an_error(tmp_path, grid, name, suffix):
     write_elf(tmp_path / name, grid)
     whole = PACKERS[suffix]((tmp_path / name).read_bytes())

@@ -48,8 +48,8 @@ def fields(structure: Atoms, points: np.ndarray, **options) -> dict[str, torch.T
 
 
 def same(first: dict, second: dict, tolerance: float) -> None:
-    for name in first:
-        torch.testing.assert_close(first[name], second[name], rtol=tolerance, atol=tolerance)
+    for name, tensor in first.items():
+        torch.testing.assert_close(tensor, second[name], rtol=tolerance, atol=tolerance)
 
 
 def test_seventy_two_elements_come_with_the_package():

@@ -99,7 +99,7 @@ def test_strange_surroundings_are_said_though_density_and_distances_are_ordinary
     flat = Atoms("H6", cell=cell, pbc=True, scaled_positions=[
         (x / 3, y / 2, 0) for x in range(3) for y in range(2)])  # fmt: skip
     calc = ELFCalculator(domain=pack, device="cpu")
-    inside = dict.fromkeys(pack.card["trained_range"], [0.0, 9.0])
+    inside = {name: [0.0, 9.0] for name in pack.card["trained_range"]}
     pack.card["trained_range"].update(inside)
     with pytest.warns(ElfWarning, match="times as far"):
         grid = calc.get_elf(flat, shape=(6, 6, 6))

@@ -44,7 +44,7 @@ def made(cell=SKEWED, positions=None, **options) -> Orbitals:
     return Orbitals.of(EXPONENT, cell, positions, dtype=torch.float64, **options)
 
 
-@pytest.mark.parametrize("exponent, r_s", [(EXPONENT, 0.8), (0.1, 1.2)])
+@pytest.mark.parametrize(("exponent", "r_s"), [(EXPONENT, 0.8), (0.1, 1.2)])
 def test_a_box_that_sees_more_atoms_than_are_worked_at_together_is_worked_at(exponent, r_s):
     positions = fluid()
     scale = r_s / (3 * np.linalg.det(SKEWED) / (4 * np.pi * len(positions))) ** (1 / 3)

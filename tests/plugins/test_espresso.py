@@ -168,8 +168,8 @@ def test_a_pseudopotential_cut_off_is_refused(tmp_path, nucleus, program):
          "Error: too many bands"),
         ("[ -s empty.in ] || kill -9 $$", "killed by SIGKILL"),
         ("echo JOB DONE.", "left no usable"),
-        ("mkdir -p scratch/run.save; echo '<a><output>' > scratch/run.save/data-file-schema.xml;"
-         "echo JOB DONE.", "left no usable"),
+        (("mkdir -p scratch/run.save; echo '<a><output>' > scratch/run.save/data-file-schema.xml;"
+         "echo JOB DONE."), "left no usable"),
     ],
 )  # fmt: skip
 def test_a_run_that_failed_says_how(nucleus, program, script, message):

@@ -58,7 +58,7 @@ def test_compounds_are_held_out_whatever_the_size_of_their_cell(formula, held_ou
 
 def test_labels_hold_values_of_an_elf_with_electrons(labels):
     for label in labels:
-        assert 0 <= label.values.min() and label.values.max() <= 1 and label.values.std() > 0.01
+        assert label.values.min() >= 0 and label.values.max() <= 1 and label.values.std() > 0.01
         if label.points is not None:
             assert len(label.values) == POINTS and label.density.min() > 0
 

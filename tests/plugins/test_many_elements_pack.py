@@ -41,7 +41,9 @@ def scores(model):
     return [score_label(model, label, region=REGION) for label in held_out[::7]]
 
 
-@pytest.mark.parametrize("formula", ["LaH10", "H3S", "CaH6", "YH6", "LiH", "NaH", "MgH2", "Si", "NaCl", "Au", "C6H6"])
+@pytest.mark.parametrize(
+    "formula", ["LaH10", "H3S", "CaH6", "YH6", "LiH", "NaH", "MgH2", "Si", "NaCl", "Au", "C6H6"]
+)
 def test_a_pack_is_found_for_hydrides_crystals_and_molecules(formula):
     assert domain_for(Atoms(formula).symbols).name == "many-elements"
 

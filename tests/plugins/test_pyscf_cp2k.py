@@ -58,7 +58,7 @@ def test_a_periodic_cell_is_the_same_wherever_a_point_is_taken_from():
     result = engine.compute(atoms, points=points)
     assert result.values[:5] == pytest.approx(result.values[5:], abs=1e-4)
     assert result.provenance.kpts == (2, 1, 1)
-    assert 0 <= result.values.min() and result.values.max() <= 1
+    assert result.values.min() >= 0 and result.values.max() <= 1
 
 
 def test_pyscf_refuses_what_it_cannot_compute():
@@ -125,7 +125,7 @@ def write_molden(path, coefficients, *, keep=None):
 
 def test_orbitals_are_read_though_vanishing_coefficients_are_left_out(tmp_path):
     write_molden(tmp_path / "a.molden", [1.0, 0, 0, 0])
-    mole, coefficients, occupations = read_orbitals(tmp_path / "a.molden", 2)
+    _mole, coefficients, occupations = read_orbitals(tmp_path / "a.molden", 2)
     assert coefficients.shape == (4, 1) and occupations.tolist() == [2.0]
     write_molden(tmp_path / "b.molden", [0, 0, 0, 1.0])
     assert np.abs(read_orbitals(tmp_path / "b.molden", 2)[1]).sum() == pytest.approx(1)

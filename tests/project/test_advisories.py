@@ -29,7 +29,7 @@ def copy(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("version, known", [
+@pytest.mark.parametrize(("version", "known"), [
     ("0.9", True), ("1.1", False), ("1.2", True), ("1.3.9", True), ("1.4", False),
     ("2.0", True), ("2.1", True), ("2.1.1", False),
 ])  # fmt: skip
@@ -49,7 +49,7 @@ def test_ranges_of_safety_db_are_understood(tmp_path):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pip_audit") is None, reason="pip-audit is not installed")
-@pytest.mark.parametrize("version, code", [("1.3", 1), ("1.4", 0)])
+@pytest.mark.parametrize(("version", "code"), [("1.3", 1), ("1.4", 0)])
 def test_pip_audit_asks_the_copy(copy, version, code):
     subprocess.run(f"git -C {copy} init -q && git -C {copy} add . && git -C {copy} -c user.name=a "
                    "-c user.email=a commit -qm a", shell=True, check=True)  # fmt: skip

@@ -15,6 +15,8 @@ from small_fits import analytic_label, write_labels
 
 from ase_elf.errors import InputError, OutputError
 
+pytestmark = pytest.mark.ci
+
 BENCHMARKS = ROOT / "benchmarks"
 
 

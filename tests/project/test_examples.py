@@ -9,6 +9,8 @@ import sys
 import pytest
 from places import ROOT
 
+pytestmark = pytest.mark.ci
+
 
 def said_by(script, *arguments):
     done = subprocess.run(
@@ -51,11 +53,6 @@ def test_a_molecule_turns_and_everything_of_ase_keeps_what_came_of_it(tmp_path):
     # The ends are the same structure with two atoms exchanged.
     assert float(barrier) > 0.01 and abs(float(ends)) < 0.01
     assert "5 files written and read back" in said
-
-
-def test_observer_file_and_stream_give_the_same_numbers():
-    said = said_by("three_feeds.py", "4")
-    assert "live: 4 frames" in said and said.rstrip().endswith(": the same")
 
 
 def test_workers_a_cluster_and_a_slurm_array_give_what_one_process_gives():

@@ -55,4 +55,6 @@ def test_a_required_package_has_a_free_licence(name):
 def test_the_script_inside_every_report_keeps_its_notice():
     from plotly.offline import get_plotlyjs
 
-    assert re.search(r"plotly\.js v[\d.]+\s.*?Licensed under the MIT license", get_plotlyjs()[:600], re.S)
+    assert re.search(
+        r"plotly\.js v[\d.]+\s.*?Licensed under the MIT license", get_plotlyjs()[:600], re.DOTALL
+    )

@@ -8,6 +8,7 @@ import pytest
 from places import ROOT
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("script", "arguments", "says"),
     [
@@ -29,6 +30,7 @@ def test_example(script, arguments, says, tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.ci
 def test_lammps_serves_what_mdanalysis_reads():
     done = subprocess.run(
         [sys.executable, ROOT / "examples" / "live_lammps.py", "3"],

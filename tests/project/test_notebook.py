@@ -4,6 +4,8 @@ import pytest
 from browser import probed
 from places import ROOT
 
+pytestmark = pytest.mark.ci
+
 LOOK = """
 setTimeout(function () {
   var view = document.querySelector(".plotly-graph-div");

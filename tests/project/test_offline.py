@@ -42,6 +42,6 @@ def test_all_tests_pass_with_the_network_cut_off():
 
 
 def test_no_module_of_ours_speaks_http():
-    spoken = re.compile(r"^\s*(?:import|from)\s+(urllib|http|requests|httpx|aiohttp|ftplib)\b", re.M)
+    spoken = re.compile(r"^\s*(?:import|from)\s+(urllib|http|requests|httpx|aiohttp|ftplib)\b", re.MULTILINE)
     for path in [*ROOT.glob("ase_elf/**/*.py"), *ROOT.glob("plugins/**/*.py")]:
         assert not spoken.search(path.read_text(encoding="utf-8")), path

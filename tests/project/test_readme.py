@@ -11,7 +11,7 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_every_command_in_the_readme_exists():
-    named = set(re.findall(r"^ase-elf (\w+)", README, flags=re.M))
+    named = set(re.findall(r"^ase-elf (\w+)", README, flags=re.MULTILINE))
     assert len(named) >= 5
     for command in named:
         result = CliRunner().invoke(main, [command, "--help"])

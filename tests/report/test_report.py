@@ -48,7 +48,7 @@ def run(tmp_path_factory):
 def test_text_is_escaped_and_nothing_is_fetched(run):
     text = (run[0] / "report.html").read_text()
     assert EVIL not in text and "&lt;script&gt;alert(" in text
-    body = re.sub(r"<script.*?</script>", "", text, flags=re.S)
+    body = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
     assert not re.search(r'(src|href)="(?!data:|https://doi\.org/)', body)
     assert body.count("<figure") == 14
 
@@ -153,7 +153,7 @@ def test_the_report_of_10000_frames_stays_small(tmp_path):
     n = 10_000
     (tmp_path / "snapshots").mkdir()
     for k in range(0, n, stride_after(n)):
-        result, grid, network = found[k % 4]
+        _result, grid, network = found[k % 4]
         snapshot = Snapshot.of(k, 2.0 * k, grid, network)
         snapshot.write(tmp_path / "snapshots" / f"{k:09d}.npz")
     with Journal(tmp_path / "journal.jsonl", FrameResult) as journal:

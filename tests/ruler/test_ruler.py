@@ -371,7 +371,7 @@ def test_a_reader_knows_when_it_is_unsure():
 def test_score_counts_what_it_says(bonds, pack):
     ruler = Ruler.load(pack[0] / "ruler-h-h.safetensors")
     result = score(ruler, bonds, {})
-    length, uncertainty = ruler.read(bonds.shown(ruler.spec))
+    length, _uncertainty = ruler.read(bonds.shown(ruler.spec))
     assert result["mae"] == pytest.approx(np.abs(length - bonds.length).mean(), abs=1e-5)
     assert result["n"] == len(bonds) and "f1" not in result
 

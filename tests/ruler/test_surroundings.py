@@ -155,7 +155,7 @@ def test_hydrogen_far_from_any_other_is_marked():
 
 def test_a_survey_counts_them_and_keeps_them_out_of_means(benzyl):
     survey = BondSurvey(modes=False)
-    atoms, sulfur = benzyl
+    atoms, _sulfur = benzyl
     with pytest.warns(ElfWarning):
         rows = survey.add(atoms, ELFCalculator())
     outside = sum(entry["outside"] for entry in survey.by_label().values())

@@ -6,6 +6,7 @@ import pytest
 from kills import CASES, rounds
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("name", CASES)
 def test_what_was_killed_ends_where_it_would_have(name, tmp_path):
     case = CASES[name]

@@ -123,8 +123,8 @@ def test_a_label_names_an_element_or_none(label, symbol):
         ("d.xyz", "2\nno properties\n1 0.1 0.1 0.1\n2 0.1 0.1 1.1\n"),
         ("a.lammpstrj", DUMP.format(columns="type", first="1", second="2")),
         ("dump.any", DUMP.format(columns="type q mol", first="1 .5 x", second="2 .5 x")),
-        ("a.data", "t\n\n2 atoms\n2 atom types\n0 3 xlo xhi\n0 3 ylo yhi\n0 3 zlo zhi\n\n"
-                   "Atoms # atomic\n\n1 1 .1 .1 .1\n2 2 .1 .1 1.1\n"),
+        ("a.data", ("t\n\n2 atoms\n2 atom types\n0 3 xlo xhi\n0 3 ylo yhi\n0 3 zlo zhi\n\n"
+                   "Atoms # atomic\n\n1 1 .1 .1 .1\n2 2 .1 .1 1.1\n")),
     ],
 )  # fmt: skip
 def test_types_are_refused_without_elements_and_take_those_given(tmp_path, name, text):

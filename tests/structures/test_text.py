@@ -99,7 +99,7 @@ def read(path, **options):
     frames = []
     try:
         for frame in Trajectory(path, **options):
-            frames.append(frame)
+            frames.append(frame)  # noqa: PERF402 - those before the error
     except FormatError as error:
         return frames, str(error)
     return frames, ""

@@ -48,7 +48,7 @@ def write_xdatcar(path, images):
 
 
 @pytest.mark.parametrize(
-    "name, format",
+    ("name", "kind"),
     [
         ("run.extxyz", "extxyz"),
         ("run.extxyz.gz", "extxyz"),
@@ -57,15 +57,15 @@ def write_xdatcar(path, images):
         ("run.xsf", "xsf"),
     ],
 )
-@pytest.mark.parametrize("start, stop, step", [(0, None, 1), (3, 10, 2), (11, None, 5)])
-def test_slices_of_every_format(tmp_path, images, name, format, start, stop, step):
+@pytest.mark.parametrize(("start", "stop", "step"), [(0, None, 1), (3, 10, 2), (11, None, 5)])
+def test_slices_of_every_format(tmp_path, images, name, kind, start, stop, step):
     path = tmp_path / name
-    if format == "traj":
+    if kind == "traj":
         write_traj(path, images)
-    elif format == "vasp-xdatcar":
+    elif kind == "vasp-xdatcar":
         write_xdatcar(path, images)
     else:
-        write(path, images, format=format)
+        write(path, images, format=kind)
     source = Trajectory(path, start, stop, step)
     frames = list(source)
     wanted = range(N)[start:stop:step]

@@ -72,9 +72,9 @@ def _within(events: list[dict], version: Version) -> bool:
         kind, at = next(iter(event.items()))
         if kind == "introduced":
             inside = inside or version >= Version(at)
-        elif kind == "fixed" and version >= Version(at):
-            inside = False
-        elif kind == "last_affected" and version > Version(at):
+        elif (kind == "fixed" and version >= Version(at)) or (
+            kind == "last_affected" and version > Version(at)
+        ):
             inside = False
     return inside
 

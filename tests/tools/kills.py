@@ -251,17 +251,9 @@ def _labels(folder: Path) -> None:
     (folder / "pack" / "card.yaml").write_text(card)
     recipe = {"steps": 60, "decay_steps": 30, "warmup_steps": 5, "rate": 0.01, "structures": 2,
               "points": 64, "pool": 600, "checkpoint_every": 10}  # fmt: skip
-    (folder / "train.yaml").write_text(
-        json.dumps(
-            {
-                "labels": ["labels"],
-                "output": "out",
-                "pack": "pack",
-                "architecture": ARCH.to_dict(),
-                "recipe": recipe,
-            }
-        )  # fmt: skip
-    )
+    settings = {"labels": ["labels"], "output": "out", "pack": "pack"}
+    settings |= {"architecture": ARCH.to_dict(), "recipe": recipe}
+    (folder / "train.yaml").write_text(json.dumps(settings))
 
 
 def _train(folder: Path) -> None:

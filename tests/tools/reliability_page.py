@@ -70,7 +70,8 @@ def soak(found: dict) -> str:
     slopes = ("memory_slope_kB_per_1000_frames", "in_use_slope_kB_per_1000_frames",
               "pace_slope_ms_per_1000_frames")  # fmt: skip
     rows = [
-        [name, run["weights"], f"{run['frames']:,}", run["memory_MB"], *(_with_error(run[slope]) for slope in slopes[:2]),
+        [name, run["weights"], f"{run['frames']:,}", run["memory_MB"],
+         *(_with_error(run[slope]) for slope in slopes[:2]),
          run["seconds_per_frame"], _with_error(run[slopes[2]]), " and ".join(map(str, run["descriptors"])),
          run["date"]]
         for name, runs in found.items()
@@ -98,7 +99,10 @@ def main() -> None:
         path = RESULTS / f"{name}.json"
         made = write(figures.read(path)) if path.is_file() else NOT_YET
         text, n = re.subn(
-            rf"<!-- {name} -->.*?<!-- end -->", f"<!-- {name} -->\n{made}\n<!-- end -->", text, flags=re.S
+            rf"<!-- {name} -->.*?<!-- end -->",
+            f"<!-- {name} -->\n{made}\n<!-- end -->",
+            text,
+            flags=re.DOTALL,
         )
         if n != 1:
             raise SystemExit(f"{PAGE} has {n} places for {name}, one is needed.")

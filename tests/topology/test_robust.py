@@ -40,7 +40,7 @@ def test_a_grid_too_coarse_for_molecular_hydrogen_is_marked():
     grid = stored("split_molecule_sp0.2_0")
     grid = ELFGrid(grid.values, grid.atoms, {"format": "elfcar"})
     with pytest.warns(ElfWarning, match="0.200 Å apart"):
-        record, net, _ = summarize(grid)
+        record, _net, _ = summarize(grid)
     assert "0.175 Å" in record["coarse"]
     assert any(line.startswith("too coarse") for line in lines_of(record))
     assert networking(stored("fmmm_missed_pass")).coarse is None

@@ -118,7 +118,7 @@ def test_what_was_learned_of_orbitals_is_kept(tmp_path):
         Fit(tmp_path / "third", recipe(3), replace(ARCH, orbital_exponent=0.4), train, [], first.network)
 
 
-@pytest.mark.parametrize("kpts, mesh", [((1, 1, 1), None), ((3, 2, 2), (3, 2, 2))])
+@pytest.mark.parametrize(("kpts", "mesh"), [((1, 1, 1), None), ((3, 2, 2), (3, 2, 2))])
 def test_orbitals_of_a_label_are_made_on_its_mesh(kpts, mesh):
     label = analytic_label(0)
     label = replace(label, provenance=replace(label.provenance, kpts=kpts))
@@ -330,8 +330,8 @@ def test_a_compiled_step_learns_what_a_plain_one_learns(tmp_path):
     from ase_elf.training.critical import CriticalPlaces
 
     plain, compiled = (
-        Fit(tmp_path / str(compile), replace(recipe(3), compile=compile, critical_points=4), ARCH, train, [])
-        for compile in (False, True)
+        Fit(tmp_path / str(wanted), replace(recipe(3), compile=wanted, critical_points=4), ARCH, train, [])
+        for wanted in (False, True)
         for train in [
             [replace(pools((1,))[0], critical=CriticalPlaces.of(fine_label(1), ARCH)), *pools((2,))]
         ]

@@ -162,7 +162,8 @@ class Evaluator:
 
     def _cells(self, near: Surroundings, images: np.ndarray, group: Group) -> tuple[np.ndarray, np.ndarray]:
         """Number of the cell of each image among those that wave functions repeat in, counted from that of
-        the atom as it was given, and the sign of wave functions there."""
+        the atom as it was given, and the sign of wave functions there.
+        """
         mesh, shifts = np.array(self.mesh.sizes), np.array(self.mesh.shifts)
         home = self.basis.positions[group.atoms][near.origin[images]]
         cells = np.rint((near.images[images] - home) @ np.linalg.inv(self.basis.cell)).astype(np.int64)

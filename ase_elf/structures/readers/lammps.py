@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ase_elf.errors import FormatError, InputError
 from ase_elf.structures.endings import is_cut_short
@@ -65,7 +65,7 @@ def parse(text: str, species: Species) -> tuple[Atoms, float, float]:
             f"ITEM: ATOMS element {' '.join(columns[k] for k in kept)}\n", *table,
         ]
     )  # fmt: skip
-    atoms = read(StringIO(frame), format="lammps-dump-text", index=0, units=units)
+    atoms: Any = read(StringIO(frame), format="lammps-dump-text", index=0, units=units)
     return atoms, _time(sections), float(step)
 
 
@@ -120,7 +120,7 @@ def _check(columns: list[str], rows: list[str], n_atoms: int, *, ended: bool) ->
 
 def _symbols(columns: list[str], rows: list[list[str]], species: Species) -> list[str]:
     """Elements: those that were given for types come first, then those the dump names."""
-    names = [name for name in ("element", "typelabel") if name in columns]
+    names: list[str] = [name for name in ("element", "typelabel") if name in columns]
     if species and "type" in columns:
         names = ["type"]
     if names:

@@ -60,7 +60,7 @@ def parse_pdb(text: str, species: Species) -> Atoms:
         if line.startswith(("ATOM", "HETATM")):
             label = line[76:78].strip() or _pdb_name(line[12:16].strip(), species)
             lines[k] = f"{line[:76]:76s}{species.symbol(label):>2s}"
-    atoms = read(StringIO("\n".join(lines) + "\n"), format="proteindatabank", index=0)
+    atoms: Any = read(StringIO("\n".join(lines) + "\n"), format="proteindatabank", index=0)
     check_occupancy(atoms)
     return atoms
 

@@ -103,7 +103,7 @@ def symbols_of(universe: MDAnalysis.Universe, species: Species | None = None) ->
             ElfWarning,
             stacklevel=3,
         )
-    return [symbols[name] for name in names]
+    return [str(symbols[name]) for name in names]
 
 
 def _guess_elements(universe: MDAnalysis.Universe, species: Species | None) -> None:
@@ -151,7 +151,7 @@ def _is_dcd_of_lammps(trajectory: MDAnalysis.coordinates.base.ReaderBase) -> boo
     name = getattr(trajectory, "filename", None)
     if getattr(trajectory, "format", None) != "DCD" or not isinstance(name, str | Path):
         return False
-    with open(name, "rb") as stream:
+    with Path(name).open("rb") as stream:
         return b"LAMMPS" in stream.read(1000)
 
 

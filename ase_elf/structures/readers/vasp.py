@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 
@@ -94,7 +95,7 @@ def _cell(lines: list[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _is_counts(line: str) -> bool:
-    words = line.split("!")[0].split()
+    words = line.split("!", maxsplit=1)[0].split()
     return bool(words) and all(word.isdigit() for word in words)
 
 
@@ -151,14 +152,14 @@ def read_vasprun(stream: IO[str], species: Species) -> Iterator[tuple[Atoms, flo
     """
     from ase import Atoms
 
-    parser = XMLPullParser(["start", "end"])
+    parser: XMLPullParser[Any] = XMLPullParser(["start", "end"])
     path: list[Element] = []
     symbols: list[str] = []
     index = 0
     for piece in iter(lambda: stream.read(2**16), None):
         try:
             parser.feed(piece) if piece else parser.close()
-            events = list(parser.read_events())
+            events: list[Any] = list(parser.read_events())
         except ParseError as error:
             # What stands before the damage was parsed, and is in the queue.
             events = _events_before(parser)
@@ -188,18 +189,16 @@ def read_vasprun(stream: IO[str], species: Species) -> Iterator[tuple[Atoms, flo
             return
 
 
-def _events_before(parser: XMLPullParser) -> list[tuple[str, Any]]:
-    found = []
-    try:
+def _events_before(parser: XMLPullParser[Any]) -> list[Any]:
+    found: list[Any] = []
+    with suppress(ParseError):  # the damage itself comes last
         found.extend(parser.read_events())
-    except ParseError:  # the damage itself comes last
-        pass
     return found
 
 
 def _atominfo(node: Element, species: Species) -> list[str]:
     rows = node.findall("array[@name='atoms']/set/rc")
-    return species.symbols((row.find("c").text or "").strip() for row in rows)
+    return species.symbols((row.findtext("c") or "").strip() for row in rows)
 
 
 def _varray(structure: Element, name: str) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,7 +40,7 @@ def parse(text: str, species: Species) -> tuple[Atoms, float, float]:
     """
     from ase.io import read
 
-    first, comment, *_ = text.split("\n", 2)
+    _, comment, *_ = text.split("\n", 2)
     comment = comment.rstrip("\r")
     check_columns(text.split("\n", 3)[1:])
     renamed = _with_species(comment)
@@ -49,7 +49,7 @@ def parse(text: str, species: Species) -> tuple[Atoms, float, float]:
         renamed = ""
     if renamed != comment:
         text = text.replace(comment, renamed, 1) if comment else text
-    atoms = species.reading(lambda: read(StringIO(text), format="extxyz", index=0))
+    atoms: Any = species.reading(lambda: read(StringIO(text), format="extxyz", index=0))
     check_count(text, atoms)
     if foreign and foreign.re is _IPI:
         return _ipi(atoms, foreign)
@@ -82,7 +82,7 @@ def _with_species(comment: str) -> str:
     return comment.replace(found[1], ":".join(fields), 1)
 
 
-def _ipi(atoms: Atoms, found: re.Match) -> tuple[Atoms, float, float]:
+def _ipi(atoms: Atoms, found: re.Match[str]) -> tuple[Atoms, float, float]:
     """Positions and cell in the units of i-PI's comment, and the step."""
     kind, numbers, rest = found.groups()
     words = numbers.split()

@@ -70,6 +70,6 @@ TARGET = Target(
     tokens=(b"&a", b"*a", b"<<: ", b"!!python/object/apply:os.system", b"!!binary", b"!!set",
             b"2001-99-99", b"1e400", b"0x", b"1_0", b"0b", b"1:2:3", b"~", b"? ", b"- ", b"{", b"[",
             b"%YAML 9", b"---", b"engine: ", b"os:system", b":", b"\xef\xbb\xbf"),
-    instrument=("ase_elf.storage.configuration", "ase_elf.dataset.config", "ase_elf.training.config", "ase_elf.training.ruler",
-                "ase_elf.runs.provenance", "ase_elf.cli.options", "yaml"),
+    instrument=("ase_elf.storage.configuration", "ase_elf.dataset.config", "ase_elf.training.config",
+                "ase_elf.training.ruler", "ase_elf.runs.provenance", "ase_elf.cli.options", "yaml"),
 )  # fmt: skip

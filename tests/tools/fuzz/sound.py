@@ -29,7 +29,7 @@ def written(name: str, write) -> bytes:
 
 
 def label(name: str = "a", *, points: bool = False, places: bool = False):
-    """A label on a grid, at free points, or at points of a grid without its geometry; points with all that is optional."""
+    """A label on a grid, at free points, or at points of a grid without its geometry; points with all options."""
     from ase_elf.dataset.label import Critical, Label
     from ase_elf.reference import Provenance
 

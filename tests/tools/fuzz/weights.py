@@ -56,6 +56,7 @@ def read(path):
 TARGET = Target(
     "weights", "w.safetensors", make, read, multiple=500,
     tokens=(b"__metadata__", b"architecture", b'"F32"', b'"I64"', b"data_offsets", b"n_radial",
-            b"ruler", b"networks", b"spec", b"modes", b"channels", b"hidden", b"999999999", b"null", b"[]", b"-1", b"1e999", b"NaN"),
+            b"ruler", b"networks", b"spec", b"modes", b"channels", b"hidden", b"999999999", b"null", b"[]",
+            b"-1", b"1e999", b"NaN"),
     instrument=("ase_elf.model", "ase_elf.ruler"),
 )  # fmt: skip

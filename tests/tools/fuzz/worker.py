@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from types import FunctionType
@@ -65,10 +66,8 @@ def prepare(wanted: Target, folder: Path) -> None:
     packages, and miss what a reader imports when it is called.
     """
     for data in wanted.seeds:
-        try:
+        with suppress(Broken):  # found again below
             wanted.attempt(data, folder)
-        except Broken:
-            pass  # found again below
     below = tuple(f"{name}." for name in wanted.instrument)
     for found in gc.get_objects():
         if isinstance(found, FunctionType) and f"{found.__module__}.".startswith(below):
