@@ -6,13 +6,13 @@ import bz2
 import gzip
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from ase_elf.errors import FormatError
 from ase_elf.storage.unpacking import Room
@@ -20,7 +20,7 @@ from ase_elf.storage.unpacking import Room
 PACKED = {".gz": b"\x1f\x8b", ".bz2": b"BZh", ".xz": b"\xfd7zXZ\x00"}
 """Suffixes of packed files and how such files begin."""
 
-_OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 _OTHERS = {"zip": b"PK\x03\x04", "zstd": b"\x28\xb5\x2f\xfd", "compress": b"\x1f\x9d",
            "7z": b"7z\xbc\xaf", "lz4": b"\x04\x22\x4d\x18", "lzip": b"LZIP"}  # fmt: skip

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path, PurePath
+from typing import Any
 
 from ase_elf.errors import FormatError, InputError
 
@@ -17,7 +18,7 @@ __all__ = ["Condition", "OwnTable"]
 KEYS = ("name", "structure", "file", "id")
 """Headings of the column that names the structure; without any of them the first column does."""
 
-_COMPARISONS: dict[str, Callable[[object, object], bool]] = {
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le, ">=": operator.ge, "!=": operator.ne, "==": operator.eq, "=": operator.eq,
     "<": operator.lt, ">": operator.gt,
 }  # fmt: skip
@@ -81,6 +82,8 @@ class OwnTable:
 
     path: str | Path
     conditions: Sequence[Condition] = ()
+    columns: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """Headings but that of the name."""
     _rows: dict[str, dict[str, str]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -102,7 +105,7 @@ class OwnTable:
                 hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self.columns)}."
                 raise InputError(f"{self.path} has no column {condition.column!r}; {hint}")
 
-    def _read(self, reader: csv.DictReader, key: str) -> dict[str, dict[str, str]]:
+    def _read(self, reader: csv.DictReader[str], key: str) -> dict[str, dict[str, str]]:
         rows: dict[str, dict[str, str]] = {}
         for row in reader:
             name = row.pop(key).strip()

@@ -42,7 +42,7 @@ def boxed(
     box = atoms.copy()
     box.calc = None
     held = box.copy() if around is None else box + Atoms(np.zeros(len(around), int), around)
-    short = [k for k in np.flatnonzero(~atoms.pbc) if _gap(held, k) < 2 * vacuum]
+    short = [k for k in range(3) if not atoms.pbc[k] and _gap(held, k) < 2 * vacuum]
     if short:
         # ASE makes vectors of an empty cell, and keeps the direction of those there are.
         held.center(vacuum=vacuum, axis=tuple(short))
@@ -60,4 +60,4 @@ def _gap(atoms: Atoms, axis: int) -> float:
         return 0.0
     normal = np.cross(cell[axis - 2], cell[axis - 1])
     across = atoms.positions @ (normal / np.linalg.norm(normal))
-    return abs(float(cell[axis] @ normal)) / np.linalg.norm(normal) - float(np.ptp(across))
+    return float(abs(cell[axis] @ normal) / np.linalg.norm(normal) - np.ptp(across))

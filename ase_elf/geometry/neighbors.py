@@ -104,8 +104,11 @@ class Neighbors:
 
     def counts(self, pair: tuple[str, str]) -> np.ndarray:
         """Unordered pairs of these elements per bin of ``edges``; ndarray, shape (n,), int64."""
-        found = self._searched[1].get(tuple(sorted(pair)))
-        return np.zeros(len(self.edges) - 1, dtype=np.int64) if found is None else found
+        first, second = sorted(pair)
+        found = self._searched[1].get((first, second))
+        if found is not None:
+            return found
+        return np.zeros(0 if self.edges is None else len(self.edges) - 1, dtype=np.int64)
 
     @cached_property
     def shortest(self) -> float:
