@@ -51,7 +51,7 @@ def test_what_is_no_condition_is_refused(text):
 
 def test_an_unknown_column_and_a_row_given_twice_are_refused(path):
     with pytest.raises(InputError, match="did you mean 'pressure'"):
-        OwnTable(path, [Condition.parse("presure<1")])
+        OwnTable(path, [Condition.parse("pressures<1")])
     path.write_text(TABLE + "a,1,no,H\n")
     with pytest.raises(FormatError, match="line 5: 'a' has a row already"):
         OwnTable(path)
