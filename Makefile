@@ -25,8 +25,8 @@ demo: $(VENV)/installed
 # Those marked `ci` take long, and those marked `dft` run the real programs; `.ci/run` runs both, by TESTS='not long'.
 TESTS := not long and not ci and not dft
 
-# What a change is checked by before it is committed: under two minutes. The tests are those of the core, which
-# run no network: what every other part computes with.
+# What a change is checked by before it is committed: under two minutes. The tests are those of the core:
+# what every other part computes with.
 CORE := tests/test_grid.py tests/geometry tests/structures tests/statistics tests/formats tests/topology tests/plotting
 check: export PATH := $(abspath $(BIN)):$(PATH)
 check: $(VENV)/installed-test $(VENV)/installed-check
