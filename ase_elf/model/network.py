@@ -414,7 +414,7 @@ class AtomNetwork(nn.Module):
         return torch.cat([out[:, :width], (out[:, None, width:] * aimed).flatten(1)], dim=1)
 
 
-def _rename_stored(module: nn.Module, state: dict[str, torch.Tensor], prefix: str, *_: object) -> None:
+def _rename_stored(_module: nn.Module, state: dict[str, torch.Tensor], prefix: str, *_: object) -> None:
     """Take parameters by the names of weights files and of checkpoints before 0.2 as well."""
     for new, old in STORED.items():
         for name in [name for name in state if f"{name}.".startswith(f"{prefix}{old}.")]:

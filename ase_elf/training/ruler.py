@@ -305,7 +305,7 @@ def write_surroundings(
     training = []
     for atoms in structures:
         i, j, _, _ = find_pairs(atoms, {pair: card["cutoff"]})
-        training.append((atoms, model.readings(atoms).numpy().astype(float), i, j))
+        training.append((atoms, model.invariants(atoms).numpy().astype(float), i, j))
     known = Surroundings.of(training, compounds)
     target = path.with_name(f"{path.stem}-surroundings.safetensors")
     known.save(target)
