@@ -104,6 +104,7 @@ def test_a_pack_is_found_by_name_by_folder_and_by_itself(folder, tmp_path, monke
         get_domain(Path("nowhere"))
 
 
+@pytest.mark.filterwarnings("ignore:.*their ruler was fitted to")
 def test_a_grid_leads_back_to_the_folder_of_its_pack(folder, fluid):
     calc = ELFCalculator(domain=folder, device="cpu")
     grid = calc.get_elf(fluid[0], shape=(8, 8, 8))
