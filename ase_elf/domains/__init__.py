@@ -35,6 +35,9 @@ ENTRY_POINTS = "ase_elf.domains"
 VACUUM = 3.5
 """Å around an isolated structure on a grid: twice that is farther than any model looks."""
 
+CONTACT = 1.3
+"""Times the sum of covalent radii: atoms that are closer touch."""
+
 FINEST = 0.01
 """Å or bohr. A card that asks for a finer grid is damaged."""
 
@@ -219,6 +222,29 @@ class Domain:
         model = self.load(device="cpu")
         known = getattr(model, "familiarity", None)
         return None if known is None else known.distance(model.readings(atoms))
+
+    def pair_distances(self, atoms: Atoms) -> dict[str, float]:
+        """The same for every pair of elements in contact: which of them are unlike anything trained on.
+
+        Returns
+        -------
+        dict of str to float
+            By "A-B" in alphabetical order, the farthest first: the largest mean distance of two atoms closer than
+            :data:`CONTACT` times the sum of their covalent radii. Empty where no distance is known.
+        """
+        from ase.data import covalent_radii
+
+        model = self.load(device="cpu")
+        if model.familiarity is None:
+            return {}
+        far = model.familiarity.of_atoms(model.readings(atoms)).tolist()
+        radii = covalent_radii[atoms.numbers]
+        found: dict[str, float] = {}
+        for i, j, length in zip(*neighbor_list("ijd", atoms, 2 * CONTACT * radii.max()), strict=True):
+            if length < CONTACT * (radii[i] + radii[j]):
+                pair = "-".join(sorted((atoms.symbols[i], atoms.symbols[j])))
+                found[pair] = max(found.get(pair, 0.0), (far[i] + far[j]) / 2)
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
 
     def outside(self, atoms: Atoms, distance: float | None = None) -> list[str]:
         """Reasons why ``atoms`` lies outside what was trained on; empty when it is inside.

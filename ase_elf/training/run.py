@@ -19,7 +19,7 @@ from ase_elf.training.evaluate import score_label
 from ase_elf.training.fit import Fit, Recipe
 from ase_elf.training.kept_features import MADE_ANEW, KeptFeatures
 from ase_elf.training.loop import ALONE
-from ase_elf.training.pack import planned, shorten, write_pack
+from ase_elf.training.pack import familiarity_of, planned, shorten, write_pack
 from ase_elf.training.processes import Processes
 from ase_elf.training.samples import Pool
 
@@ -76,12 +76,14 @@ def finish(settings: TrainConfig, fit: Fit) -> dict | None:
         return None
     network = shorten(fit.result.cpu().requires_grad_(False).eval())
     factor = calibrate(network, fit.validation) if fit.validation else 1.0
+    train = [pool.label for pool in fit.train]
     model = FieldModel(network, native_spacing=planned(settings.pack).get("native_spacing", NATIVE_SPACING))
+    model.familiarity = familiarity_of(model, train)
     held_out = [label for source in settings.labels for label in source.read("validation", "test")]
     return write_pack(
         settings.pack,
         network,
-        train=[pool.label for pool in fit.train],
+        train=train,
         recipe={
             "recipe": asdict(fit.recipe),
             "architecture": network.arch.to_dict(),
@@ -89,4 +91,5 @@ def finish(settings: TrainConfig, fit: Fit) -> dict | None:
             **({"start": digest(settings.start)} if settings.start else {}),
         },
         scores=[score_label(model, label, region=settings.scored) for label in held_out],
+        familiarity=model.familiarity,
     )
