@@ -38,6 +38,7 @@ def write_pack(
     recipe: dict,
     scores: list[Score],
     familiarity: Familiarity | None = None,
+    more: dict | None = None,
 ) -> dict:
     """Write weights and card; returns the card.
 
@@ -54,6 +55,8 @@ def write_pack(
         On structures that were not trained on.
     familiarity : Familiarity, optional
         What nuclei read in training, where it is known already.
+    more : dict, optional
+        Further entries of the card.
     """
     card = planned(folder)
     card["weights"] = {"file": WEIGHTS, "sha256": save_network(folder / WEIGHTS, network)}
@@ -67,6 +70,7 @@ def write_pack(
         "parameters": sum(p.numel() for p in network.parameters()),
         **recipe,
     }
+    card |= more or {}
     card["accuracy"] = accuracy_rows(scores)
     write_card(folder / "card.json", card)
     return card
@@ -127,6 +131,28 @@ def save_familiarity(folder: Path, known: Familiarity, weights: str) -> dict[str
     path = folder / FAMILIARITY
     known.save(path)
     return {"file": FAMILIARITY, "sha256": digest_of(path), "weights": weights}
+
+
+def by_element(labels: list[Label], scores: list[Score]) -> dict[str, dict[str, float]]:
+    """Accuracy on the structures that hold an element: how many, and medians of R² and rms error.
+
+    Parameters
+    ----------
+    labels, scores : list
+        Of the same structures.
+    """
+    found: dict[str, list[Score]] = {}
+    for label, score in zip(labels, scores, strict=True):
+        for symbol in sorted(set(label.atoms.symbols)):
+            found.setdefault(symbol, []).append(score)
+    return {
+        symbol: {
+            "structures": len(some),
+            "r2": round(float(np.median([score.r2 for score in some])), 4),
+            "rmse": round(float(np.median([score.rmse for score in some])), 4),
+        }
+        for symbol, some in sorted(found.items())
+    }
 
 
 def accuracy_rows(scores: list[Score]) -> list[dict]:

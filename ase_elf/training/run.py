@@ -19,8 +19,9 @@ from ase_elf.training.evaluate import score_label
 from ase_elf.training.fit import Fit, Recipe
 from ase_elf.training.kept_features import MADE_ANEW, KeptFeatures
 from ase_elf.training.loop import ALONE
-from ase_elf.training.pack import familiarity_of, planned, shorten, write_pack
+from ase_elf.training.pack import by_element, familiarity_of, planned, shorten, write_pack
 from ase_elf.training.processes import Processes
+from ase_elf.training.region import EVERYWHERE
 from ase_elf.training.samples import Pool
 
 
@@ -80,6 +81,10 @@ def finish(settings: TrainConfig, fit: Fit) -> dict | None:
     model = FieldModel(network, native_spacing=planned(settings.pack).get("native_spacing", NATIVE_SPACING))
     model.familiarity = familiarity_of(model, train)
     held_out = [label for source in settings.labels for label in source.read("validation", "test")]
+    scores = [score_label(model, label, region=settings.scored) for label in held_out]
+    more = {"scored": asdict(settings.scored)} if settings.scored != EVERYWHERE else {}
+    if len(network.arch.elements) > 1:
+        more["accuracy_by_element"] = by_element(held_out, scores)
     return write_pack(
         settings.pack,
         network,
@@ -90,6 +95,7 @@ def finish(settings: TrainConfig, fit: Fit) -> dict | None:
             "sigma_factor": round(factor, 4),
             **({"start": digest(settings.start)} if settings.start else {}),
         },
-        scores=[score_label(model, label, region=settings.scored) for label in held_out],
+        scores=scores,
+        more=more,
         familiarity=model.familiarity,
     )
