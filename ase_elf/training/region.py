@@ -37,7 +37,9 @@ class Region:
 
     def __post_init__(self) -> None:
         if not (self.core >= 0 and self.density >= 0):
-            raise InputError(f"scored: core = {self.core} Å, density = {self.density} bohr⁻³; numbers from 0 are needed.")
+            raise InputError(
+                f"scored: core = {self.core} Å, density = {self.density} bohr⁻³; numbers from 0 are needed."
+            )
 
     def of(self, label: Label) -> np.ndarray:
         """Whether each point of a label is in it: bool, shape of its values."""

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from ase.build import bulk
-from ase.units import Bohr
 from small_fits import ARCH, analytic_label, pools, recipe
 
 from ase_elf.dataset.label import Label
@@ -94,7 +93,8 @@ def test_errors_where_nothing_is_scored_do_not_count():
     assert found.rmse == pytest.approx(0.01, rel=1e-3) and found.coverage == 1
     assert compare(label, Prediction(wrong)).rmse > 0.1
     with pytest.raises(InputError, match="no point that is to be scored"):
-        compare(replace(label, density=np.zeros(label.values.shape)), Prediction(wrong), region=Region(density=1 / Bohr))
+        empty = replace(label, density=np.zeros(label.values.shape))
+        compare(empty, Prediction(wrong), region=Region(density=1e-3))
     with pytest.raises(InputError, match="numbers from 0"):
         Region(core=-1)
 
