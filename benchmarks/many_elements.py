@@ -27,7 +27,6 @@ from ase_elf_many_elements.splits import HEADLINE
 
 from ase_elf import ELFCalculator, ELFGrid
 from ase_elf.dataset import Label, LabelStore, read_labels
-from ase_elf.dataset.label import INLINE
 from ase_elf.domains import Domain, get_domain
 from ase_elf.grid import cartesian, fast_shape
 from ase_elf.model import FieldModel
@@ -98,10 +97,16 @@ def by_model(label: Label, model: FieldModel, domain: Domain | None) -> Row:
     return Row(label, row.r2, row.rmse, float(inside.mean()), bool(reasons), prediction.distance or np.nan)
 
 
+def told(label: Label, features: KeptFeatures) -> torch.Tensor:
+    """Orbital features at the points that :func:`thin` gives; of labels at points those that fits keep."""
+    if label.points is None:
+        return features(label.atoms, thin(label)[0], GROUPS)
+    return features(label.atoms, label.points, GROUPS)[torch.from_numpy(REGION.of(label))]
+
+
 def by_one_shot(label: Label, features: KeptFeatures) -> Row:
-    points, truth = thin(label)
-    z = features(label.atoms, points, GROUPS)[:, ONE_SHOT_Z]
-    return errors(label, truth, torch.sigmoid(z).numpy())
+    z = told(label, features)[:, ONE_SHOT_Z]
+    return errors(label, thin(label)[1], torch.sigmoid(z).numpy())
 
 
 class OfAtoms:
@@ -110,11 +115,8 @@ class OfAtoms:
     def __init__(self, labels: list[Label], features: KeptFeatures, steps: int = 4000) -> None:
         torch.manual_seed(0)
         self.features = features
-        parts = [thin(label) for label in labels]
-        x = torch.cat(
-            [features(one.atoms, p, GROUPS)[:, OF_ATOMS] for one, (p, _) in zip(labels, parts, strict=True)]
-        )
-        y = torch.cat([torch.from_numpy(truth).float() for _, truth in parts])
+        x = torch.cat([told(label, features)[:, OF_ATOMS] for label in labels])
+        y = torch.cat([torch.from_numpy(thin(label)[1]).float() for label in labels])
         self.mean, self.spread = x.mean(0), x.std(0) + 1e-6
         self.network = head(x.shape[1], 64, 1)
         optimiser = torch.optim.Adam(self.network.parameters(), 3e-3)
@@ -130,8 +132,8 @@ class OfAtoms:
 
     @torch.no_grad()
     def __call__(self, label: Label) -> Row:
-        points, truth = thin(label)
-        return errors(label, truth, self.elf(self.features(label.atoms, points, GROUPS)[:, OF_ATOMS]).numpy())
+        found = self.elf(told(label, self.features)[:, OF_ATOMS])
+        return errors(label, thin(label)[1], found.numpy())
 
 
 def of_class(rows: Iterable[Row], name: str) -> list[Row]:
@@ -147,8 +149,10 @@ def table(title: str, rows: list[Row]) -> None:
     for name in CLASSES:
         if some := of_class(rows, name):
             r2, rmse = np.array([row.r2 for row in some]), np.array([row.rmse for row in some])
-            print(f"| {name} | {len(some)} | {np.median(r2):.4f} | {np.quantile(r2, 0.1):.4f} | {np.median(rmse):.4f} "
-                  f"| {np.quantile(rmse, 0.9):.4f} | {np.mean([row.coverage for row in some]):.2f} |")  # fmt: skip
+            numbers = [np.median(r2), np.quantile(r2, 0.1), np.median(rmse), np.quantile(rmse, 0.9)]
+            covers = np.mean([row.coverage for row in some])
+            cells = [*(f"{number:.4f}" for number in numbers), "" if np.isnan(covers) else f"{covers:.2f}"]
+            print(f"| {name} | {len(some)} | " + " | ".join(cells) + " |")
 
 
 def flags(rows: list[Row]) -> None:
@@ -179,9 +183,8 @@ def grids(labels: list[Label], model: FieldModel) -> None:
         values = model.predict([label.atoms], [label.values.shape], sigma=False)[0].values
         pair = [ELFGrid(values, label.atoms), label.grid]
         nets = [networking(grid) for grid in pair]
-        print(
-            f"| {label.name} | {nets[0].phi:.3f} | {nets[1].phi:.3f} | {nets[0].phi_star:.3f} | {nets[1].phi_star:.3f} |"
-        )
+        numbers = [getattr(net, name) for name in ("phi", "phi_star") for net in nets]
+        print(f"| {label.name} | " + " | ".join(f"{number:.3f}" for number in numbers) + " |")
         for name in ("phi", "phi_star"):
             wrong[name].append(abs(getattr(nets[0], name) - getattr(nets[1], name)))
         mine, true = (
@@ -193,9 +196,8 @@ def grids(labels: list[Label], model: FieldModel) -> None:
         errors = np.array(errors)[np.isfinite(errors)]
         print(f"{name}: {len(errors)} structures, mean absolute error {errors.mean():.4f}, 90 % within "
               f"{np.quantile(errors, 0.9):.4f}, largest {errors.max():.4f}")  # fmt: skip
-    print(
-        f"bond critical points within {REACH} Å: recall {found / wanted:.3f} of {wanted}, precision {found / told:.3f}"
-    )
+    print(f"bond critical points within {REACH} Å: recall {found / wanted:.3f} of {wanted}, "
+          f"precision {found / told:.3f}")  # fmt: skip
 
 
 def pure_hydrogen(domain: Domain) -> None:
@@ -260,7 +262,6 @@ def main() -> None:
     torch.set_num_threads(1)
     features, domain = KeptFeatures(options.features), get_domain("many-elements")
     model, labels = domain.load(device="cpu"), list(LabelStore(LABELS))
-    assert all(label.geometry == INLINE for label in labels)
     test = [label for label in labels if label.split == "test"]
     rows = [by_model(label, model, domain) for label in test]
     table("Compounds never trained on", rows)

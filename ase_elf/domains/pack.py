@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from ase_elf.errors import DomainError, FormatError, InputError
 from ase_elf.geometry.boxes import boxed
 from ase_elf.geometry.checks import check_structure, describe
-from ase_elf.geometry.pairs import by_pair, covalent_lengths, pair_of
+from ase_elf.geometry.neighbors import neighbor_list
+from ase_elf.geometry.pairs import by_pair, covalent_lengths, name_of, pair_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +31,9 @@ __all__ = ["FINEST", "Domain"]
 
 COVALENT = "covalent"
 """In place of the lengths of bonds on a card."""
+
+CONTACT = 1.3
+"""Times the sum of covalent radii: atoms that are closer touch."""
 
 MANY = 12
 """Elements; more are counted in messages and not named."""
@@ -210,6 +214,30 @@ class Domain:
         model = self.load(device="cpu")
         known = getattr(model, "familiarity", None)
         return None if known is None else known.distance(model.invariants(atoms))
+
+    def pair_distances(self, atoms: Atoms) -> dict[str, float]:
+        """The same for every pair of elements in contact: which of them are unlike anything trained on.
+
+        Returns
+        -------
+        dict of str to float
+            By "A-B" in alphabetical order, the farthest first: the largest mean distance of two atoms
+            closer than :data:`CONTACT` times the sum of their covalent radii. Empty where no distance
+            is known.
+        """
+        from ase.data import covalent_radii
+
+        model = self.load(device="cpu")
+        if model.familiarity is None:
+            return {}
+        far = model.familiarity.of_atoms(model.invariants(atoms)).tolist()
+        radii = covalent_radii[atoms.numbers]
+        found: dict[str, float] = {}
+        for i, j, length in zip(*neighbor_list("ijd", atoms, 2 * CONTACT * radii.max()), strict=True):
+            if length < CONTACT * (radii[i] + radii[j]):
+                pair = name_of(sorted((atoms.symbols[i], atoms.symbols[j])))
+                found[pair] = max(found.get(pair, 0.0), (far[i] + far[j]) / 2)
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
 
     def outside(
         self, atoms: Atoms, distance: float | None = None, near: Neighbors | None = None

@@ -72,6 +72,9 @@ class Architecture:
         What an atom starts with is a function of numbers of its element
         (:mod:`ase_elf.model.elements`), so that an element that was not trained on is an
         interpolation. Otherwise each element has free parameters.
+    bound : float
+        What an update adds to a coefficient stays below it; 0 for no bound. Atoms unlike any that were trained
+        on else put into the fields, update after update, numbers without limit.
 
     Raises
     ------
@@ -90,6 +93,7 @@ class Architecture:
     orbital_exponent: float = 0.0
     minimal_basis: tuple[str, ...] = ()
     by_numbers: bool = False
+    bound: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("elements", "channels", "point_channels"):
@@ -132,6 +136,8 @@ class Architecture:
             raise InputError("orbital_exponent and minimal_basis: choose one kind of orbitals.")
         if not isinstance(self.minimal_basis, tuple) or not set(self.minimal_basis) <= set(GROUPS):
             raise InputError(f"minimal_basis = {self.minimal_basis!r}; a list of {', '.join(GROUPS)}.")
+        if not _is_real(self.bound) or not 0 <= self.bound < math.inf:
+            raise InputError(f"bound = {self.bound!r}; a positive number, or 0 for none, is needed.")
         if not isinstance(self.by_numbers, bool):
             raise InputError(f"by_numbers = {self.by_numbers!r}; true or false is needed.")
 
@@ -409,6 +415,8 @@ class AtomNetwork(nn.Module):
         fields, width = self.update_invariants[depth], self.arch.channels[0]
         mixed = fields.mixed(fields.gather(index, vectors, c))
         out = self.updates[depth](fields.invariants(mixed))
+        if self.arch.bound:
+            out = self.arch.bound * torch.tanh(out / self.arch.bound)
         if not self.arch.n_vectors:
             return out
         aimed = torch.einsum("vq,nqi->niv", self.aims[depth], fields.directions(mixed))

@@ -75,13 +75,17 @@ class Familiarity:
         ----------
         invariants : Tensor, shape (n_atoms, n_invariants)
         """
-        mean, whiten, unit = (t.to(invariants) for t in (self.mean, self.whiten, self.unit))
-        lengths = ((invariants - mean) @ whiten).square().mean(1).sqrt()
+        lengths = self.of_atoms(invariants)
         # torch.quantile takes 16 million values at most; sorting has no limit.
         place = ATOMS * (len(lengths) - 1)
         ordered, low = lengths.sort().values, int(place)
         high = min(low + 1, len(lengths) - 1)
-        return float((ordered[low] + (place - low) * (ordered[high] - ordered[low])) / unit)
+        return float(ordered[low] + (place - low) * (ordered[high] - ordered[low]))
+
+    def of_atoms(self, invariants: torch.Tensor) -> torch.Tensor:
+        """Distance of each atom, shape (n_atoms,), in the same units."""
+        mean, whiten, unit = (t.to(invariants) for t in (self.mean, self.whiten, self.unit))
+        return ((invariants - mean) @ whiten).square().mean(1).sqrt() / unit
 
     def save(self, path: Path) -> None:
         """Write as safetensors."""

@@ -425,7 +425,12 @@ class Fit(FittingRun):
             error2, _, nll, astray = (part.item() for part in parts)
             sums += torch.tensor([error2 * share, nll * share, astray, critical is not None])
         squared, likelihood, astray, told = self.processes.sum(self.network.parameters(), sums).tolist()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        # Apart: where σ is far too small its gradients are huge, and would stop everything else.
+        of_sigma = list(self.network.log_error.parameters())
+        own = {id(parameter) for parameter in of_sigma}
+        others = [parameter for parameter in self.network.parameters() if id(parameter) not in own]
+        for some in (of_sigma, others):
+            torch.nn.utils.clip_grad_norm_(some, 1.0)
         self.optimiser.step()
         self.stepped()
         losses = {"rmse": math.sqrt(squared), "nll": likelihood}

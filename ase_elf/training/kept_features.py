@@ -17,6 +17,9 @@ from ase_elf.errors import OutputError
 from ase_elf.model import minimal_basis
 from ase_elf.model.minimal_basis.features import chosen_features
 
+DIGITS = 6
+"""Of coordinates (Å) by which points are told apart."""
+
 
 @dataclass(frozen=True)
 class KeptFeatures:
@@ -41,9 +44,10 @@ class KeptFeatures:
         """
         if self.folder is None:
             return chosen_features(atoms, points, groups)
-        # The same points in another order are the same file.
-        order = np.lexsort(points.T)
-        path = self.folder / f"{_key(atoms, points[order], groups)}.npy"
+        # The same points in another order are the same file, whatever their last digits.
+        rounded = np.round(points, DIGITS) + 0.0
+        order = np.lexsort(rounded.T)
+        path = self.folder / f"{_key(atoms, rounded[order], groups)}.npy"
         try:
             values = np.load(path, allow_pickle=False)
         except (OSError, ValueError):

@@ -47,6 +47,8 @@ def write_pack(
     train: list[Label],
     recipe: dict,
     scores: list[Score],
+    familiarity: Familiarity | None = None,
+    more: dict | None = None,
 ) -> dict:
     """Write weights and card; returns the card.
 
@@ -61,11 +63,15 @@ def write_pack(
         The fit's configuration.
     scores : list of Score
         On structures that were not trained on.
+    familiarity : Familiarity, optional
+        What nuclei read in training, where it is known already.
+    more : dict, optional
+        Further entries of the card.
     """
     card = planned(folder)
     card["weights"] = {"file": WEIGHTS, "sha256": save_network(folder / WEIGHTS, network)}
-    model = FieldModel(network)
-    card["familiarity"] = write_familiarity(folder, model, train, card["weights"]["sha256"])
+    known = familiarity or familiarity_of(FieldModel(network), train)
+    card["familiarity"] = save_familiarity(folder, known, card["weights"]["sha256"])
     card["trained_range"] = trained_range(train)
     card["training"] = {
         "labels": len(train),
@@ -74,6 +80,7 @@ def write_pack(
         "parameters": sum(p.numel() for p in network.parameters()),
         **recipe,
     }
+    card |= more or {}
     card["accuracy"] = accuracy_rows(scores)
     write_card(folder / "card.json", card)
     return card
@@ -101,11 +108,13 @@ def write_card(path: Path, card: dict) -> None:
 
 
 def trained_range(labels: list[Label]) -> dict[str, list[float]]:
-    """Least and greatest of each quantity of :func:`ase_elf.geometry.checks.describe`."""
-    seen = [describe(label.atoms) for label in labels]
+    """Least and greatest of each quantity of :func:`ase_elf.geometry.checks.describe`; some are of crystals alone."""
+    seen: dict[str, list[float]] = {}
+    for label in labels:
+        for quantity, value in describe(label.atoms).items():
+            seen.setdefault(quantity, []).append(value)
     return {
-        quantity: [round(float(f([s[quantity] for s in seen])), 4) for f in (np.min, np.max)]
-        for quantity in seen[0]
+        quantity: [round(float(f(values)), 4) for f in (np.min, np.max)] for quantity, values in seen.items()
     }
 
 
@@ -121,9 +130,41 @@ def write_familiarity(folder: Path, model: FieldModel, train: list[Label], weigh
     weights : str
         SHA-256 of the weights: others read other things.
     """
+    return save_familiarity(folder, familiarity_of(model, train), weights)
+
+
+def familiarity_of(model: FieldModel, train: list[Label]) -> Familiarity:
+    """Of what the nuclei of training structures read."""
+    return Familiarity.of([model.invariants(label.atoms) for label in train])
+
+
+def save_familiarity(folder: Path, known: Familiarity, weights: str) -> dict[str, str]:
+    """Write it beside the weights of this digest; returns its part of the card."""
     path = folder / FAMILIARITY
-    Familiarity.of([model.invariants(label.atoms) for label in train]).save(path)
+    known.save(path)
     return {"file": FAMILIARITY, "sha256": digest_of(path), "weights": weights}
+
+
+def by_element(labels: list[Label], scores: list[Score]) -> dict[str, dict[str, float]]:
+    """Accuracy on the structures that hold an element: how many, and medians of R² and rms error.
+
+    Parameters
+    ----------
+    labels, scores : list
+        Of the same structures.
+    """
+    found: dict[str, list[Score]] = {}
+    for label, score in zip(labels, scores, strict=True):
+        for symbol in sorted(set(label.atoms.symbols)):
+            found.setdefault(symbol, []).append(score)
+    return {
+        symbol: {
+            "structures": len(some),
+            "r2": round(float(np.median([score.r2 for score in some])), 4),
+            "rmse": round(float(np.median([score.rmse for score in some])), 4),
+        }
+        for symbol, some in sorted(found.items())
+    }
 
 
 def accuracy_rows(scores: list[Score]) -> list[dict]:

@@ -19,8 +19,9 @@ from ase_elf.training.evaluate import score_label
 from ase_elf.training.fit import Fit, Recipe
 from ase_elf.training.kept_features import MADE_ANEW, KeptFeatures
 from ase_elf.training.loop import ALONE
-from ase_elf.training.pack import planned, shorten, write_pack
+from ase_elf.training.pack import by_element, familiarity_of, planned, shorten, write_pack
 from ase_elf.training.processes import Processes
+from ase_elf.training.region import EVERYWHERE
 from ase_elf.training.samples import Pool
 
 
@@ -82,17 +83,25 @@ def finish(settings: TrainConfig, fit: Fit) -> dict | None:
         return None
     network = shorten(fit.result.cpu().requires_grad_(False).eval())
     factor = calibrate(network, fit.validation) if fit.validation else 1.0
+    train = [pool.label for pool in fit.train]
     model = FieldModel(network, native_spacing=planned(settings.pack).get("native_spacing", NATIVE_SPACING))
+    model.familiarity = familiarity_of(model, train)
     held_out = [label for source in settings.labels for label in source.read("validation", "test")]
+    scores = [score_label(model, label, region=settings.scored) for label in held_out]
+    more = {"scored": asdict(settings.scored)} if settings.scored != EVERYWHERE else {}
+    if len(network.arch.elements) > 1:
+        more["accuracy_by_element"] = by_element(held_out, scores)
     return write_pack(
         settings.pack,
         network,
-        train=[pool.label for pool in fit.train],
+        train=train,
         recipe={
             "recipe": asdict(fit.recipe),
             "architecture": network.arch.to_dict(),
             "sigma_factor": round(factor, 4),
             **({"start": digest(settings.start)} if settings.start else {}),
         },
-        scores=[score_label(model, label, region=settings.scored) for label in held_out],
+        scores=scores,
+        more=more,
+        familiarity=model.familiarity,
     )

@@ -16,6 +16,7 @@ from ase_elf.errors import DomainError, InputError
 from ase_elf.grid import cartesian
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.evaluate import score_label
+from ase_elf.training.kept_features import MADE_ANEW, KeptFeatures
 from ase_elf.training.region import Region, nearest_core
 from ase_elf.training.run import training_labels
 
@@ -76,6 +77,14 @@ def test_a_structure_unlike_any_trained_on_is_flagged(domain, model):
     assert domain.outside(strange, prediction.distance)
 
 
+def test_the_pair_of_elements_that_is_unlike_training_is_named(domain):
+    squeezed = bulk("NaCl", "rocksalt", a=2.4)
+    (pair, farthest), *_ = domain.pair_distances(squeezed).items()
+    assert pair in ("Cl-Cl", "Cl-Na", "Na-Na") and farthest > 1
+    usual = domain.pair_distances(bulk("LiH", "rocksalt", a=4.0))
+    assert set(usual) == {"H-Li"} and usual["H-Li"] < 1
+
+
 @pytest.mark.parametrize("move", ["translate", "rotate", "permute", "repeat"])
 def test_prediction_does_not_depend_on_how_a_structure_is_written_down(domain, move):
     model = domain.load(device="cpu", dtype="float64")
@@ -130,6 +139,18 @@ def test_what_is_committed_is_what_was_trained_on(domain):
         assert digest(labels) == trained["label_digest"]
     assert not {reduced_formula(label.atoms) for label in labels} & HELD_OUT
     assert set(domain.elements) <= {symbol for label in labels for symbol in label.atoms.symbols}
+
+
+def test_features_are_kept_for_the_same_points_in_any_order(tmp_path, monkeypatch):
+    atoms, points = bulk("LiH", "rocksalt", a=4.0), np.random.default_rng(0).random((7, 3))
+    groups = ("one-shot",)
+    kept = KeptFeatures(tmp_path / "features")
+    made = kept(atoms, points, groups)
+    np.testing.assert_allclose(made, MADE_ANEW(atoms, points, groups), atol=1e-5)
+    monkeypatch.setattr("ase_elf.training.kept_features.chosen_features", None)
+    np.testing.assert_array_equal(kept(atoms, points[::-1], groups), made.flip(0))
+    with pytest.raises(TypeError):  # other points are not there
+        kept(atoms, points + 0.1, groups)
 
 
 def test_the_fit_without_the_headline_elements_sees_none_of_them():
