@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -122,7 +123,11 @@ def read_bonds(
         raise InputError(f"elf must be an ELFGrid or an ELFCalculator, not {type(elf).__name__}.")
     packs = packs_of(atoms, elf, required=cutoffs is None)
     if cutoffs is None:
-        cutoffs = {k: v for pack in packs for k, v in _cutoffs(pack, atoms).items()}
+        cutoffs = {}
+        for pack in packs:
+            for pair, length in _cutoffs(pack, atoms).items():
+                cutoffs.pop(pair[::-1], None)  # a pair has one length, whoever names it the other way round
+                cutoffs[pair] = length
     if not cutoffs:
         return np.zeros(0, dtype=COLUMNS), []
     i, j, vectors, shift = find_pairs(atoms, cutoffs)
@@ -180,7 +185,8 @@ def bond_rows(atoms: Atoms, i: np.ndarray, j: np.ndarray, vectors: np.ndarray) -
 def _readings(
     rows: np.ndarray, vectors: np.ndarray, atoms: Atoms, packs: list[Domain], extrapolated: bool
 ) -> list[Reading]:
-    readings = [Reading(pack, pair, atoms, rows, vectors) for pack in packs for pair in pack.ruler_cards]
+    first = {frozenset(pair): (pack, pair) for pack in reversed(packs) for pair in pack.ruler_cards}
+    readings = [Reading(pack, pair, atoms, rows, vectors) for pack, pair in first.values()]
     for reading in readings if extrapolated else ():
         # Surroundings that are known tell bond by bond; density and distances concern all of them.
         if load_surroundings(reading.pack, reading.ruler.pair) is None or reading.pack.outside(atoms):
@@ -286,26 +292,32 @@ def _measure_along(rows: np.ndarray, vectors: np.ndarray, atoms: Atoms, sample: 
 
 
 def packs_of(atoms: Atoms, elf: ELFGrid | PredictsELF, *, required: bool = False) -> list[Domain]:
-    """The pack that made the ELF or covers the structure, or else all with a ruler for it."""
+    """The pack that made the ELF; of another ELF the pack that covers the structure, and all with rulers for it."""
     from ase_elf.domains import domain_for, get_domain, installed
 
     if not isinstance(elf, ELFGrid):
         return [elf.domain_of(atoms)]
     symbols = set(atoms.get_chemical_symbols())
-    try:
-        known = elf.info.get("pack", elf.info.get("domain"))
-        return [domain_for(symbols) if known is None else get_domain(known)]
-    except DomainError:
-        packs = [p for p in installed().values() if any(set(r) <= symbols for r in p.ruler_cards)]
-        if required and not packs:
-            raise
-        return [] if "domain" in elf.info else packs
+    known = elf.info.get("pack", elf.info.get("domain"))
+    packs: list[Domain] = []
+    with suppress(DomainError):
+        packs.append(domain_for(symbols) if known is None else get_domain(known))
+    if known is not None:
+        return packs
+    for pack in installed().values():
+        read = {frozenset(pair) for other in packs for pair in other.ruler_cards}
+        if any(symbols.issuperset(pair) and frozenset(pair) not in read for pair in pack.ruler_cards):
+            packs.append(pack)
+    if required and not packs:
+        domain_for(symbols)
+    return packs
 
 
 def _cutoffs(pack: Domain, atoms: Atoms) -> dict[tuple[str, str], float]:
     """Those of a pack that covers the structure, else only of the bonds it has rulers for."""
-    if set(atoms.get_chemical_symbols()) <= set(pack.elements):
-        return pack.bonds
+    symbols = set(atoms.get_chemical_symbols())
+    if symbols <= set(pack.elements):
+        return {pair: length for pair, length in pack.bonds.items() if symbols.issuperset(pair)}
     return {pair: card["cutoff"] for pair, card in pack.ruler_cards.items()}
 
 

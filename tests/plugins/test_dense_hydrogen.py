@@ -45,8 +45,8 @@ POINTS = np.random.default_rng(2).normal(scale=3, size=(30, 3))
 
 def test_hydrogen_is_found_from_the_elements(domain):
     assert domain_for(["H", "H"]).name == domain.name
-    with pytest.raises(DomainError, match="Xe"):
-        domain_for(["H", "Xe"])
+    with pytest.raises(DomainError, match="U"):
+        domain_for(["H", "U"])
 
 
 @pytest.mark.parametrize("move", ["translate", "rotate", "permute", "repeat"])

@@ -274,7 +274,7 @@ def test_a_ruler_file_is_checked(pack, tmp_path):
 
 def test_measure_bonds_reads_with_the_ruler_of_the_pack(pack, monkeypatch):
     domain = RulerDomain(pack[0])
-    monkeypatch.setattr("ase_elf.domains.domain_for", lambda symbols: domain)
+    monkeypatch.setattr("ase_elf.domains.domain_for", lambda *_: domain)
     calculator = ELFCalculator(domain=RulerDomain(pack[0]))
     atoms = Atoms("H3", [[0, 0, 0], [0.8, 0, 0], [1.0, 1.4, 0.3]], cell=[5.0] * 3, pbc=True)
     table = measure_bonds(atoms, calculator)
@@ -434,7 +434,7 @@ def test_quantised_images_keep_their_values():
 
 def test_the_ruler_command_on_an_elf_file(pack, tmp_path, monkeypatch):
     domain = RulerDomain(pack[0])
-    monkeypatch.setattr("ase_elf.domains.domain_for", lambda symbols: domain)
+    monkeypatch.setattr("ase_elf.domains.domain_for", lambda *_: domain)
     label = next(molecules(1))
     grid = ELFCalculator(domain=domain).get_elf(label.atoms, spacing=0.1)
     write_elf(tmp_path / "ELFCAR", ELFGrid(grid.values, label.atoms))
