@@ -276,13 +276,15 @@ def packs_of(atoms: Atoms, elf: ELFGrid | ELFCalculator, *, required: bool = Fal
     if not isinstance(elf, ELFGrid):
         return [elf.domain_of(atoms)]
     symbols = set(atoms.get_chemical_symbols())
+    with_rulers = [p for p in installed().values() if any(set(r) <= symbols for r in p.ruler_cards)]
     try:
-        return [get_domain(elf.info["domain"]) if "domain" in elf.info else domain_for(symbols)]
+        pack = get_domain(elf.info["domain"]) if "domain" in elf.info else domain_for(symbols)
+        # A pack that covers everything and measures nothing leaves it to those that do.
+        return [pack] if pack.ruler_cards or "domain" in elf.info else with_rulers or [pack]
     except DomainError:
-        packs = [p for p in installed().values() if any(set(r) <= symbols for r in p.ruler_cards)]
-        if required and not packs:
+        if required and not with_rulers:
             raise
-        return [] if "domain" in elf.info else packs
+        return [] if "domain" in elf.info else with_rulers
 
 
 def _cutoffs(pack: Domain, atoms: Atoms) -> dict[tuple[str, str], float]:
