@@ -35,7 +35,7 @@ from ase_elf.topology import critical_points, networking
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.kept_features import KeptFeatures
 from ase_elf.training.matching import PERSISTENCE, pair_up
-from ase_elf.training.region import Region
+from ase_elf.training.region import Region, nearest_core
 
 PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
 LABELS = PLUGINS / "many_elements" / "labels"
@@ -175,8 +175,14 @@ def by_element(rows: list[Row]) -> None:
     )
 
 
+def bond_points(grid: ELFGrid) -> np.ndarray:
+    """Bond critical points (Å) outside cores."""
+    found = critical_points(grid, persistence=PERSISTENCE).of_kind("bond").positions
+    return found[nearest_core(grid.atoms, found, REGION.core) >= REGION.core]
+
+
 def grids(labels: list[Label], model: FieldModel) -> None:
-    """φ, φ* and bond critical points of whole grids."""
+    """φ, φ* and bond critical points outside cores, of whole grids."""
     wrong, found, wanted, told = defaultdict(list), 0, 0, 0
     print("\n| | φ | DFT | φ* | DFT |\n|---|---|---|---|---|")
     for label in labels:
@@ -187,9 +193,7 @@ def grids(labels: list[Label], model: FieldModel) -> None:
         print(f"| {label.name} | " + " | ".join(f"{number:.3f}" for number in numbers) + " |")
         for name in ("phi", "phi_star"):
             wrong[name].append(abs(getattr(nets[0], name) - getattr(nets[1], name)))
-        mine, true = (
-            critical_points(grid, persistence=PERSISTENCE).of_kind("bond").positions for grid in pair
-        )
+        mine, true = map(bond_points, pair)
         _, _, distance = pair_up(true, mine, label.atoms.cell.array, REACH)
         found, wanted, told = found + len(distance), wanted + len(true), told + len(mine)
     for name, errors in wrong.items():

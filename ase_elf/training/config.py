@@ -35,6 +35,9 @@ class TrainConfig:
         Train only on these kinds of structure; all of them if empty.
     without : tuple of str
         Elements: structures that hold one are not trained on.
+    familiar : tuple of str
+        Kinds of structure that count as known when the distance from training is made; all of them if empty.
+        What is trained on but described badly still is left out, and comes with a warning.
     features : Path, optional
         Folder in which orbital features are kept for the next fit.
     scored : Region
@@ -49,6 +52,7 @@ class TrainConfig:
     start: Path | None
     kinds: tuple[str, ...]
     without: tuple[str, ...]
+    familiar: tuple[str, ...]
     features: Path | None
     scored: Region
     architecture: Architecture
@@ -76,6 +80,7 @@ class TrainConfig:
             start=folder / raw.start if raw.start else None,
             kinds=tuple(raw.kinds),
             without=tuple(raw.without),
+            familiar=tuple(raw.familiar),
             features=folder / raw.features if raw.features else None,
             scored=Region(**checked(Region, raw.scored, "scored.")),
             architecture=Architecture.from_dict(checked(Architecture, raw.architecture, "architecture.")),
@@ -94,6 +99,7 @@ class RawConfig:
     start: str | None = None
     kinds: list = field(default_factory=list)
     without: list = field(default_factory=list)
+    familiar: list = field(default_factory=list)
     features: str | None = None
     scored: dict = field(default_factory=dict)
     recipe: dict = field(default_factory=dict)

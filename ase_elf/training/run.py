@@ -85,7 +85,10 @@ def finish(settings: TrainConfig, fit: Fit) -> dict | None:
     factor = calibrate(network, fit.validation) if fit.validation else 1.0
     train = [pool.label for pool in fit.train]
     model = FieldModel(network, native_spacing=planned(settings.pack).get("native_spacing", NATIVE_SPACING))
-    model.familiarity = familiarity_of(model, train)
+    known = [label for label in train if not settings.familiar or label.kind in settings.familiar]
+    if not known:
+        raise InputError(f"no training label is of a kind in familiar: {', '.join(settings.familiar)}.")
+    model.familiarity = familiarity_of(model, known)
     held_out = [label for source in settings.labels for label in source.read("validation", "test")]
     scores = [score_label(model, label, region=settings.scored) for label in held_out]
     more = {"scored": asdict(settings.scored)} if settings.scored != EVERYWHERE else {}
