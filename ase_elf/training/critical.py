@@ -24,7 +24,7 @@ from ase_elf.topology.critical import critical_points_of
 from ase_elf.topology.field import SplineField
 from ase_elf.training.kept_features import MADE_ANEW, KeptFeatures
 from ase_elf.training.matching import PERSISTENCE, REACH
-from ase_elf.training.samples import Places, looked_up, surroundings_of
+from ase_elf.training.places import Places, looked_up, surroundings_of
 
 KINDS = ("attractor", "bond")
 """Of critical points: those that the network of bonds is made of."""
@@ -32,7 +32,7 @@ KINDS = ("attractor", "bond")
 STEP = 0.05
 """Å. To either side of a critical point along the axes of its Hessian, for central differences."""
 
-BENT = 0.5
+CURVATURE = 0.5
 """Error of a curvature, in units of that of the label, that counts as much as a distance of REACH. With half
 the curvature a point is twice as far away, and with none it is another kind of point."""
 
@@ -126,7 +126,7 @@ class CriticalPlaces(Places):
         return *self.rows(places, device), self.curvatures[chosen].to(device)
 
 
-def astray(z: torch.Tensor, curvatures: torch.Tensor) -> torch.Tensor:
+def critical_point_loss(z: torch.Tensor, curvatures: torch.Tensor) -> torch.Tensor:
     """How far critical points are from where they should be, and from what they should be like.
 
     Parameters
@@ -139,9 +139,9 @@ def astray(z: torch.Tensor, curvatures: torch.Tensor) -> torch.Tensor:
     -------
     Tensor, shape (n,)
         The square root of 1 + d², minus 1, which grows only linearly where a point is lost anyway. In d² a
-        distance counts in units of :data:`~ase_elf.training.matching.REACH`, a curvature's error in those of BENT.
+        distance counts in units of :data:`~ase_elf.training.matching.REACH`, a curvature's error in those of CURVATURE.
     """
     middle, plus, minus = z.view(-1, AROUND).split([1, 3, 3], dim=1)
     away = (plus - minus) / (2 * STEP) / curvatures
-    bent = (plus + minus - 2 * middle) / STEP**2 / curvatures - 1
-    return torch.sqrt(1 + (away * away).sum(1) / REACH**2 + (bent * bent).sum(1) / BENT**2) - 1
+    curved = (plus + minus - 2 * middle) / STEP**2 / curvatures - 1
+    return torch.sqrt(1 + (away * away).sum(1) / REACH**2 + (curved * curved).sum(1) / CURVATURE**2) - 1

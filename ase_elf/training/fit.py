@@ -18,13 +18,13 @@ from torch import nn
 
 from ase_elf.errors import InputError
 from ase_elf.model.network import Architecture, FieldInvariants, FieldNetwork
-from ase_elf.training.critical import astray
+from ase_elf.training.critical import critical_point_loss
 from ase_elf.training.loop import ALONE, FittingRun, Schedule
 from ase_elf.training.processes import Processes
 from ase_elf.training.samples import Pool, together
 
 __all__ = [
-    "ASTRAY",
+    "CRITICAL_WEIGHT",
     "FUSED_SINCE",
     "GROWING",
     "LEAST_LOG_SIGMA",
@@ -50,7 +50,7 @@ PLATEAU = 0.3
 """Weight of squared errors of z beside 100 times those of the ELF: a twentieth of the loss at ELF = 1/2, half of
 it at 0.06 and 0.94, nearly all of it where molecules are flat and z, not the ELF, says where the maximum is."""
 
-ASTRAY = 0.05
+CRITICAL_WEIGHT = 0.05
 """Weight of critical points that are not where or what they should be, in the loss of a structure that has some."""
 
 LEAST_SPREAD = 0.02
@@ -173,7 +173,7 @@ def losses(
     lost = error.new_zeros(())
     if critical is not None:
         *places, curvatures = critical
-        lost = astray(network.value(seen_at(*places))[:, 0], curvatures).mean()
+        lost = critical_point_loss(network.value(seen_at(*places))[:, 0], curvatures).mean()
     return error2.mean(), apart2.mean(), likelihood.mean(), lost
 
 
@@ -182,10 +182,10 @@ def _between(z: torch.Tensor, highest: torch.Tensor) -> torch.Tensor:
 
 
 def objective(
-    error2: torch.Tensor, apart2: torch.Tensor, nll: torch.Tensor, astray: torch.Tensor
+    error2: torch.Tensor, apart2: torch.Tensor, nll: torch.Tensor, critical: torch.Tensor
 ) -> torch.Tensor:
     """What is minimised: the sum of the four means of :func:`losses`, each with its weight."""
-    return 100 * error2 + PLATEAU * apart2 + 0.1 * nll + ASTRAY * astray
+    return 100 * error2 + PLATEAU * apart2 + 0.1 * nll + CRITICAL_WEIGHT * critical
 
 
 def compiled(function: Callable) -> Callable:
@@ -408,7 +408,7 @@ class Fit(FittingRun):
         return [batch] if batch else []
 
     def advance(self) -> dict[str, float]:
-        """One optimiser step; returns its losses, ``astray`` of the structures whose critical points are known."""
+        """One optimiser step; returns its losses, that of critical points where they are known."""
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.rate_at(self.step)
             group["weight_decay"] = self.recipe.weight_decay
@@ -422,9 +422,9 @@ class Fit(FittingRun):
             parts = self._losses(self.network, atoms, points, target, highest, critical)
             share = len(some) / len(batch)
             (objective(*parts) * share).backward()
-            error2, _, nll, astray = (part.item() for part in parts)
-            sums += torch.tensor([error2 * share, nll * share, astray, critical is not None])
-        squared, likelihood, astray, told = self.processes.sum(self.network.parameters(), sums).tolist()
+            error2, _, nll, lost = (part.item() for part in parts)
+            sums += torch.tensor([error2 * share, nll * share, lost, critical is not None])
+        squared, likelihood, lost, n_told = self.processes.sum(self.network.parameters(), sums).tolist()
         # Apart: where σ is far too small its gradients are huge, and would stop everything else.
         of_sigma = list(self.network.log_error.parameters())
         own = {id(parameter) for parameter in of_sigma}
@@ -434,7 +434,7 @@ class Fit(FittingRun):
         self.optimiser.step()
         self.stepped()
         losses = {"rmse": math.sqrt(squared), "nll": likelihood}
-        return losses | {"astray": astray / told} if told else losses
+        return losses | {"critical_point_loss": lost / n_told} if n_told else losses
 
     def measure(self, mean: dict[str, float]) -> dict:
         """Losses, and scores on the validation structures."""

@@ -342,25 +342,25 @@ def test_a_compiled_step_learns_what_a_plain_one_learns(tmp_path):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
 
 
-def test_what_is_astray_is_what_the_field_says():
+def test_the_critical_point_loss_is_what_the_field_says():
     # x² - y²/2 - z² around the saddle, and a slope: it is H⁻¹ times the slope away.
-    from ase_elf.training.critical import BENT, STEP, astray
+    from ase_elf.training.critical import CURVATURE, STEP, critical_point_loss
     from ase_elf.training.matching import REACH
 
     curvatures = torch.tensor([-2.0, -1.0, 2.0])
     slope = torch.tensor([0.02, -0.05, 0.1])
     places = torch.cat([torch.zeros(1, 3), torch.eye(3) * STEP, -torch.eye(3) * STEP])
     curved = (places**2 @ curvatures) / 2
-    (there,) = astray(curved + 0.3, curvatures[None])
+    (there,) = critical_point_loss(curved + 0.3, curvatures[None])
     assert float(there) == pytest.approx(0, abs=1e-4)
-    (found,) = astray(curved + places @ slope + 0.3, curvatures[None])
+    (found,) = critical_point_loss(curved + places @ slope + 0.3, curvatures[None])
     moved = slope / curvatures
     assert float(found) == pytest.approx(float(torch.sqrt(1 + moved @ moved / REACH**2) - 1), rel=1e-2)
-    (far,) = astray(curved + 1e3 * places @ slope, curvatures[None])
+    (far,) = critical_point_loss(curved + 1e3 * places @ slope, curvatures[None])
     assert float(far) == pytest.approx(1e3 * float(moved.norm()) / REACH, rel=0.01)
     # A flatter field has the same gradient of 0 there, and a slope moves its saddle farther.
-    (flat,) = astray(curved / 2, curvatures[None])
-    assert float(flat) == pytest.approx((1 + 3 * 0.25 / BENT**2) ** 0.5 - 1, rel=1e-3)
+    (flat,) = critical_point_loss(curved / 2, curvatures[None])
+    assert float(flat) == pytest.approx((1 + 3 * 0.25 / CURVATURE**2) ** 0.5 - 1, rel=1e-3)
 
 
 def fine_label(seed):
@@ -430,7 +430,7 @@ def test_critical_points_that_digits_do_not_place_are_left_out():
 
 
 def test_a_fit_that_is_told_of_critical_points_puts_them_where_they_are(tmp_path):
-    from ase_elf.training.critical import CriticalPlaces, astray
+    from ase_elf.training.critical import CriticalPlaces, critical_point_loss
 
     labels = [fine_label(s) for s in range(3)]
     rng = np.random.default_rng(0)
@@ -440,7 +440,7 @@ def test_a_fit_that_is_told_of_critical_points_puts_them_where_they_are(tmp_path
     for name, train in (("plain", plain), ("told", told)):
         fit = Fit(tmp_path / name, replace(recipe(150), critical_points=8), ARCH, train, [])
         fit.run()
-        assert ("astray" in fit.advance()) == (name == "told")
+        assert ("critical_point_loss" in fit.advance()) == (name == "told")
         away[name] = 0.0
         for pool in told:
             found = pool.critical
@@ -450,13 +450,13 @@ def test_a_fit_that_is_told_of_critical_points_puts_them_where_they_are(tmp_path
                 z = fit.result.value(fit.result.inputs(fit.result.output_invariants(*rows[:2], c), rows[2]))[
                     :, 0
                 ]
-            away[name] += float(astray(z, curvatures).mean())
+            away[name] += float(critical_point_loss(z, curvatures).mean())
     assert away["told"] < 0.7 * away["plain"]
 
 
 def test_critical_points_of_a_sheared_cell_are_found_as_far_away_as_they_are():
     from ase_elf.topology.field import SplineField
-    from ase_elf.training.critical import AROUND, CriticalPlaces, astray, critical_of, places_of
+    from ase_elf.training.critical import AROUND, CriticalPlaces, critical_of, critical_point_loss, places_of
     from ase_elf.training.matching import REACH
 
     moved = np.array([0.01, -0.02, 0.015])
@@ -466,12 +466,12 @@ def test_critical_points_of_a_sheared_cell_are_found_as_far_away_as_they_are():
     assert places.shape == (4, AROUND, 3)
     np.testing.assert_allclose(found.curvatures, curvatures, rtol=1e-5)
     seen = torch.logit(torch.from_numpy(shifted.value(shifted.voxel_of(places.reshape(-1, 3))))).float()
-    # Curvatures belong to the axes that places are on: what a field has at its own points is not astray.
+    # Curvatures belong to the axes that places are on: what a field has at its own points is not critical_point_loss.
     own = SplineField.of(label.grid)
     itself = torch.logit(torch.from_numpy(own.value(own.voxel_of(places.reshape(-1, 3))))).float()
-    assert float(astray(itself, found.curvatures).max()) < 0.01
+    assert float(critical_point_loss(itself, found.curvatures).max()) < 0.01
     expected = np.sqrt(1 + moved @ moved / REACH**2) - 1
-    np.testing.assert_allclose(astray(seen, found.curvatures), expected, rtol=0.1)
+    np.testing.assert_allclose(critical_point_loss(seen, found.curvatures), expected, rtol=0.1)
 
 
 def test_a_label_that_is_one_to_the_last_digit_says_nothing_of_its_attractor():
