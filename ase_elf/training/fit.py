@@ -255,7 +255,7 @@ def score(network: FieldNetwork, pools: list[Pool], points: int = 4096) -> dict[
 GROWING = ("hidden", "n_updates", "n_vectors", "point_channels", "orbital_exponent")
 """What may be larger in a network than in the one it starts from."""
 
-OF_INVARIANTS = ("read.shift", "read.scale", "value.0.weight", "log_error.0.weight")
+OF_INVARIANTS = ("output_invariants.shift", "output_invariants.scale", "value.0.weight", "log_error.0.weight")
 """Tensors whose last axis is what a point reads, and after that what orbitals say of it."""
 
 
