@@ -194,9 +194,10 @@ class Domain:
         if not self.slabs or all(atoms.pbc):
             return None
         along = ", ".join(name for name, periodic in zip("abc", atoms.pbc, strict=True) if not periodic)
+        advice = remedy("set atoms.cell and atoms.pbc", "give its cell with --cell")
         return (
             f"{atoms.get_chemical_formula()} is not periodic along {along}, and is taken as isolated there, "
-            f"with vacuum around it. If it repeats, {remedy('set atoms.cell and atoms.pbc', 'give its cell with --cell')}."
+            f"with vacuum around it. If it repeats, {advice}."
         )
 
     def check(self, atoms: Atoms, near: Neighbors | None = None) -> None:
