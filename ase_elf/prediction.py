@@ -59,6 +59,7 @@ class Predictor:
         self._models: dict[Domain, Any] = {}
         self._domains: dict[tuple[frozenset[str], tuple[bool, ...]], Domain] = {}
         self._warned: set[str] = set()
+        self._told_open: set[str] = set()
 
     def domain_of(self, atoms: Atoms) -> Domain:
         """The pack that is used for ``atoms``."""
@@ -110,6 +111,8 @@ class Predictor:
         grids = self.grids(structures, shapes, nearby)
         for grid in grids:
             self._warn(grid.atoms, grid.info["out_of_domain"], grid.info["domain"])
+        for near in nearby:
+            self.say_open(near.atoms)
         return grids
 
     def grids(
@@ -163,12 +166,20 @@ class Predictor:
         pack.check(atoms, near)
         prediction = self._model(pack).predict_points(atoms, xyz)
         self._warn(atoms, pack.outside(atoms, prediction.distance, near), pack.name)
+        self.say_open(atoms)
         return np.asarray(prediction.values)
 
     def _model(self, pack: Domain) -> Any:
         if pack not in self._models:
             self._models[pack] = pack.load(device=self.device, dtype=self.dtype)
         return self._models[pack]
+
+    def say_open(self, atoms: Atoms) -> None:
+        """Warn, once per formula, that a structure is taken as isolated along its open directions."""
+        note, formula = self.domain_of(atoms).open_note(atoms), atoms.get_chemical_formula()
+        if note is not None and formula not in self._told_open:
+            self._told_open.add(formula)
+            warnings.warn(note, ElfWarning, stacklevel=4)
 
     def _warn(self, atoms: Atoms, reasons: Sequence[str], name: str) -> None:
         """Say that a prediction is an extrapolation, once per formula."""

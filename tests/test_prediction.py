@@ -154,5 +154,5 @@ def test_one_structure_that_does_not_fit_leaves_the_others(fluid):
 
 
 def test_packs_are_chosen_by_elements_where_none_is_given(fluid, monkeypatch):
-    monkeypatch.setattr(domains, "domain_for", lambda symbols: GaussianDomain(tuple(sorted(set(symbols)))))
+    monkeypatch.setattr(domains, "domain_for", lambda symbols, _: GaussianDomain(tuple(sorted(set(symbols)))))
     assert Predictor().domain_of(fluid[0]).elements == ("H",)

@@ -14,7 +14,7 @@ from ase_elf.errors import FormatError
 if TYPE_CHECKING:
     from ase_elf.domains import Domain
 
-__all__ = ["FROM_FILE", "ORDERS", "VALUES", "Screened", "rank", "source_of"]
+__all__ = ["FROM_FILE", "ORDERS", "VALUES", "Screened", "rank", "source_of", "temperatures"]
 
 VALUES = names_of(SCREENING)
 """Numbers of a screened structure, in the order of their columns; see docs/statistics.md."""
@@ -111,6 +111,15 @@ def rank(screened: Iterable[Screened], by: str = "phi") -> list[Screened]:
         return (0, *(math.inf if math.isnan(value) else -value for value in values), row.name)
 
     return sorted(screened, key=key)
+
+
+def temperatures(values: Mapping[str, float]) -> dict[str, float]:
+    """Estimates of Tc (K) among the values of a structure, by the name of the formula; their errors left out."""
+    return {
+        name.removeprefix("tc_"): value
+        for name, value in values.items()
+        if name.startswith("tc_") and not name.endswith("_error")
+    }
 
 
 def source_of(pack: Domain | None, weights: str) -> str:

@@ -83,6 +83,7 @@ def _write(frame, path: Path, predictor: Predictor, given: dict) -> Path:
     spacing = None if given["shape"] else given["spacing"]  # of both the shape counts
     shapes = predictor.shapes([atoms], given["shape"] or None, spacing)
     (grid,) = predictor.grids([atoms], shapes, [near])
+    predictor.say_open(frame.atoms)
     for reason in grid.info["out_of_domain"]:
         warnings.warn(f"frame {frame.index}: {reason}", ElfWarning, stacklevel=2)
     with writing_into(path.parent):

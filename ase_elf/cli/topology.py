@@ -111,7 +111,7 @@ def _each(files: tuple[Path, ...], given: dict) -> list:
 
 def _one(name: str, path: Path, grid, number: int, several: bool, given: dict):
     """Print one grid, write what was asked for, and return its row."""
-    from ase_elf.analysis.screening import Screened
+    from ase_elf.analysis.screening import Screened, temperatures
     from ase_elf.topology.record import lines_of, summarize, tc_lines
 
     if given["rescale"]:
@@ -121,9 +121,7 @@ def _one(name: str, path: Path, grid, number: int, several: bool, given: dict):
     beside, notes = _beside(path, net) if several and given["h_dos"] is None else ({}, ())
     if given["as_json"]:
         estimates = _temperatures(record, grid, given)
-        kelvin = {e.name: e.kelvin for e in estimates} or {
-            key.removeprefix("tc_"): value for key, value in beside.items() if key.startswith("tc_")
-        }
+        kelvin = {e.name: e.kelvin for e in estimates} or temperatures(beside)
         record = {"file": name, **record, "tc_kelvin": kelvin}
         click.echo(json.dumps(record, allow_nan=False))
     else:
@@ -203,12 +201,14 @@ def _rank_folder(ctx: click.Context, folder: Path, given: dict) -> None:
 
 def table_lines(ranked) -> list[str]:
     """The ranking as lines of text: φ, φ*, and estimates of Tc where there are any."""
+    from ase_elf.analysis.screening import temperatures
+
     good = [row for row in ranked if row.error is None]
     head = ["", "phi", "phi*", "h_dos", "Tc / K", "formula", "file"]
     table = [head]
     for place, row in enumerate(good, 1):
         v = row.values
-        kelvin = [value for key, value in v.items() if key.startswith("tc_")]
+        kelvin = temperatures(v).values()
         table.append([
             str(place),
             f"{v['elf_phi']:.4f} ± {v['elf_phi_uncertainty']:.4f}",

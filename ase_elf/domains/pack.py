@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ase_elf.errors import DomainError, FormatError, InputError
+from ase_elf.errors import DomainError, FormatError, InputError, remedy
 from ase_elf.geometry.boxes import boxed
 from ase_elf.geometry.checks import check_structure, describe
 from ase_elf.geometry.neighbors import neighbor_list
@@ -184,6 +184,21 @@ class Domain:
         the pack does not take (:meth:`takes`) comes back as it is.
         """
         return boxed(atoms, centre=centre) if self.takes(atoms.pbc) else atoms
+
+    def open_note(self, atoms: Atoms) -> str | None:
+        """What is to be said of a structure that is not periodic; None where nothing is.
+
+        A pack for all kinds of structures cannot know whether a cell was forgotten; one for molecules and
+        clusters alone expects none.
+        """
+        if not self.slabs or all(atoms.pbc):
+            return None
+        along = ", ".join(name for name, periodic in zip("abc", atoms.pbc, strict=True) if not periodic)
+        advice = remedy("set atoms.cell and atoms.pbc", "give its cell with --cell")
+        return (
+            f"{atoms.get_chemical_formula()} is not periodic along {along}, and is taken as isolated there, "
+            f"with vacuum around it. If it repeats, {advice}."
+        )
 
     def check(self, atoms: Atoms, near: Neighbors | None = None) -> None:
         """Raise :class:`InputError` unless ``atoms`` can be given to the model at all.

@@ -14,7 +14,7 @@ import numpy as np
 
 from ase_elf import __version__
 from ase_elf.analysis.quantities import TC, names_of
-from ase_elf.analysis.screening import VALUES, Screened
+from ase_elf.analysis.screening import VALUES, Screened, temperatures
 from ase_elf.errors import DomainError
 from ase_elf.plotting.figure import COLORS, new_axis, svg
 from ase_elf.plotting.figure import style as plot_style
@@ -309,11 +309,10 @@ def _ranking(rows: Sequence[Screened]) -> list[dict]:
 
 def _temperatures(values: Mapping[str, float]) -> str:
     """The range of the published estimates, and the larger of the errors that are known."""
-    own = {name: values[name] for name in TC_VALUES if name.startswith("tc_") and name in values}
-    if not own:
+    kelvin = temperatures(values).values()
+    if not kelvin:
         return ""
-    kelvin = [value for name, value in own.items() if not name.endswith("_error")]
-    errors = [value for name, value in own.items() if name.endswith("_error")]
+    errors = [value for name, value in values.items() if name.startswith("tc_") and name.endswith("_error")]
     return f"{min(kelvin):.0f} to {max(kelvin):.0f}" + (f" ± {max(errors):.0f}" if errors else "")
 
 

@@ -166,7 +166,8 @@ def _measured(
     known = {"domain": pack.name if pack else "", "elf": source_of(pack, weights)}
     if isinstance(grid, MemoryError):
         return _row(candidate, error=str(grid), **known)
-    notes = list(candidate.notes)
+    note = None if pack is None else pack.open_note(candidate.atoms)
+    notes = [*candidate.notes, *([note] if note else [])]
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ElfWarning)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -23,7 +24,7 @@ from ase_elf.analysis.frame import analyze_batch, batches, geometry_digest
 from ase_elf.analysis.quantities import BONDS, FRAMES, names_of
 from ase_elf.analysis.settings import AnalysisSettings
 from ase_elf.domains import Domain, address, find_domain
-from ase_elf.errors import ElfError, InputError, OutputError
+from ase_elf.errors import ElfError, ElfWarning, InputError, OutputError
 from ase_elf.parallel.frames import in_order, workers
 from ase_elf.report.snapshots import Snapshot, stride_after
 from ase_elf.runs.provenance import (  # noqa: F401 - their old place
@@ -143,6 +144,8 @@ class _Started:
         first = next(self._rest)
         symbols = set(first.atoms.get_chemical_symbols())
         self.domain = domain = find_domain(run.domain, symbols, first.atoms.pbc)
+        if note := domain.open_note(first.atoms):
+            warnings.warn(f"{str(run.trajectory.path)!r}: {note}", ElfWarning, stacklevel=3)
         self.first = self._periodic(first)
         try:
             domain.check(self.first.atoms)

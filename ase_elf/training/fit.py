@@ -40,6 +40,7 @@ __all__ = [
     "objective",
     "predict_pool",
     "score",
+    "shares",
     "standardise",
 ]
 

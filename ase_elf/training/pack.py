@@ -26,6 +26,10 @@ from ase_elf.training.evaluate import Score
 __all__ = [
     "KEPT",
     "accuracy_rows",
+    "by_element",
+    "familiarity_of",
+    "planned",
+    "save_familiarity",
     "shorten",
     "trained_range",
     "write_card",

@@ -125,14 +125,16 @@ def test_a_box_with_vacuum_changes_nothing_and_one_without_does(ring):
     np.testing.assert_allclose(together, alone, atol=2e-4)
 
 
-def test_a_grid_needs_a_cell_and_says_how_to_get_one(fragment):
+def test_a_grid_of_a_cluster_lies_in_a_box_with_vacuum_enough(fragment):
     calculator = ELFCalculator()
-    with pytest.raises(InputError, match="center"):
-        calculator.get_elf(fragment, shape=(16, 16, 16))
     tight = fragment.copy()
     tight.center(vacuum=0.5)
-    with pytest.raises(InputError, match="between the structure and its image"):
-        calculator.get_elf(tight, shape=(16, 16, 16))
+    for cluster in (fragment, tight):
+        grid = calculator.get_elf(cluster, shape=(16, 16, 16))
+        assert grid.info["boxed"] == [True, True, True]
+        extent = np.ptp(cluster.positions, axis=0)
+        assert (grid.atoms.cell.lengths() - extent > 6.9).all()
+        assert grid.atoms.positions == pytest.approx(cluster.positions)
 
 
 def test_a_reading_from_a_grid_is_that_from_points(fragment):
