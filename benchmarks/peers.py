@@ -162,7 +162,7 @@ class Convolved(Contender):
         for label in labels:
             shape = self._shape(label)
             coarse = label.grid.resample(shape).values
-            self.pairs.append((self._densities(label, shape), torch.from_numpy(coarse)))
+            self.pairs.append((self._densities(label, shape), torch.from_numpy(coarse.copy())))
 
     def loss(self, rng: np.random.Generator) -> torch.Tensor:
         densities, target = turned(*self.pairs[rng.integers(len(self.pairs))], rng)

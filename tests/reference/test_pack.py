@@ -9,7 +9,7 @@ from standin_engine import StandIn
 
 from ase_elf import ELFCalculator, read_elf
 from ase_elf.domains import get_domain
-from ase_elf.errors import DomainError, EngineError, InputError
+from ase_elf.errors import DomainError, ElfWarning, EngineError, InputError
 from ase_elf.reference import EnginePack
 
 HYDRIDE = Atoms("LiH", positions=[(0, 0, 0), (2, 0, 0)], cell=[4, 2.9, 2.9], pbc=True)
@@ -47,7 +47,8 @@ def test_an_engine_sees_a_molecule_as_one_in_a_box_to_put_a_grid_into():
             return super().compute(atoms, **options)
 
     water = molecule("H2O")
-    grid = ELFCalculator(engine=Watched()).get_elf(water, spacing=1.0)
+    with pytest.warns(ElfWarning, match="taken as isolated"):
+        grid = ELFCalculator(engine=Watched()).get_elf(water, spacing=1.0)
     assert not seen[0].pbc.any()
     assert seen[0].positions == pytest.approx(water.positions)
     assert grid.atoms.pbc.all()
