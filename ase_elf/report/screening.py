@@ -14,7 +14,7 @@ import numpy as np
 
 from ase_elf import __version__
 from ase_elf.analysis.quantities import TC, names_of
-from ase_elf.analysis.screening import VALUES, Screened, temperatures
+from ase_elf.analysis.screening import VALUES, Screened, rank, temperatures
 from ase_elf.errors import DomainError
 from ase_elf.plotting.figure import COLORS, new_axis, svg
 from ase_elf.plotting.figure import style as plot_style
@@ -214,7 +214,8 @@ def _facts(ranked: Sequence[Screened], good: Sequence[Screened], source: str) ->
         atoms = [row.n_atoms for row in good]
         facts["atoms in a cell"] = f"{min(atoms)} to {max(atoms)}"
         facts["ELF"] = ", ".join(f"{n} {elf}" for elf, n in Counter(r.elf for r in good).items())
-        facts["highest φ"] = f"{good[0].values['elf_phi']:.3f}, {good[0].name}"
+        highest = rank(good)[0]  # the ranking may be by something else
+        facts["highest φ"] = f"{highest.values['elf_phi']:.3f}, {highest.name}"
     return facts
 
 
