@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from ase_elf.errors import OutputError
 from ase_elf.model import minimal_basis
 from ase_elf.model.minimal_basis.features import chosen_features
+from ase_elf.storage.atomic import Taken, replacing, writing_into
 
 DIGITS = 6
 """Of coordinates (Å) by which points are told apart."""
@@ -58,16 +58,11 @@ class KeptFeatures:
         return torch.from_numpy(found)
 
     def _keep(self, path: Path, values: np.ndarray) -> None:
-        part = path.with_suffix(f".{os.getpid()}.part")
-        try:
+        # Another process that writes this very file writes the same into it.
+        with writing_into(self.folder), suppress(Taken):
             self.folder.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
+            with replacing(path) as part, part.open("wb") as file:
                 np.save(file, values)
-            part.replace(path)
-        except OSError as error:
-            raise OutputError(
-                f"cannot keep orbital features in {self.folder}: {error.strerror or error}."
-            ) from error
 
 
 MADE_ANEW = KeptFeatures()
