@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from ase.data import atomic_numbers
+from ase.geometry import get_distances
 
 from ase_elf.analysis.quantities import TC, names_of
 from ase_elf.errors import ElfError
-from ase_elf.geometry.neighbors import neighbor_list
 from ase_elf.topology.beside import share_beside
 from ase_elf.topology.tc import SPREADS, error_of_tc, estimate_tc
 
@@ -124,8 +124,5 @@ def _in_a_core(atoms: Atoms, place: np.ndarray) -> bool:
     heavy = np.isin(atoms.numbers, [atomic_numbers[symbol] for symbol in P_BLOCK])
     if not heavy.any():
         return False
-    nuclei = atoms[heavy]
-    nuclei.append("X")
-    nuclei.positions[-1] = place
-    i, j = neighbor_list("ij", nuclei, NEAR_CORE)
-    return bool(((i == len(nuclei) - 1) & (j < len(nuclei) - 1)).any())
+    _, apart = get_distances(place, atoms.positions[heavy], cell=atoms.cell, pbc=atoms.pbc)
+    return bool(apart.min() < NEAR_CORE)
