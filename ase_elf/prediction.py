@@ -58,8 +58,7 @@ class Predictor:
         """Let go of models, choices of packs, and who was warned of what."""
         self._models: dict[Domain, Any] = {}
         self._domains: dict[tuple[frozenset[str], tuple[bool, ...]], Domain] = {}
-        self._warned: set[str] = set()
-        self._told_open: set[str] = set()
+        self._warned: set[tuple[str, str]] = set()
 
     def domain_of(self, atoms: Atoms) -> Domain:
         """The pack that is used for ``atoms``."""
@@ -176,22 +175,26 @@ class Predictor:
 
     def say_open(self, atoms: Atoms) -> None:
         """Warn, once per formula, that a structure is taken as isolated along its open directions."""
-        note, formula = self.domain_of(atoms).open_note(atoms), atoms.get_chemical_formula()
-        if note is not None and formula not in self._told_open:
-            self._told_open.add(formula)
-            warnings.warn(note, ElfWarning, stacklevel=4)
+        note = self.domain_of(atoms).open_note(atoms)
+        if note is not None:
+            self._once("open", atoms, note)
 
     def _warn(self, atoms: Atoms, reasons: Sequence[str], name: str) -> None:
         """Say that a prediction is an extrapolation, once per formula."""
-        formula = atoms.get_chemical_formula()
-        if reasons and formula not in self._warned:
-            self._warned.add(formula)
-            warnings.warn(
-                f"{formula} lies outside what the domain pack {name!r} was trained on: "
+        if reasons:
+            self._once(
+                "outside",
+                atoms,
+                f"{atoms.get_chemical_formula()} lies outside what the domain pack {name!r} was trained on: "
                 f"{'; '.join(reasons)}. Its ELF is an extrapolation (info['out_of_domain']).",
-                ElfWarning,
-                stacklevel=4,
             )
+
+    def _once(self, about: str, atoms: Atoms, text: str) -> None:
+        """Warn of one matter once per formula."""
+        known = about, atoms.get_chemical_formula()
+        if known not in self._warned:
+            self._warned.add(known)
+            warnings.warn(text, ElfWarning, stacklevel=5)
 
     def __getstate__(self) -> dict[str, Any]:
         # Models are loaded again where they are needed, on the device that is there.
