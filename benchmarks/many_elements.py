@@ -35,7 +35,7 @@ from ase_elf.topology import critical_points, networking
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.kept_features import KeptFeatures
 from ase_elf.training.matching import PERSISTENCE, pair_up
-from ase_elf.training.region import Region, nearest_core
+from ase_elf.training.region import Region, nearest_core, points_of
 
 PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
 LABELS = PLUGINS / "many_elements" / "labels"
@@ -76,11 +76,10 @@ class Row:
 def thin(label: Label) -> tuple[np.ndarray, np.ndarray]:
     """Points (Å) of a label that count, and ELF there."""
     inside = REGION.of(label).ravel()
-    points = cartesian(label.atoms.cell.array, label.values.shape) if label.points is None else label.points
     rows = np.flatnonzero(inside)
     if len(rows) > MOST:
         rows = np.random.default_rng(len(rows)).choice(rows, MOST, replace=False)
-    return points.reshape(-1, 3)[rows], label.values.ravel()[rows].astype(float)
+    return points_of(label)[rows], label.values.ravel()[rows].astype(float)
 
 
 def errors(label: Label, truth: np.ndarray, found: np.ndarray) -> Row:

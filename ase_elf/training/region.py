@@ -45,18 +45,20 @@ class Region:
         """Whether each point of a label is in it: bool, shape of its values."""
         inside = np.ones(label.values.shape, bool)
         if self.core:
-            points = (
-                cartesian(label.atoms.cell.array, label.values.shape)
-                if label.points is None
-                else label.points
+            inside &= (nearest_core(label.atoms, points_of(label), self.core) >= self.core).reshape(
+                inside.shape
             )
-            inside &= (nearest_core(label.atoms, points, self.core) >= self.core).reshape(inside.shape)
         if self.density and label.density is not None:
             inside &= label.density >= self.density / Bohr**3
         return inside
 
 
 EVERYWHERE = Region()
+
+
+def points_of(label: Label) -> np.ndarray:
+    """Where the values of a label are: shape (n, 3), Å, Cartesian; of a grid with the last index fastest."""
+    return cartesian(label.atoms.cell.array, label.values.shape) if label.points is None else label.points
 
 
 def nearest_core(atoms: Atoms, points: np.ndarray, reach: float) -> np.ndarray:
