@@ -35,6 +35,7 @@ __all__ = [
     "Fit",
     "Recipe",
     "compiled",
+    "drawing",
     "inherit",
     "losses",
     "objective",
@@ -80,6 +81,8 @@ class Recipe(Schedule):
     critical_points : int
         Attractors and bond critical points of each, whose places and curvatures are part of the loss
         (:mod:`.critical`); of labels that say where theirs are. 0: none.
+    unscored : float
+        How often a point that is not scored (``scored`` of a configuration) is drawn, beside one that is.
     compile : bool
         Let ``torch.compile`` fuse a step: the same numbers to round-off in less than half the
         time, after two minutes of compilation. Needs a C++ compiler and torch 2.12.
@@ -98,6 +101,7 @@ class Recipe(Schedule):
     pool: int = 16_384
     critical_points: int = 0
     balance: float = 0.0
+    unscored: float = 1.0
     compile: bool = False
 
 
@@ -335,6 +339,20 @@ def shares(kinds: list[str], balance: float) -> np.ndarray | None:
     return weights / weights.sum()
 
 
+def drawing(scored: np.ndarray, unscored: float) -> np.ndarray:
+    """Cumulative probability of drawing each point: shape (n,), where a search for a random number finds one.
+
+    Raises
+    ------
+    InputError
+        ``unscored`` is negative, or 0 where no point is scored.
+    """
+    weights = np.where(scored, 1.0, unscored)
+    if unscored < 0 or not weights.any():
+        raise InputError(f"recipe.unscored = {unscored}; a positive number is needed.")
+    return np.cumsum(weights)[:-1] / weights.sum()
+
+
 class Fit(FittingRun):
     """A training run in a folder.
 
@@ -368,6 +386,7 @@ class Fit(FittingRun):
         self.train, self.validation, self.start = train, validation, start
         self._losses = compiled(losses) if recipe.compile else losses
         self._shares = shares([pool.label.kind for pool in train], recipe.balance)
+        self._draws = [drawing(pool.scored.numpy(), recipe.unscored) for pool in train]
         super().__init__(folder, recipe, lambda: FieldNetwork(architecture).to(device), processes)
 
     def standardise(self) -> None:
@@ -389,24 +408,10 @@ class Fit(FittingRun):
         rng = np.random.default_rng([self.recipe.seed, step])
         count = min(self.recipe.structures, len(self.train))
         chosen = rng.choice(len(self.train), count, False, self._shares)
-        pools = [self.train[i] for i in chosen]
         return [
-            (pool, torch.from_numpy(rng.integers(0, len(pool.target), self.recipe.points))) for pool in pools
+            (self.train[i], torch.from_numpy(self._draws[i].searchsorted(rng.random(self.recipe.points))))
+            for i in chosen
         ]
-
-    def critical(self, pool: Pool) -> tuple | None:
-        """Some of the critical points of a structure, where they are asked for and known."""
-        if pool.critical is None or not self.recipe.critical_points:
-            return None
-        rng = np.random.default_rng([self.recipe.seed, self.step, 1])
-        some = pool.critical.some(self.recipe.critical_points, rng)
-        return pool.critical.of_some(some, self.network.device)
-
-    def _groups(self, batch: list) -> list[list]:
-        """What goes through the network together: all, which is fastest, unless critical points are asked for."""
-        if self.recipe.critical_points:
-            return [[one] for one in batch]
-        return [batch] if batch else []
 
     def advance(self) -> dict[str, float]:
         """One optimiser step; returns its losses, that of critical points where they are known."""
@@ -415,16 +420,17 @@ class Fit(FittingRun):
             group["weight_decay"] = self.recipe.weight_decay
         self.optimiser.zero_grad()
         batch = self.batch(self.step)
-        device = self.network.device
         sums = torch.zeros(4, dtype=torch.float64)
-        for some in self._groups(self.processes.share(batch)):
-            atoms, points, target, highest = together(some, self.network.arch.cutoff, device)
-            critical = self.critical(some[0][0]) if len(some) == 1 else None
-            parts = self._losses(self.network, atoms, points, target, highest, critical)
+        if some := self.processes.share(batch):
+            rng = np.random.default_rng([self.recipe.seed, self.step, 1])
+            critical = [pool.some_critical(self.recipe.critical_points, rng) for pool, _ in some]
+            parts = self._losses(
+                self.network, *together(some, critical, self.network.arch.cutoff, self.network.device)
+            )
             share = len(some) / len(batch)
             (objective(*parts) * share).backward()
             error2, _, nll, lost = (part.item() for part in parts)
-            sums += torch.tensor([error2 * share, nll * share, lost, critical is not None])
+            sums += torch.tensor([error2 * share, nll * share, lost, any(len(rows) for rows in critical)])
         squared, likelihood, lost, n_told = self.processes.sum(self.network.parameters(), sums).tolist()
         # Apart: where σ is far too small its gradients are huge, and would stop everything else.
         of_sigma = list(self.network.log_error.parameters())

@@ -21,7 +21,7 @@ from ase_elf.training.kept_features import MADE_ANEW, KeptFeatures
 from ase_elf.training.loop import ALONE
 from ase_elf.training.pack import by_element, familiarity_of, planned, shorten, write_pack
 from ase_elf.training.processes import Processes
-from ase_elf.training.region import EVERYWHERE
+from ase_elf.training.region import EVERYWHERE, Region
 from ase_elf.training.samples import Pool
 
 
@@ -44,9 +44,10 @@ def drawn(
     recipe: Recipe,
     rng: np.random.Generator,
     features: KeptFeatures = MADE_ANEW,
+    region: Region = EVERYWHERE,
 ) -> Pool:
     """What a recipe fits to of one label."""
-    pool = Pool.draw(label, arch, recipe.pool, rng, features=features)
+    pool = Pool.draw(label, arch, recipe.pool, rng, features=features, region=region)
     return (
         replace(pool, critical=CriticalPlaces.of(label, arch, features)) if recipe.critical_points else pool
     )
@@ -67,7 +68,9 @@ def prepare(settings: TrainConfig, device: torch.device | str = "cpu", processes
             f"recipe.critical_points = {recipe.critical_points}; how many per structure, or 0 for none."
         )
     features = KeptFeatures(settings.features)
-    train = [drawn(label, arch, recipe, rng, features) for label in training_labels(settings)]
+    train = [
+        drawn(label, arch, recipe, rng, features, settings.scored) for label in training_labels(settings)
+    ]
     validation = [
         Pool.draw(label, arch, 2048, rng, features=features, region=settings.scored)
         for source in settings.labels

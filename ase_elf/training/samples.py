@@ -40,7 +40,7 @@ class Pool(Places):
     atom_index, atom_vectors : Tensor
         Neighbours of the atoms: (n_atoms, width) int64 and (3, n_atoms, width) bohr.
     scored : Tensor, shape (n,), bool
-        Which points count when a fit is judged; all do while it is made.
+        Which points count when a fit is judged.
     critical : CriticalPlaces or None
         Where they are part of what is fitted.
     """
@@ -83,20 +83,29 @@ class Pool(Places):
             scored=torch.from_numpy(region.of(label).ravel()[chosen]),
         )
 
+    def some_critical(self, n: int, rng: np.random.Generator) -> torch.Tensor:
+        """Numbers of at most ``n`` of the critical points, shape (m,) int64; none where they are not known."""
+        return torch.tensor([], dtype=torch.int64) if self.critical is None else self.critical.some(n, rng)
+
     def atoms(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Species, neighbours and vectors of the atoms."""
         return tuple(p.to(device) for p in (self.species, self.atom_index, self.atom_vectors))
 
 
 def together(
-    batch: list[tuple[Pool, torch.Tensor]], cutoff: float, device: torch.device | str = "cpu"
+    batch: list[tuple[Pool, torch.Tensor]],
+    critical: list[torch.Tensor],
+    cutoff: float,
+    device: torch.device | str = "cpu",
 ) -> tuple:
-    """Atoms and some points of several structures as those of one.
+    """Atoms, and some points and critical points, of several structures as those of one.
 
     Parameters
     ----------
     batch : list of (Pool, Tensor)
         Structures, and which of their points.
+    critical : list of Tensor
+        Which of the critical points of each (:meth:`Pool.some_critical`).
     cutoff : float, bohr
         Neighbour tables are padded with what lies beyond it.
 
@@ -108,30 +117,42 @@ def together(
         As :meth:`Places.rows` gives them.
     target, highest : Tensor, shape (n,)
         ELF at the points, and the largest z that is told from others there.
+    critical : tuple of Tensor or None
+        As :meth:`CriticalPlaces.of_some` gives them.
     """
-    if len(batch) == 1:
-        ((pool, rows),) = batch
-        return (
-            pool.atoms(device),
-            pool.rows(rows, device),
-            pool.target[rows].to(device),
-            pool.highest.to(device),
-        )
     atoms = [pool.atoms("cpu") for pool, _ in batch]
-    points = [pool.rows(rows) for pool, rows in batch]
     first = np.cumsum([0, *(len(species) for species, _, _ in atoms)]).tolist()
     joined = (
         torch.cat([species for species, _, _ in atoms]),
         *_tables([(index, vectors) for _, index, vectors in atoms], first, cutoff),
     )
-    near = _tables([(index, vectors) for index, vectors, _ in points], first, cutoff)
-    told = torch.cat([orbitals for _, _, orbitals in points])
+    points = _joined([pool.rows(rows) for pool, rows in batch], first, cutoff)
     target = torch.cat([pool.target[rows] for pool, rows in batch])
     highest = torch.cat([pool.highest.expand(len(rows)) for pool, rows in batch])
+    around = [
+        (start, pool.critical.of_some(rows, "cpu"))
+        for (pool, _), rows, start in zip(batch, critical, first, strict=False)
+        if len(rows)
+    ]
+    peaks = None
+    if around:
+        starts = [start for start, _ in around]
+        curvatures = torch.cat([found[-1] for _, found in around])
+        peaks = (*_joined([found[:-1] for _, found in around], starts, cutoff), curvatures)
     return (
-        tuple(part.to(device) for part in joined), tuple(part.to(device) for part in (*near, told)),
-        target.to(device), highest.to(device),
+        _on(device, joined), _on(device, points), target.to(device), highest.to(device),
+        peaks and _on(device, peaks),
     )  # fmt: skip
+
+
+def _on(device: torch.device | str, parts: tuple) -> tuple:
+    return tuple(part.to(device) for part in parts)
+
+
+def _joined(parts: list[tuple[torch.Tensor, ...]], first: list[int], cutoff: float) -> tuple:
+    """Index, vectors and orbitals of places in several structures, whose atoms begin at ``first``."""
+    tables = _tables([(index, vectors) for index, vectors, _ in parts], first, cutoff)
+    return *tables, torch.cat([orbitals for _, _, orbitals in parts])
 
 
 def _tables(parts: list[tuple[torch.Tensor, torch.Tensor]], first: list[int], cutoff: float) -> tuple:

@@ -20,8 +20,10 @@ from ase.units import Bohr, Ry
 from ase_elf_many_elements.splits import split_of
 
 from ase_elf.dataset import Label, LabelStore
+from ase_elf.dataset.label import Critical
 from ase_elf.dataset.store import is_store
 from ase_elf.reference import Provenance
+from ase_elf.training.critical import critical_of
 from ase_elf.training.region import nearest_core
 
 POINTS = 1200
@@ -46,12 +48,12 @@ PER_SHARD = 50
 
 
 def thinned(label: Label, count: int = POINTS) -> Label:
-    """``label`` at ``count`` points of its grid, drawn with :data:`SHARES` from its id.
+    """``label`` at ``count`` points of its grid, drawn with :data:`SHARES` from its id, and its critical points.
 
     Parameters
     ----------
     label : Label
-        On a grid, or at points of a ``mesh``.
+        On a grid, or at points of a ``mesh``: then its critical points are those it came with.
     """
     if label.mesh is None:
         mesh = label.values.shape
@@ -68,8 +70,20 @@ def thinned(label: Label, count: int = POINTS) -> Label:
     chosen = np.sort(np.argsort(drawn, kind="stable")[:count])
     return replace(
         label, values=values[chosen], points=points[chosen], mesh=mesh, density=density[chosen],
-        forces=None, provenance=replace(label.provenance, pseudopotentials={}),
+        critical=critical_outside(label), forces=None, provenance=replace(label.provenance, pseudopotentials={}),
     )  # fmt: skip
+
+
+def critical_outside(label: Label) -> Critical | None:
+    """Attractors and bond critical points of a label, without those in cores and in vacuum."""
+    found = critical_of(label)
+    if found is None or label.density is None or label.points is not None:
+        return found
+    shape = label.values.shape
+    nearest = np.rint(found.positions @ np.linalg.inv(label.atoms.cell.array) * shape).astype(int) % shape
+    inside = nearest_core(label.atoms, found.positions, CORE) >= CORE
+    inside &= label.density[tuple(nearest.T)] >= VACUUM
+    return Critical(found.positions[inside], found.hessians[inside]) if inside.any() else None
 
 
 def compacted(labels: Iterable[Label]) -> Iterator[Label]:

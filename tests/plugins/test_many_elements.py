@@ -119,6 +119,18 @@ def test_thinning_draws_cores_and_vacuum_less_and_depends_on_the_label_alone():
     assert len(fewer.points) == 300
 
 
+def test_thinning_keeps_critical_points_outside_cores_and_vacuum():
+    atoms = Atoms("HO", [[2.1, 0, 0], [0, 0, 0]], cell=[4.2] * 3, pbc=True)
+    x, y, z = np.meshgrid(*[2 * np.pi * np.arange(32) / 32] * 3, indexing="ij")
+    values = 0.5 + 0.1 * (np.cos(x) + np.cos(y) + np.cos(z))  # Maximum at O, bonds along the axes at H.
+    label = Label(
+        id="0123456789abcdef", name="x", atoms=atoms, values=values.astype(np.float32),
+        provenance=Provenance("c", "v", "f"), density=np.where(y < np.pi / 2, 2 * VACUUM, VACUUM / 2) + 0 * x,
+    )  # fmt: skip
+    found = np.round(thinned(label).critical.positions / 2.1, 2) % 2
+    assert sorted(found.tolist()) == [[0, 0, 1], [1, 0, 0]]
+
+
 def test_a_campaign_begins_with_what_is_judged_and_goes_on_in_turns():
     counts = {("trial-hydrides", "test"): 32, ("crystals", "train"): 70, ("hydrides-distorted", "train"): 40}
     rows = sources(counts)

@@ -14,8 +14,9 @@ from ase_elf.errors import InputError
 from ase_elf.model import FieldNetwork
 from ase_elf.reference import Provenance
 from ase_elf.training.config import TrainConfig
+from ase_elf.training.critical import CriticalPlaces
 from ase_elf.training.evaluate import compare
-from ase_elf.training.fit import Fit, losses, objective, shares
+from ase_elf.training.fit import Fit, drawing, losses, objective, shares
 from ase_elf.training.region import Region
 from ase_elf.training.run import training_labels
 from ase_elf.training.samples import together
@@ -27,13 +28,21 @@ def test_structures_that_go_through_the_network_together_teach_what_they_do_one_
     # One of another size, so that tables are padded.
     some[1] = replace(some[1], index=torch.nn.functional.pad(some[1].index, (0, 3)),
                       vectors=torch.nn.functional.pad(some[1].vectors, (0, 3), value=2 * ARCH.cutoff))  # fmt: skip
+    curvatures = torch.tensor([[1.0, 2.0, 3.0]] * 2)
+    for k in (1, 2):  # The first one's critical points are not known.
+        places = {name: getattr(some[k], name) for name in ("label", "index", "vectors", "orbitals")}
+        some[k] = replace(some[k], critical=CriticalPlaces(**places, curvatures=curvatures))
     batch = [(pool, torch.arange(k, k + 50)) for k, pool in enumerate(some)]
-    for pool, rows in batch:
-        parts = losses(network, pool.atoms("cpu"), pool.rows(rows), pool.target[rows], pool.highest)
+    peaks = [pool.some_critical(2, np.random.default_rng(0)) for pool in some]
+    for (pool, rows), chosen in zip(batch, peaks, strict=True):
+        told = pool.critical.of_some(chosen, "cpu") if pool.critical else None
+        parts = losses(network, pool.atoms("cpu"), pool.rows(rows), pool.target[rows], pool.highest, told)
+        # The mean over critical points is one over those structures whose are known.
+        parts = (*parts[:3], parts[3] * len(batch) / 2)
         (objective(*parts) / len(batch)).backward()
     apart = [parameter.grad.clone() for parameter in network.parameters()]
     network.zero_grad()
-    objective(*losses(network, *together(batch, ARCH.cutoff))).backward()
+    objective(*losses(network, *together(batch, peaks, ARCH.cutoff))).backward()
     for alone, joined in zip(apart, network.parameters(), strict=True):
         torch.testing.assert_close(joined.grad, alone, rtol=1e-4, atol=1e-6)
 
@@ -49,6 +58,20 @@ def test_rare_kinds_are_drawn_more_often_where_kinds_are_balanced(tmp_path):
     assert 70 < drawn["rare"] < 130
     with pytest.raises(InputError, match="balance = 2"):
         shares(["a"], 2)
+
+
+def test_points_that_are_not_scored_are_drawn_as_often_as_the_recipe_says(tmp_path):
+    (pool,) = pools([0])
+    scored = torch.arange(len(pool.target)) % 2 == 0
+    fit = Fit(
+        tmp_path, replace(recipe(10), unscored=0.1, points=4000), ARCH, [replace(pool, scored=scored)], []
+    )
+    ((_, rows),) = fit.batch(0)
+    assert float((~scored[rows]).float().mean()) == pytest.approx(0.1 / 1.1, abs=0.02)
+    assert drawing(np.array([False, True]), 0.0).tolist() == [0.0]
+    for scored, unscored in ((np.array([True]), -1.0), (np.array([False]), 0.0)):
+        with pytest.raises(InputError, match=r"unscored = .*; a positive number"):
+            drawing(scored, unscored)
 
 
 def test_a_sigma_that_is_far_too_small_does_not_stop_the_rest(tmp_path):
