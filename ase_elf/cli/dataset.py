@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ase_elf.cli import options, records
+
+if TYPE_CHECKING:
+    from ase_elf.dataset import BuildConfig
 
 
 @click.group(name="dataset")
@@ -27,18 +31,61 @@ def build(
 
     Can be stopped at any moment; started again, it goes on.
     """
-    import sys
     from dataclasses import replace
 
-    from tqdm import tqdm
-
     from ase_elf.dataset import BuildConfig
-    from ase_elf.dataset.builder import build as build_labels
-    from ase_elf.dataset.job import Failure
 
     settings = BuildConfig.read(config)
     if workers is not None:
         settings = replace(settings, workers=workers)
+    _build(settings, retry_failed, progress, as_json)
+
+
+@command.command(context_settings=options.CONTEXT)
+@click.argument("store", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("structures", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--engine", required=True, metavar="NAME", help="The DFT engine: espresso, pyscf, cp2k, gpaw.")
+@click.option("--index", default=":", show_default=True, help="Which frames, as ASE slices.")
+@click.option("--split", type=click.Choice(("train", "validation", "test")), default="train", show_default=True,
+              help="What the labels are for.")  # fmt: skip
+@click.option("--kind", default="", help="What sort of structures they are, such as fluid.")
+@click.option("--batch", default=None, help="Name of the recipe in STORE. [default: the engine's]")
+@options.progress
+@records.as_json
+def add(
+    store: Path,
+    structures: Path,
+    engine: str,
+    index: str,
+    split: str,
+    kind: str,
+    batch: str | None,
+    progress: bool | None,
+    as_json: bool,
+) -> None:
+    """Compute frames of STRUCTURES by DFT and add them to the label STORE, which is made where there is none.
+
+    With the options that `predict --engine` computes with. `train` takes the store as it is (`labels: [STORE]`).
+    Can be stopped at any moment; started again, it goes on.
+    """
+    from ase_elf.dataset import BuildConfig
+    from ase_elf.dataset.config import StructureSource
+    from ase_elf.reference.engine import automatic_options
+
+    source = StructureSource(structures, index=index, split=split, kind=kind)
+    recipe = automatic_options(engine)
+    settings = BuildConfig((source,), engine, store, recipe, density=True, batch=batch or engine)
+    _build(settings, False, progress, as_json)
+
+
+def _build(settings: BuildConfig, retry_failed: bool, progress: bool | None, as_json: bool) -> None:
+    import sys
+
+    from tqdm import tqdm
+
+    from ase_elf.dataset.builder import build as build_labels
+    from ase_elf.dataset.job import Failure
+
     with tqdm(unit="structure", disable=None if progress is None else not progress) as bar:
 
         def report(outcome, done: int, total: int) -> None:

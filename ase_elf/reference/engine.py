@@ -26,6 +26,7 @@ from ase_elf.storage.configuration import checked
 
 __all__ = [
     "ReferenceEngine",
+    "automatic_options",
     "bare",
     "check_atoms",
     "check_mesh",
@@ -219,6 +220,11 @@ def get_engine(name: str, **options: object) -> ReferenceEngine:
     except InputError as error:
         raise InputError(f"options of engine {name!r}: {error}") from error
     return engine(**options)
+
+
+def automatic_options(name: str) -> dict:
+    """Options of the engine called ``name`` for structures that nobody looked at before."""
+    return dict(_engine_class(name).automatic)
 
 
 def locate_files(name: str, options: dict, folder: Path) -> dict:

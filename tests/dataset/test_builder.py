@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.geometry import find_mic
+from ase.io import write
+from click.testing import CliRunner
 from label_sets import ENGINE, config_for, make_label, structures
 from places import TESTS
 
+from ase_elf.cli.dataset import command as dataset_command
 from ase_elf.dataset import BuildConfig, Label, LabelStore
 from ase_elf.dataset.builder import build
 from ase_elf.dataset.config import ClusterChoice, PointChoice
@@ -27,6 +30,7 @@ from ase_elf.dataset.shard import decode, encode
 from ase_elf.errors import EngineError, FormatError, InputError, OutputError
 from ase_elf.reference import Provenance, get_engine
 from ase_elf.storage.quantization import coarse, restored
+from ase_elf.training.config import TrainConfig
 
 
 def decoded(data):
@@ -441,3 +445,26 @@ def test_labels_at_places_of_a_mesh_keep_density_and_critical_points():
     np.testing.assert_allclose(read.critical.hessians, curved, atol=1e-6)
     with pytest.raises(InputError, match="not on its mesh"):
         encode([replace(label, points=points + 0.01)])
+
+
+def test_one_command_adds_labels_to_a_training_set(tmp_path):
+    write(tmp_path / "some.extxyz", structures(3))
+    command = ["add", str(tmp_path / "store"), str(tmp_path / "some.extxyz"), "--engine", ENGINE]
+    for more, count in ((["--index", "0:2"], 2), (["--split", "test", "--kind", "crystal"], 3)):
+        done = CliRunner().invoke(dataset_command, [*command, *more, "--no-progress"], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        assert len(LabelStore(tmp_path / "store")) == count
+    labels = list(LabelStore(tmp_path / "store"))
+    assert sorted((label.split, label.kind) for label in labels) == [
+        ("test", "crystal"),
+        ("train", ""),
+        ("train", ""),
+    ]
+    assert all(label.points is None and label.batch == ENGINE for label in labels)
+    assert TrainConfig.read(trained_on(tmp_path)).labels[0].read("train")
+
+
+def trained_on(folder):
+    path = folder / "train.yaml"
+    path.write_text("labels: [store]\noutput: run\narchitecture: {elements: [1]}\n")
+    return path
