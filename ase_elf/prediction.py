@@ -17,6 +17,7 @@ from ase_elf.errors import ElfWarning, InputError
 from ase_elf.geometry.neighbors import Neighbors
 from ase_elf.grid import ELFGrid, fast_shape, grid_shape
 from ase_elf.model.batching import predict_in_memory
+from ase_elf.model.neighbors import nearest_core
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,10 +25,14 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from ase_elf.domains import Domain
+    from ase_elf.model import Prediction
 
-__all__ = ["Predictor", "Shape"]
+__all__ = ["Predictor", "Shape", "expected_r2"]
 
 Shape = tuple[int, int, int]
+
+SAMPLE = 4001
+"""Points of a grid that its expected R² is taken from; a prime number, so that they do not lie on planes."""
 
 
 class Predictor:
@@ -180,13 +185,13 @@ class Predictor:
             self._once("open", atoms, note)
 
     def _warn(self, atoms: Atoms, reasons: Sequence[str], name: str) -> None:
-        """Say that a prediction is an extrapolation, once per formula."""
+        """Say that a prediction cannot be relied on, once per formula."""
         if reasons:
             self._once(
                 "outside",
                 atoms,
-                f"{atoms.get_chemical_formula()} lies outside what the domain pack {name!r} was trained on: "
-                f"{'; '.join(reasons)}. Its ELF is an extrapolation (info['out_of_domain']).",
+                f"{atoms.get_chemical_formula()} lies outside what the domain pack {name!r} describes well: "
+                f"{'; '.join(reasons)}. Do not rely on its ELF (info['out_of_domain']).",
             )
 
     def _once(self, about: str, atoms: Atoms, text: str) -> None:
@@ -209,16 +214,45 @@ def _grid(atoms: Atoms, pack: Domain, prediction: Any, near: Neighbors | None) -
     """A prediction with its atoms, and where it is from."""
     if isinstance(prediction, MemoryError):
         return prediction
-    found = domains.address(pack)
+    found, box = domains.address(pack), pack.boxed(atoms)
+    r2 = expected_r2(box, prediction, pack.card.get("scored", {}).get("core", 0.0)) if box is atoms else None
     info = {
         "domain": pack.name,
         **({} if found == pack.name else {"pack": found}),
         "weights": pack.digest(large=prediction.large),
-        "out_of_domain": pack.outside(atoms, prediction.distance, near),
+        "out_of_domain": pack.outside(atoms, prediction.distance, near, r2),
         "domain_distance": prediction.distance,
     }
-    box = pack.boxed(atoms)
     if box is not atoms:
         info["boxed"] = [bool(direction) for direction in ~atoms.pbc]
         box.pbc = True  # as the grid is
     return ELFGrid(prediction.values, box, info, prediction.sigma)
+
+
+def expected_r2(atoms: Atoms, prediction: Prediction, core: float = 0.0) -> float | None:
+    """R² that the error bars of a prediction lead to expect: 1 - mean σ² / variance of the ELF (own definition).
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Periodic, in the cell of the grid.
+    prediction : Prediction
+        On a grid, of which :data:`SAMPLE` points are looked at.
+    core : float, Å
+        Points closer to a nucleus other than hydrogen do not count.
+
+    Returns
+    -------
+    float or None
+        None without error bars, or for an ELF without any variation.
+    """
+    if prediction.sigma is None:
+        return None
+    values, sigma = prediction.values, prediction.sigma
+    index = np.unique(np.linspace(0, values.size - 1, SAMPLE).astype(int))
+    if core:
+        points = np.stack(np.unravel_index(index, values.shape), -1) / values.shape @ atoms.cell.array
+        index = index[nearest_core(atoms, points, core) >= core]
+    elf, errors = values.ravel()[index].astype(float), sigma.ravel()[index].astype(float)
+    spread = elf.var() if len(elf) else 0.0
+    return float(1 - np.mean(errors**2) / spread) if spread else None

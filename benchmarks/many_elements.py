@@ -30,12 +30,14 @@ from ase_elf.dataset import Label, LabelStore, read_labels
 from ase_elf.domains import Domain, get_domain
 from ase_elf.grid import cartesian, fast_shape
 from ase_elf.model import FieldModel
+from ase_elf.model.neighbors import nearest_core
 from ase_elf.model.network import head
+from ase_elf.prediction import Predictor
 from ase_elf.topology import critical_points, networking
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.kept_features import KeptFeatures
 from ase_elf.training.matching import PERSISTENCE, pair_up
-from ase_elf.training.region import Region, nearest_core, points_of
+from ase_elf.training.region import Region, points_of
 
 PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
 LABELS = PLUGINS / "many_elements" / "labels"
@@ -56,6 +58,9 @@ CLASSES = {
 
 REACH = 0.1
 """Å. A bond critical point so close to one of the label is found."""
+
+COARSE = 0.25
+"""Å, of grids that are made to see whether a structure is flagged."""
 
 MOST = 4000
 """Points of a grid that are compared."""
@@ -87,12 +92,15 @@ def errors(label: Label, truth: np.ndarray, found: np.ndarray) -> Row:
     return Row(label, 1 - (error**2).mean() / truth.var(), float(np.sqrt((error**2).mean())))
 
 
-def by_model(label: Label, model: FieldModel, domain: Domain | None) -> Row:
+def by_model(label: Label, model: FieldModel, predictor: Predictor | None) -> Row:
     points, truth = thin(label)
     prediction = model.predict_points(label.atoms, points)
     row = errors(label, truth, prediction.values)
     inside = np.abs(prediction.values - truth) < prediction.sigma
-    reasons = domain.outside(label.atoms, prediction.distance) if domain else []
+    reasons = []
+    if predictor:  # As a user gets them, with a grid.
+        (grid,) = predictor.grids([label.atoms], predictor.shapes([label.atoms], spacing=COARSE))
+        reasons = grid.info["out_of_domain"]
     return Row(label, row.r2, row.rmse, float(inside.mean()), bool(reasons), prediction.distance or np.nan)
 
 
@@ -266,7 +274,7 @@ def main() -> None:
     features, domain = KeptFeatures(options.features), get_domain("many-elements")
     model, labels = domain.load(device="cpu"), list(LabelStore(LABELS))
     test = [label for label in labels if label.split == "test"]
-    rows = [by_model(label, model, domain) for label in test]
+    rows = [by_model(label, model, Predictor(domain, "cpu")) for label in test]
     table("Compounds never trained on", rows)
     flags(rows)
     by_element(rows)

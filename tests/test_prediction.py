@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.build import bulk
 from ase.io import write
 from command import call
 
@@ -17,7 +18,10 @@ from ase_elf.analysis.settings import AnalysisSettings
 from ase_elf.domains import Domain, address, find_domain, get_domain
 from ase_elf.errors import DomainError
 from ase_elf.geometry import checks, neighbors
-from ase_elf.prediction import Predictor
+from ase_elf.grid import cartesian
+from ase_elf.model import Prediction
+from ase_elf.model.neighbors import nearest_core
+from ase_elf.prediction import Predictor, expected_r2
 from ase_elf.ruler import measure_bonds
 from ase_elf.runs.merge import merge_runs
 from ase_elf.runs.screening import Screener
@@ -156,3 +160,23 @@ def test_one_structure_that_does_not_fit_leaves_the_others(fluid):
 def test_packs_are_chosen_by_elements_where_none_is_given(fluid, monkeypatch):
     monkeypatch.setattr(domains, "domain_for", lambda symbols, _: GaussianDomain(tuple(sorted(set(symbols)))))
     assert Predictor().domain_of(fluid[0]).elements == ("H",)
+
+
+def test_expected_r2_is_what_error_bars_leave_of_the_variation_outside_cores():
+    atoms = bulk("NaCl", "rocksalt", a=5.6)
+    values = np.random.default_rng(0).random((20, 20, 20)).astype(np.float32)
+    sigma = np.full_like(values, 0.1)
+    expected = 1 - 0.01 / values.var()
+    assert expected_r2(atoms, Prediction(values, sigma)) == pytest.approx(expected, abs=0.01)
+    near = nearest_core(atoms, cartesian(atoms.cell.array, values.shape), 1.0).reshape(values.shape) < 1.0
+    sigma[near] = 10.0
+    assert expected_r2(atoms, Prediction(values, sigma), core=1.0) == pytest.approx(expected, abs=0.01)
+    assert expected_r2(atoms, Prediction(values)) is None
+    assert expected_r2(atoms, Prediction(np.full_like(values, 0.5), sigma)) is None
+
+
+def test_a_field_that_varies_less_than_its_error_bars_is_marked():
+    pack, atoms = get_domain("many-elements"), bulk("Na", cubic=True)
+    assert not pack.outside(atoms, 0.5, expected_r2=0.95)
+    (reason,) = pack.outside(atoms, 0.5, expected_r2=0.42)
+    assert "R² = 0.42 is expected" in reason

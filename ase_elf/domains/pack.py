@@ -38,6 +38,9 @@ CONTACT = 1.3
 MANY = 12
 """Elements; more are counted in messages and not named."""
 
+LEAST_R2 = 0.9
+"""Below it a prediction says little of where the ELF is larger or smaller."""
+
 FINEST = 0.01
 """Å or bohr. A card that asks for a finer grid is damaged."""
 
@@ -255,7 +258,11 @@ class Domain:
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
     def outside(
-        self, atoms: Atoms, distance: float | None = None, near: Neighbors | None = None
+        self,
+        atoms: Atoms,
+        distance: float | None = None,
+        near: Neighbors | None = None,
+        expected_r2: float | None = None,
     ) -> list[str]:
         """Reasons why ``atoms`` lies outside what was trained on; empty when it is inside.
 
@@ -266,6 +273,8 @@ class Domain:
             :attr:`ase_elf.model.Prediction.distance` of its prediction.
         near : Neighbors, optional
             Of ``atoms``, where they have been searched for.
+        expected_r2 : float, optional
+            What the error bars of its prediction lead to expect; below :data:`LEAST_R2` is a reason.
         """
         reasons = []
         for quantity, value in describe(atoms, near).items():
@@ -279,6 +288,10 @@ class Domain:
             reasons.append(
                 f"what its atoms see is {distance:.2f} times as far from what was trained on as "
                 "99 % of the training structures"
+            )
+        if expected_r2 is not None and expected_r2 < LEAST_R2:
+            reasons.append(
+                f"its error bars are large beside the little that the ELF varies: R² = {expected_r2:.2f} is expected"
             )
         return reasons
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from ase import Atoms
 from scipy.spatial import cKDTree
 
 
@@ -108,3 +109,21 @@ def joined(tables: list[tuple[np.ndarray, np.ndarray]], cutoff: float) -> tuple[
         vectors.append(np.pad(away, ((0, 0), (0, 0), missing), constant_values=2 * cutoff))
         first += len(index)
     return np.concatenate(indices), np.concatenate(vectors, axis=1)
+
+
+def nearest_core(atoms: Atoms, points: np.ndarray, reach: float) -> np.ndarray:
+    """Å from each point (Å, Cartesian) to the nearest nucleus that is not hydrogen.
+
+    Parameters
+    ----------
+    reach : float, Å
+        What is farther away may come out as infinity.
+    """
+    heavy = atoms[atoms.numbers != 1]
+    if not len(heavy):
+        return np.full(len(points), np.inf)
+    if not atoms.pbc.any():
+        return cKDTree(heavy.positions).query(points)[0]
+    near = Surroundings.of(atoms.cell.array, heavy.positions, reach + 0.1)
+    inside = near.cell.T @ ((np.linalg.inv(near.cell).T @ points.T) % 1.0)
+    return near.tree.query(inside.T)[0]

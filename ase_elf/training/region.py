@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from ase import Atoms
 from ase.units import Bohr
-from scipy.spatial import cKDTree
 
 from ase_elf.dataset.label import Label
 from ase_elf.errors import InputError
 from ase_elf.grid import cartesian
-from ase_elf.model.neighbors import Surroundings
+from ase_elf.model.neighbors import nearest_core
 
 
 @dataclass(frozen=True)
@@ -59,21 +57,3 @@ EVERYWHERE = Region()
 def points_of(label: Label) -> np.ndarray:
     """Where the values of a label are: shape (n, 3), Å, Cartesian; of a grid with the last index fastest."""
     return cartesian(label.atoms.cell.array, label.values.shape) if label.points is None else label.points
-
-
-def nearest_core(atoms: Atoms, points: np.ndarray, reach: float) -> np.ndarray:
-    """Å from each point (Å, Cartesian) to the nearest nucleus that is not hydrogen.
-
-    Parameters
-    ----------
-    reach : float, Å
-        What is farther away may come out as infinity.
-    """
-    heavy = atoms[atoms.numbers != 1]
-    if not len(heavy):
-        return np.full(len(points), np.inf)
-    if not atoms.pbc.any():
-        return cKDTree(heavy.positions).query(points)[0]
-    near = Surroundings.of(atoms.cell.array, heavy.positions, reach + 0.1)
-    inside = near.cell.T @ ((np.linalg.inv(near.cell).T @ points.T) % 1.0)
-    return near.tree.query(inside.T)[0]

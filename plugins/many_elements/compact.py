@@ -22,9 +22,9 @@ from ase_elf_many_elements.splits import split_of
 from ase_elf.dataset import Label, LabelStore
 from ase_elf.dataset.label import Critical
 from ase_elf.dataset.store import is_store
+from ase_elf.model.neighbors import nearest_core
 from ase_elf.reference import Provenance
 from ase_elf.training.critical import critical_of
-from ase_elf.training.region import nearest_core
 
 POINTS = 1200
 """Of every label that is not kept as a grid."""

@@ -13,8 +13,8 @@ from ase_elf_many_elements.structures import hydrides, ternary, trials
 from places import ROOT
 
 from ase_elf.dataset import Label, LabelStore
+from ase_elf.model.neighbors import nearest_core
 from ase_elf.reference import Provenance
-from ase_elf.training.region import nearest_core
 
 LABELS = ROOT / "plugins" / "many_elements" / "labels"
 

@@ -12,12 +12,14 @@ from ase_elf import ELFCalculator
 from ase_elf.dataset import LabelStore
 from ase_elf.dataset.label import digest
 from ase_elf.domains import domain_for, get_domain
-from ase_elf.errors import DomainError, InputError
+from ase_elf.errors import DomainError, ElfWarning, InputError
 from ase_elf.grid import cartesian
+from ase_elf.model.neighbors import nearest_core
+from ase_elf.prediction import Predictor
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.evaluate import score_label
 from ase_elf.training.kept_features import MADE_ANEW, KeptFeatures
-from ase_elf.training.region import Region, nearest_core
+from ase_elf.training.region import Region
 from ase_elf.training.run import training_labels
 
 FOLDER = ROOT / "plugins" / "many_elements"
@@ -75,6 +77,14 @@ def test_a_structure_unlike_any_trained_on_is_flagged(domain, model):
     strange = bulk("NaCl", "rocksalt", a=2.4)
     prediction = model.predict_points(strange, cartesian(strange.cell.array, (4, 4, 4)).reshape(-1, 3))
     assert domain.outside(strange, prediction.distance)
+
+
+def test_simple_metals_are_flagged_for_an_elf_that_varies_less_than_it_is_known(domain):
+    some = [bulk("Cu"), bulk("LiH", "rocksalt", a=4.0)]
+    with pytest.warns(ElfWarning, match="Cu lies outside .* describes well: its error bars are large"):
+        metal, hydride = Predictor(domain, "cpu").on_grids(some, [(16, 16, 16)] * 2)
+    assert "error bars are large" in metal.info["out_of_domain"][-1]
+    assert not hydride.info["out_of_domain"]
 
 
 def test_the_pair_of_elements_that_is_unlike_training_is_named(domain):
