@@ -18,7 +18,7 @@ from ase import Atoms
 from ase.io import write
 from ase_elf_espresso.pseudodojo import known
 from ase_elf_many_elements.splits import split_of
-from ase_elf_many_elements.structures import crystals, hydrides, ternary, trials
+from ase_elf_many_elements.structures import crystals, hydrides, molecules, ternary, trials
 
 GASES = frozenset({"H", "He", "Ne", "Ar", "Kr", "Xe", "Rn", "Po"})
 """Elements that crystals are not chosen for."""
@@ -34,6 +34,7 @@ KINDS = {
     "helium": ("helium", 4),
     "hot": ("hot", 4),
     "molecules": ("molecule", 7),
+    "single-atom": ("molecule", 10),
     "crystals-distorted": ("distorted-crystal", 12),
 }
 
@@ -58,7 +59,8 @@ def lists(published: Path | None) -> dict[str, Iterable[Atoms]]:
         "hydrides-symmetric": hydrides.binary_hydrides("symmetric"),
         "crystals": chosen,
         "crystals-distorted": crystals.distorted_crystals(chosen),
-        "molecules": crystals.molecules(table),
+        "molecules": molecules.molecules(table),
+        "single-atom": molecules.single_atom_hydrides(),
         "ternary": ternary.ternary_hydrides(),
         "hot": ternary.hot_hydrides(),
         "helium": ternary.helium_mixtures(),

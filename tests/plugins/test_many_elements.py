@@ -1,6 +1,6 @@
 """Structures, splits and labels of many elements."""
 
-from itertools import islice
+import itertools
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from ase_elf_many_elements.campaign import sources
 from ase_elf_many_elements.compact import CORE, POINTS, VACUUM, thinned
 from ase_elf_many_elements.splits import HELD_OUT, reduced_formula, split_of
 from ase_elf_many_elements.structures import hydrides, ternary, trials
+from ase_elf_many_elements.structures.molecules import single_atom_hydrides
 from places import ROOT
 
 from ase_elf.dataset import Label, LabelStore
@@ -65,15 +66,25 @@ def test_labels_hold_values_of_an_elf_with_electrons(labels):
 
 @pytest.mark.parametrize("kind", ["distorted", "symmetric"])
 def test_hydrides_are_sensible_and_lists_do_not_change_when_they_grow(kind):
-    some = list(islice(hydrides.binary_hydrides(kind), 80))
+    some = list(itertools.islice(hydrides.binary_hydrides(kind), 80))
     assert all(hydrides.sensible(atoms) for atoms in some)
     assert len({atoms.info["id"] for atoms in some}) == len(some)
-    again = list(islice(hydrides.binary_hydrides(kind), 20))
+    again = list(itertools.islice(hydrides.binary_hydrides(kind), 20))
     assert all(a == b for a, b in zip(some, again, strict=False))
 
 
+def test_molecules_of_single_atoms_have_the_shapes_of_their_groups():
+    some = {atoms.info["id"]: atoms for atoms in single_atom_hydrides()}
+    assert not {reduced_formula(atoms) for atoms in some.values()} & HELD_OUT
+    for name, wanted in (("BeH2-1", 180), ("InH3-1", 120), ("GeH4-1", 109.5), ("AsH3-1", 94), ("SeH2-1", 93)):
+        atoms = some[f"hydride-molecule-{name}"]
+        angles = [atoms.get_angle(i, 0, j) for i, j in itertools.combinations(range(1, len(atoms)), 2)]
+        assert np.mean(angles) == pytest.approx(wanted, abs=18)
+        assert not atoms.pbc.any() and atoms.get_distance(0, 1) > 0.8
+
+
 def test_helium_mixtures_have_the_density_that_their_name_states():
-    for atoms in islice(ternary.helium_mixtures(), 5):
+    for atoms in itertools.islice(ternary.helium_mixtures(), 5):
         electrons = atoms.numbers.sum()
         r_s = (3 * atoms.get_volume() / (4 * np.pi * electrons)) ** (1 / 3) / 0.529177
         assert r_s == pytest.approx(float(atoms.info["id"].rpartition("rs")[2]), abs=1e-3)

@@ -1,4 +1,4 @@
-"""Published crystals of at most six atoms, one per compound, and molecules in boxes.
+"""Published crystals of at most six atoms, one per compound.
 
 Sources, CC BY 4.0: Materials Project (Jain et al., APL Mater. 1, 011002 (2013)), WBM (Wang,
 Botti, Marques, npj Comput. Mater. 7, 12 (2021)), as JSON lists of pymatgen structures.
@@ -14,13 +14,10 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.build import molecule
-from ase.collections import g2
 from ase.data import covalent_radii
 from ase_elf_espresso.recipes import HARD
 from ase_elf_many_elements.splits import HELD_OUT, reduced_formula
 from ase_elf_many_elements.structures.hydrides import seeded
-from ase_elf_many_elements.structures.trials import VACUUM
 
 MOST_ATOMS = 6
 
@@ -81,18 +78,3 @@ def distorted_crystals(structures: list[Atoms]) -> Iterator[Atoms]:
         bent.positions += random.normal(0, 1, (len(bent), 3)) * widths[:, None]
         bent.info["id"] = f"distorted-{atoms.info['id']}"
         yield bent
-
-
-def molecules(elements: set[str]) -> Iterator[Atoms]:
-    """Closed-shell molecules of the G2 set, each in a box with 4 Å of vacuum around it."""
-    for name in g2.names:
-        atoms = molecule(name)
-        if atoms.get_initial_magnetic_moments().any() or not set(atoms.symbols) <= elements:
-            continue
-        if sum(atoms.numbers) % 2 or len(atoms) == 1 or reduced_formula(atoms) in HELD_OUT:
-            continue
-        atoms.center(vacuum=VACUUM)
-        yield Atoms(
-            atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=False,
-            info={"id": f"g2-{name}", "source": "G2/97 geometries as in ASE"},
-        )  # fmt: skip
