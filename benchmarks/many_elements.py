@@ -15,7 +15,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -23,21 +23,25 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import torch
 from ase import Atoms
-from ase_elf_many_elements.splits import HEADLINE
+from ase_elf_many_elements.splits import HEADLINE, reduced_formula
 
 from ase_elf import ELFCalculator, ELFGrid
 from ase_elf.dataset import Label, LabelStore, read_labels
 from ase_elf.domains import Domain, get_domain
 from ase_elf.grid import cartesian, fast_shape
 from ase_elf.model import FieldModel
+from ase_elf.model.minimal_basis import OccupiedOrbitals
+from ase_elf.model.minimal_basis.occupied import GAP, fermi_level
 from ase_elf.model.neighbors import nearest_core
 from ase_elf.model.network import head
 from ase_elf.prediction import Predictor
 from ase_elf.topology import critical_points, networking
 from ase_elf.training.config import TrainConfig
+from ase_elf.training.fit import Fit
 from ase_elf.training.kept_features import KeptFeatures
 from ase_elf.training.matching import PERSISTENCE, pair_up
 from ase_elf.training.region import Region, points_of
+from ase_elf.training.run import drawn, training_labels
 
 PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
 LABELS = PLUGINS / "many_elements" / "labels"
@@ -61,6 +65,9 @@ REACH = 0.1
 
 COARSE = 0.25
 """Å, of grids that are made to see whether a structure is flagged."""
+
+STEPS = 2000
+"""Of fits to some of the labels."""
 
 MOST = 4000
 """Points of a grid that are compared."""
@@ -171,6 +178,37 @@ def flags(rows: list[Row]) -> None:
               f"{' flagged' if row.flagged else ''}")  # fmt: skip
 
 
+METALS = set(
+    "Li Be Na Mg Al K Ca Sc Ti V Cr Cu Zn Ga Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Cs Ba La Lu Hf Ta W Re Os Ir "
+    "Pt Au Hg Tl Pb Bi".split()
+)
+
+BONDING = "molecular metallic ionic covalent".split()
+
+
+def bonding(atoms: Atoms) -> str:
+    """Own definition. Molecular: no periodic direction; metallic: no gap of one-shot bands; ionic: with a metal among
+    its elements; covalent: the rest.
+    """
+    if not atoms.pbc.any():
+        return "molecular"
+    if fermi_level(OccupiedOrbitals(atoms).states["one-shot"]).gap <= GAP:
+        return "metallic"
+    return "ionic" if METALS & set(atoms.symbols) else "covalent"
+
+
+def by_bonding(rows: list[Row]) -> None:
+    found = defaultdict(list)
+    for row in rows:
+        found[bonding(row.label.atoms)].append(row)
+    print("\n| | structures | R² median | rms median | 90 % are below |\n|---|---|---|---|---|")
+    for name in BONDING:
+        if some := found[name]:
+            rmse = [row.rmse for row in some]
+            numbers = np.median([row.r2 for row in some]), np.median(rmse), np.quantile(rmse, 0.9)
+            print(f"| {name} | {len(some)} | " + " | ".join(f"{number:.4f}" for number in numbers) + " |")
+
+
 def by_element(rows: list[Row]) -> None:
     found = defaultdict(list)
     for row in rows:
@@ -246,6 +284,29 @@ def seconds(labels: list[Label]) -> None:
     print(f"LaH10 of {len(atoms)} atoms: {time.perf_counter() - start:.1f} s")
 
 
+def curve(counts: list[int], folder: Path, features: KeptFeatures) -> None:
+    """Accuracy against the number of labels: fits of :data:`STEPS` steps to some of the compounds, drawn at random."""
+    settings = TrainConfig.read(PLUGINS / "many_elements" / "train.yaml")
+    recipe = replace(settings.recipe, steps=STEPS, decay_steps=2 * STEPS // 3)
+    labels = training_labels(settings)
+    formulas = np.random.default_rng(0).permutation(
+        sorted({reduced_formula(label.atoms) for label in labels})
+    )
+    place = {formula: number for number, formula in enumerate(formulas)}
+    labels.sort(key=lambda label: place[reduced_formula(label.atoms)])
+    test = [label for label in LabelStore(LABELS) if label.split == "test"]
+    rng = np.random.default_rng(recipe.seed)
+    pools = [drawn(label, settings.architecture, recipe, rng, features, settings.scored) for label in labels]
+    for count in counts:
+        fit = Fit(folder / str(count), recipe, settings.architecture, pools[:count], [])
+        fit.run()
+        model = FieldModel(fit.result.requires_grad_(False).eval())
+        table(
+            f"{min(count, len(pools))} labels, {STEPS} steps",
+            [by_model(label, model, None) for label in test],
+        )
+
+
 def unseen_model(path: Path, settings: TrainConfig) -> FieldModel:
     from ase_elf.model import FieldNetwork
     from ase_elf.model.weights import load_network
@@ -269,8 +330,15 @@ def main() -> None:
     parser.add_argument("--no-grids", action="store_true")
     parser.add_argument("--no-time", action="store_true")
     parser.add_argument("--no-baselines", action="store_true")
+    parser.add_argument(
+        "--curve", type=int, nargs="+", help="numbers of labels to fit to; makes nothing else"
+    )
+    parser.add_argument("--fits", type=Path, default=Path("scratch/curve"), help="folder of these fits")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.curve:
+        curve(options.curve, options.fits, KeptFeatures(options.features))
+        return
     features, domain = KeptFeatures(options.features), get_domain("many-elements")
     model, labels = domain.load(device="cpu"), list(LabelStore(LABELS))
     test = [label for label in labels if label.split == "test"]
@@ -278,6 +346,7 @@ def main() -> None:
     table("Compounds never trained on", rows)
     flags(rows)
     by_element(rows)
+    by_bonding(rows)
     if not options.no_baselines:
         table("One-shot orbitals as they are", [by_one_shot(label, features) for label in test])
         train = [label for label in labels if label.split == "train"]
