@@ -62,7 +62,7 @@ def single_atom_hydrides() -> Iterator[Atoms]:
 
 
 def _directions(count: int, angle: float) -> np.ndarray:
-    """Unit vectors of ``count`` bonds on a cone, (n, 3), ``angle`` degrees between neighbours; four are a tetrahedron."""
+    """Unit vectors of bonds on a cone, (count, 3), ``angle`` degrees between neighbours; four are a tetrahedron."""
     if count == 4:
         return np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / np.sqrt(3)
     if count < 2:
