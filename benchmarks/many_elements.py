@@ -30,12 +30,12 @@ from ase_elf.dataset import Label, LabelStore, read_labels
 from ase_elf.domains import Domain, get_domain
 from ase_elf.grid import cartesian, fast_shape
 from ase_elf.model import FieldModel
-from ase_elf.model.minimal_basis import OccupiedOrbitals
-from ase_elf.model.minimal_basis.occupied import GAP, fermi_level
 from ase_elf.model.neighbors import nearest_core
 from ase_elf.model.network import head
 from ase_elf.prediction import Predictor
 from ase_elf.topology import critical_points, networking
+from ase_elf.training.bonding_class import CLASSES as BONDING_CLASSES
+from ase_elf.training.bonding_class import bonding_class
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.fit import Fit
 from ase_elf.training.kept_features import KeptFeatures
@@ -178,31 +178,12 @@ def flags(rows: list[Row]) -> None:
               f"{' flagged' if row.flagged else ''}")  # fmt: skip
 
 
-METALS = set(
-    "Li Be Na Mg Al K Ca Sc Ti V Cr Cu Zn Ga Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Cs Ba La Lu Hf Ta W Re Os Ir "
-    "Pt Au Hg Tl Pb Bi".split()
-)
-
-BONDING = "molecular metallic ionic covalent".split()
-
-
-def bonding(atoms: Atoms) -> str:
-    """Own definition. Molecular: no periodic direction; metallic: no gap of one-shot bands; ionic: with a metal among
-    its elements; covalent: the rest.
-    """
-    if not atoms.pbc.any():
-        return "molecular"
-    if fermi_level(OccupiedOrbitals(atoms).states["one-shot"]).gap <= GAP:
-        return "metallic"
-    return "ionic" if METALS & set(atoms.symbols) else "covalent"
-
-
 def by_bonding(rows: list[Row]) -> None:
     found = defaultdict(list)
     for row in rows:
-        found[bonding(row.label.atoms)].append(row)
+        found[bonding_class(row.label.atoms)].append(row)
     print("\n| | structures | R² median | rms median | 90 % are below |\n|---|---|---|---|---|")
-    for name in BONDING:
+    for name in BONDING_CLASSES:
         if some := found[name]:
             rmse = [row.rmse for row in some]
             numbers = np.median([row.r2 for row in some]), np.median(rmse), np.quantile(rmse, 0.9)

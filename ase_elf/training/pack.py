@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
 import yaml
+from ase import Atoms
 
 from ase_elf.dataset.label import Label, digest
 from ase_elf.geometry.checks import describe
@@ -26,7 +28,7 @@ from ase_elf.training.evaluate import Score
 __all__ = [
     "KEPT",
     "accuracy_rows",
-    "by_element",
+    "by_group",
     "familiarity_of",
     "planned",
     "save_familiarity",
@@ -149,25 +151,29 @@ def save_familiarity(folder: Path, known: Familiarity, weights: str) -> dict[str
     return {"file": FAMILIARITY, "sha256": digest_of(path), "weights": weights}
 
 
-def by_element(labels: list[Label], scores: list[Score]) -> dict[str, dict[str, float]]:
-    """Accuracy on the structures that hold an element: how many, and medians of R² and rms error.
+def by_group(
+    labels: list[Label], scores: list[Score], groups: Callable[[Atoms], Iterable[str]]
+) -> dict[str, dict[str, float]]:
+    """Accuracy by groups of structures: how many, and medians of R² and rms error.
 
     Parameters
     ----------
     labels, scores : list
         Of the same structures.
+    groups : callable
+        Which ones a structure belongs to.
     """
     found: dict[str, list[Score]] = {}
     for label, score in zip(labels, scores, strict=True):
-        for symbol in sorted(set(label.atoms.symbols)):
-            found.setdefault(symbol, []).append(score)
+        for name in groups(label.atoms):
+            found.setdefault(name, []).append(score)
     return {
-        symbol: {
+        name: {
             "structures": len(some),
             "r2": round(float(np.median([score.r2 for score in some])), 4),
             "rmse": round(float(np.median([score.rmse for score in some])), 4),
         }
-        for symbol, some in sorted(found.items())
+        for name, some in sorted(found.items())
     }
 
 

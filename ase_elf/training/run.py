@@ -12,6 +12,7 @@ from ase_elf.errors import InputError
 from ase_elf.model import Architecture, FieldModel
 from ase_elf.model.field_model import NATIVE_SPACING
 from ase_elf.model.weights import digest, load_network
+from ase_elf.training.bonding_class import bonding_class
 from ase_elf.training.calibration import calibrate
 from ase_elf.training.config import TrainConfig
 from ase_elf.training.critical import CriticalPlaces
@@ -19,7 +20,7 @@ from ase_elf.training.evaluate import score_label
 from ase_elf.training.fit import Fit, Recipe
 from ase_elf.training.kept_features import MADE_ANEW, KeptFeatures
 from ase_elf.training.loop import ALONE
-from ase_elf.training.pack import by_element, familiarity_of, planned, shorten, write_pack
+from ase_elf.training.pack import by_group, familiarity_of, planned, shorten, write_pack
 from ase_elf.training.processes import Processes
 from ase_elf.training.region import EVERYWHERE, Region
 from ase_elf.training.samples import Pool
@@ -96,7 +97,9 @@ def finish(settings: TrainConfig, fit: Fit) -> dict | None:
     scores = [score_label(model, label, region=settings.scored) for label in held_out]
     more = {"scored": asdict(settings.scored)} if settings.scored != EVERYWHERE else {}
     if len(network.arch.elements) > 1:
-        more["accuracy_by_element"] = by_element(held_out, scores)
+        more["accuracy_by_element"] = by_group(held_out, scores, lambda atoms: set(atoms.symbols))
+    if network.arch.minimal_basis:
+        more["accuracy_by_bonding"] = by_group(held_out, scores, lambda atoms: [bonding_class(atoms)])
     return write_pack(
         settings.pack,
         network,
