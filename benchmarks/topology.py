@@ -1,9 +1,11 @@
 """Time and correctness of the topology, on analytic fields and DFT labels.
 
-    OMP_NUM_THREADS=1 python benchmarks/topology.py [--labels FOLDER] [--baderkit PYTHON]
+    OMP_NUM_THREADS=1 python benchmarks/topology.py [--shapes N ...] [--labels FOLDER] [--baderkit PYTHON]
 
-Prints Markdown tables: CPU seconds on one thread (best of three), and the ratio to one
-complex128 80^3 scipy.fft.fftn with workers=1 measured in the same run. --baderkit names a
+First 128 hydrogen atoms on 80^3 points: ratios to one complex128 80^3 scipy.fft.fftn with workers=1,
+which takes turns with what is measured (median, lowest and highest of seven rounds), and what compilation
+costs once. Then, for each of --shapes, Markdown tables of analytic fields: CPU seconds on one
+thread (best of three), and the ratio to that transform. --baderkit names a
 Python interpreter that has BaderKit; it is run on the same fields after a warm-up that
 pays for its compilation.
 """
@@ -12,6 +14,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -28,7 +32,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from fields import CUBIC, NAMED, TRICLINIC, a15_rods, gaussians  # noqa: E402
 
-from ase_elf import ELFGrid  # noqa: E402
+from ase_elf import ELFCalculator, ELFGrid  # noqa: E402
+from ase_elf.dataset import read_labels  # noqa: E402
 from ase_elf.topology import critical_points, networking  # noqa: E402
 from ase_elf.topology.record import summarize  # noqa: E402
 
@@ -51,6 +56,63 @@ def run(path):
 run(sys.argv[1])
 print(json.dumps([run(path) for path in sys.argv[1:]]))
 """
+
+
+FIRST = """
+import time
+import numpy as np
+from ase import Atoms
+from ase_elf import ELFGrid
+from ase_elf.topology import critical_points, networking
+x, y, z = 2 * np.pi * np.indices((12, 12, 12)) / 12
+elf = ((np.cos(x) + 0.8 * np.cos(y) + 0.6 * np.cos(z) + 2.4) / 4.8).astype(np.float32)
+grid = ELFGrid(elf, Atoms("H", cell=[2, 2, 2], pbc=True))
+start = time.process_time()
+networking(grid).phi, critical_points(grid)
+print(f"{time.process_time() - start:.1f}")
+"""
+
+
+def hydrogen() -> dict[str, ELFGrid]:
+    """128 atoms on 80^3 points: a label of molecules, and what the model says of molecules and of a hot fluid."""
+    labels = read_labels(ROOT / "plugins" / "dense_hydrogen" / "labels", "test")
+    named = {label.name: label for label in labels}
+    molecular, hot = named["molecular-1.70-1200-2-7"], named["hot-1.40-8000-12-3"]
+    predict = ELFCalculator(domain="dense-hydrogen").get_elf
+    return {
+        "molecules at 1200 K, DFT": ELFGrid(molecular.values, molecular.atoms),
+        "molecules at 1200 K, model": predict(molecular.atoms, shape=(80, 80, 80)),
+        "fluid at 8000 K, model": predict(hot.atoms, shape=(80, 80, 80)),
+    }
+
+
+def in_turns(works: dict, rounds: int = 7) -> dict[str, str]:
+    """Median, lowest and highest ratio of each of ``works`` to the transform of its round."""
+    wave = np.random.default_rng(0).random((80, 80, 80)) + 0j
+    ratios = {name: [] for name in works}
+    for _ in range(rounds):
+        fft = best(lambda: scipy.fft.fftn(wave, workers=1), 5)
+        for name, work in works.items():
+            ratios[name].append(best(work, 1) / fft)
+    return {name: f"{np.median(r):.1f} ({min(r):.1f}-{max(r):.1f})" for name, r in ratios.items()}
+
+
+def hydrogen_table() -> None:
+    print("\n### 128 H on 80^3 points, in FFTs\n")
+    print("| grid | att., bond, ring, cage | phi | `networking` | `critical_points` |\n|---|---|---|---|---|")
+    for name, grid in hydrogen().items():
+        net, points = networking(grid), critical_points(grid)
+        found = in_turns({"phi": lambda g=grid: networking(g).phi, "all": lambda g=grid: critical_points(g)})
+        counts = ", ".join(map(str, points.counts))
+        print(f"| {name} | {counts} | {net.phi:.5f} | {found['phi']} | {found['all']} |", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
+        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+        first, later = (
+            subprocess.run([sys.executable, "-c", FIRST], env=environment, capture_output=True, text=True,
+                           check=True).stdout.strip() for _ in range(2)
+        )  # fmt: skip
+    print(f"\nBoth on a small grid in a new process: {first} s with compilation, {later} s from the cache.")
 
 
 def best(work, repeat: int = 3) -> float:
@@ -129,11 +191,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--labels", type=Path, help="folder of DFT labels")
     parser.add_argument("--baderkit", help="Python interpreter with BaderKit")
-    parser.add_argument("--shapes", type=int, nargs="+", default=[80, 128])
+    parser.add_argument("--shapes", type=int, nargs="*", default=[80, 128], help="of the analytic fields")
     arguments = parser.parse_args()
     wave = np.random.default_rng(0).random((80, 80, 80)) + 0j
     fft = best(lambda: scipy.fft.fftn(wave, workers=1), 10)
-    print(f"complex128 80^3 scipy.fft.fftn: {fft * 1e3:.2f} ms")
+    print(f"{platform.machine()}, one thread; complex128 80^3 scipy.fft.fftn: {fft * 1e3:.2f} ms")
+    hydrogen_table()
     for shape in arguments.shapes:
         table(f"Analytic fields, {shape}^3", analytic(shape), fft, arguments.baderkit)
     if arguments.labels:

@@ -82,7 +82,7 @@ def test_ase_knows_calculator_and_viewer_and_lists_the_plugins(python):
 def test_ase_io_loads_neither_torch_nor_mdanalysis_nor_h5py(python):
     done = python(
         "import ase.io, ase.visualize\n"
-        "slow = {'torch', 'MDAnalysis', 'h5py', 'matplotlib', 'scipy.ndimage'} & set(sys.modules)\n"
+        "slow = {'torch', 'MDAnalysis', 'h5py', 'matplotlib', 'scipy.ndimage', 'numba'} & set(sys.modules)\n"
         "assert 'ase_elf.ase_hooks' in sys.modules and not slow, slow\n"
     )
     assert done.returncode == 0, done.stderr

@@ -16,7 +16,6 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ase_elf.errors import InputError
-from ase_elf.topology.eigenvector_following import follow_modes
 from ase_elf.topology.field import SplineField
 
 __all__ = [
@@ -190,167 +189,66 @@ class Faces:
 
 def find_basins(field: SplineField) -> Basins:
     """Attractors and basins of ``field``; attractors are refined on the spline."""
-    pointer, wraps = _steepest_pointers(field.values, _neighbour_table(field))
-    roots, labels, images = _jump(pointer, wraps, field.values)
-    attractors, values, converged, of_root, image_of_root, far = _refine(field, roots)
-    inside = labels >= 0
-    images += np.where(inside, image_of_root.take(labels), 0).astype(np.int32)
-    direct = inside & ~far.take(labels)
-    labels = np.where(inside, of_root.take(labels), NO_BASIN)
-    labels, images, direct = (x.reshape(field.values.shape) for x in (labels, images, direct))
-    return Basins(field, attractors, values, converged, labels, images, direct)
+    from ase_elf.topology.steepest import follow_pointers, relabel
+
+    values = field.values
+    steps, inverse = _neighbours(tuple(field.voxel_vectors.ravel().tolist()))
+    ends, images = follow_pointers(np.pad(values, 1, mode="wrap"), steps, inverse.astype(values.dtype))
+    roots = np.flatnonzero(ends == np.arange(len(ends)))
+    roots = roots[values.ravel()[roots] > values.min()]
+    attractors, heights, converged, of_root, image_of_root, far = _refine(field, roots)
+    of_end, image_of_end = np.full(len(ends), NO_BASIN), np.zeros(len(ends), np.int32)
+    sure = np.zeros(len(ends), bool)
+    of_end[roots], image_of_end[roots], sure[roots] = of_root, image_of_root, ~far
+    labels, direct = np.empty(values.shape, np.int64), np.empty(values.shape, bool)
+    relabel(ends, images, of_end, image_of_end, sure, labels.ravel(), direct.ravel())
+    return Basins(field, attractors, heights, converged, labels, images.reshape(values.shape), direct)
 
 
 def find_faces(basins: Basins) -> Faces:
     """The highest face between each pair of touching basin images."""
-    values = basins.field.values
-    labels, images = basins.labels, basins.images
-    shape = np.array(values.shape)
-    keys, lows, wheres, axes = [], [], [], []
-    n = len(basins)
-    span = 1 << 26
-    for axis in range(3):
-        beyond = np.roll(labels, -1, axis)
-        shift = np.roll(images, -1, axis) - images
-        edge: list[slice | int] = [slice(None)] * 3
-        edge[axis] = -1
-        shift[tuple(edge)] += pack(np.eye(3, dtype=np.int32)[axis])
-        differs = (labels != beyond) | (shift != 0)
-        differs &= (labels >= 0) & (beyond >= 0)
-        where = np.flatnonzero(differs)
-        a, b, s = labels.ravel()[where], beyond.ravel()[where], shift.ravel()[where]
-        turn = (a > b) | ((a == b) & (s < 0))
-        low, high = np.where(turn, b, a), np.where(turn, a, b)
-        keys.append((low * n + high) * span + (np.where(turn, -s, s) + span // 2))
-        lows.append(np.minimum(values, np.roll(values, -1, axis)).ravel()[where])
-        wheres.append(where)
-        axes.append(np.full(len(where), axis, np.int8))
-    key, low = np.concatenate(keys), np.concatenate(lows)
-    where, along = np.concatenate(wheres), np.concatenate(axes)
-    best = _first_highest(key, low)
-    best = best[np.argsort(-low[best], kind="stable")]
-    code, shift = np.divmod(key[best], span)
-    u = np.stack(np.unravel_index(where[best], shape), 1).astype(float)
-    u += 0.5 * np.eye(3)[along[best]]
+    from ase_elf.topology.steepest import SPAN, highest_faces
+
+    values, n = basins.field.values, len(basins)
+    size = 1 << 13
+    while True:
+        keys, heights, places = np.full(size, -1), np.empty(size), np.empty(size, int)
+        if highest_faces(values, basins.labels, basins.images, n, keys, heights, places):
+            break
+        size *= 4
+    entered = np.flatnonzero(keys >= 0)
+    entered = entered[np.lexsort((keys[entered], -heights[entered]))]
+    code, shift = np.divmod(keys[entered], SPAN)
+    where, axis = np.divmod(places[entered], 3)
+    u = np.stack(np.unravel_index(where, values.shape), 1) + 0.5 * np.eye(3)[axis]
     ends = np.stack(np.divmod(code, n), 1) if n else np.empty((0, 2), int)
-    return Faces(ends, unpack(shift - span // 2), low[best].astype(float), u)
-
-
-def _first_highest(key: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Index of the highest ``value`` for each distinct ``key``, the first among equals."""
-    if not len(key):
-        return np.empty(0, np.intp)
-    order = np.argsort(key, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(key[order]) != 0])
-    top = np.maximum.reduceat(value[order], starts)
-    sizes = np.diff(np.r_[starts, len(order)])
-    hits = np.flatnonzero(value[order] == np.repeat(top, sizes))
-    group = np.repeat(np.arange(len(starts)), sizes)[hits]
-    return order[hits[np.r_[True, np.diff(group) != 0]]]
+    return Faces(ends, unpack(shift - SPAN // 2), heights[entered], u)
 
 
 @lru_cache(maxsize=8)
-def _neighbours(metric: tuple[float, ...]) -> list[tuple[tuple[int, int, int], float]]:
-    """The 26 neighbours with inverse distances, nearest first; one entry per voxel shape."""
-    vectors = np.array(metric).reshape(3, 3)
-    steps = [s for s in product((-1, 0, 1), repeat=3) if s != (0, 0, 0)]
-    lengths = np.linalg.norm(np.array(steps) @ vectors, axis=1)
-    return [(steps[i], 1 / lengths[i]) for i in np.argsort(lengths, kind="stable")]
-
-
-def _neighbour_table(field: SplineField) -> list[tuple[tuple[int, int, int], float]]:
-    return _neighbours(tuple(field.voxel_vectors.ravel().tolist()))
-
-
-def _steepest_pointers(
-    values: np.ndarray, neighbours: list[tuple[tuple[int, int, int], float]]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Flat index of the neighbour each voxel climbs to, and the packed image it is in.
-
-    On a plateau a voxel points to an equal neighbour of lower index, so that pointers
-    never form a loop; a voxel without either points to itself.
-    """
-    nx, ny, nz = values.shape
-    padded = np.pad(values, 1, mode="wrap")
-    best = np.zeros_like(values)
-    choice = np.full(values.shape, len(neighbours), np.int8)
-    better = np.empty(values.shape, bool)
-    slope = np.empty_like(values)
-    for code, ((dx, dy, dz), inverse) in enumerate(neighbours):
-        beyond = padded[1 + dx : nx + 1 + dx, 1 + dy : ny + 1 + dy, 1 + dz : nz + 1 + dz]
-        np.subtract(beyond, values, out=slope)
-        slope *= inverse
-        np.greater(slope, best, out=better)
-        np.maximum(best, slope, out=best)
-        np.copyto(choice, np.int8(code), where=better)
-    steps = np.array([s for s, _ in neighbours] + [(0, 0, 0)])
-    strides = np.array([ny * nz, nz, 1])
-    pointer = np.arange(values.size) + (steps @ strides).take(choice.ravel())
-    wraps = np.zeros(values.size, np.int32)
-    _wrap_edges(pointer, wraps, choice, steps)
-    _settle_plateaus(values, pointer, wraps, steps)
-    return pointer, wraps
-
-
-def _wrap_edges(pointer: np.ndarray, wraps: np.ndarray, choice: np.ndarray, steps: np.ndarray) -> None:
-    """Bring pointers that leave the cell back in, and note the image they left to."""
-    shape = choice.shape
-    strides = np.array([shape[1] * shape[2], shape[2], 1])
-    index = np.arange(choice.size).reshape(shape)
-    for axis in range(3):
-        for side, sign in ((0, -1), (-1, 1)):
-            face: list[slice | int] = [slice(None)] * 3
-            face[axis] = side
-            leaving = index[tuple(face)][steps[choice[tuple(face)], axis] == sign]
-            pointer[leaving] -= sign * shape[axis] * strides[axis]
-            wraps[leaving] += sign * _BASE ** (2 - axis)
-
-
-def _settle_plateaus(values: np.ndarray, pointer: np.ndarray, wraps: np.ndarray, steps: np.ndarray) -> None:
-    flat = values.ravel()
-    shape = np.array(values.shape)
-    roots = np.flatnonzero(pointer == np.arange(len(pointer)))
-    for step in steps[:-1]:
-        at = np.stack(np.unravel_index(roots, values.shape), 1) + step
-        image, inside = np.divmod(at, shape)
-        beyond = np.ravel_multi_index(tuple(inside.T), values.shape)
-        lower = (flat[beyond] == flat[roots]) & (beyond < roots)
-        pointer[roots[lower]] = beyond[lower]
-        wraps[roots[lower]] = pack(image[lower])
-        roots = roots[~lower]
-
-
-def _jump(
-    pointer: np.ndarray, wraps: np.ndarray, values: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Follow pointers to their ends: roots (flat indices), label and image per voxel."""
-    while True:
-        beyond = pointer.take(pointer)
-        if np.array_equal(beyond, pointer):
-            break
-        wraps = wraps + wraps.take(pointer)
-        pointer = beyond
-    flat = values.ravel()
-    roots = np.flatnonzero(pointer == np.arange(len(pointer)))
-    roots = roots[flat[roots] > flat.min()]
-    number = np.full(len(pointer), NO_BASIN)
-    number[roots] = np.arange(len(roots))
-    return roots, number.take(pointer), wraps
+def _neighbours(metric: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Steps (26, 3) to the neighbours of a voxel and their inverse lengths, nearest first."""
+    steps = np.array([s for s in product((-1, 0, 1), repeat=3) if s != (0, 0, 0)])
+    lengths = np.linalg.norm(steps @ np.array(metric).reshape(3, 3), axis=1)
+    order = np.argsort(lengths, kind="stable")
+    return steps[order], 1 / lengths[order]
 
 
 def _refine(
     field: SplineField, roots: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Refined attractors; for each voxel maximum its attractor, image, and if it is far off."""
+    from ase_elf.topology.eigenvector_following import follow_modes
+
     start = np.stack(np.unravel_index(roots, field.values.shape), 1).astype(float)
     # A ridge that runs between the 26 directions leaves a string of voxel maxima which are
     # none of the spline: no limit on how far they may walk.
-    u, ok = follow_modes(field, start, 3, reach=np.inf, steps=RIDGE_STEPS)
+    u, ok = follow_modes(field.coefficients, start, 3, np.inf, RIDGE_STEPS)
     lost = np.flatnonzero(~ok)
     if len(lost):
         # By symmetry a voxel may sit exactly on a saddle along its ridge: push it off.
         off = np.linalg.eigh(field.hessian(u[lost])[2])[1][:, :, 2]
-        again, ok[lost] = follow_modes(field, u[lost] + 0.3 * off, 3, reach=np.inf, steps=RIDGE_STEPS)
+        again, ok[lost] = follow_modes(field.coefficients, u[lost] + 0.3 * off, 3, np.inf, RIDGE_STEPS)
         u[lost] = np.where(ok[lost, None], again, start[lost])
     far = np.linalg.norm(u - start, axis=1) > NEAR
     image, wrapped = wrap(u, field.shape)

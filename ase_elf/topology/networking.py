@@ -320,7 +320,7 @@ def networking(grid: ELFGrid) -> Networking:
     """Networking value φ, its kin, and the network they are read from.
 
     Basins come from one pass over the voxels; the saddles between them are refined to the
-    bond points of the periodic cubic spline. Costs ten to twenty complex Fourier
+    bond points of the periodic cubic spline. Costs four to nine complex Fourier
     transforms of the grid.
 
     Parameters

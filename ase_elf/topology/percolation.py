@@ -109,10 +109,14 @@ def sweep(
     merges = []
     edges = zip(saddles.values.tolist(), saddles.ends.tolist(), saddles.shifts.tolist(), strict=True)
     for edge, (value, (a, b), shift) in enumerate(edges):
-        if height[forest.find(b)[0]] > height[forest.find(a)[0]]:
-            a, b, shift = b, a, [-s for s in shift]
-        before = forest.rank(forest.find(a)[0])
+        high, low = forest.find(a)[0], forest.find(b)[0]
+        if height[low] > height[high]:
+            a, b, shift, high = b, a, [-s for s in shift], low
+        before = forest.rank(high)
         root, absorbed = forest.join(a, b, tuple(shift))
+        rank = forest.rank(root)
+        if absorbed is None and rank == before:
+            continue
         here = Threshold(value, edge)
         if absorbed is not None:
             merges.append(Merge(value, root, absorbed, edge))
@@ -121,9 +125,6 @@ def sweep(
                 meeting = _higher(meeting, _lowest(here, mine, other))
             if other:
                 top[root] = _higher(other, mine) if mine else other
-        rank = forest.rank(root)
-        if absorbed is None and rank == before:
-            continue
         for axis in range(3):
             if any(period[axis] for period in forest.periods[root]):
                 along.setdefault(axis, here)

@@ -2,9 +2,9 @@
 
 On each cell the spline is a cubic polynomial; its derivatives lie in the hull of their
 Bernstein coefficients. A box in which one derivative keeps its sign holds no critical
-point; what is left is split, tested again, also after multiplying the gradient with the
-inverse Hessian of the box centre, until a box holds provably at most one, which Newton's
-method finds, or none. No starting points are involved, so none can be forgotten.
+point; what is left is tested again after multiplying the gradient with the inverse Hessian
+of the box centre, and split, until a box holds provably at most one, which Newton's method
+finds, or none (:mod:`~ase_elf.topology.boxes`). No starting points are involved, so none can be forgotten.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DEEPEST = 8
 """Halvings of a cell before a box is reported as unresolved: 1/256 of a voxel."""
 
 BUDGET = 1_500_000
-"""Boxes tested for one field, some 8 s. A field with edges, such as one cut off at 1 or a mask,
+"""Boxes tested for one field, about a second. A field with edges, such as one cut off at 1 or a mask,
 has no end of almost critical points; what is left then is reported as unresolved.
 A DFT grid of 128 atoms takes a tenth of it."""
 
@@ -40,16 +40,14 @@ _CLOSE = 8 * _SMALLEST
 _EDGE = 1e-6
 """Voxels a root may lie outside its box: it may sit on the face between two."""
 
-_ROUNDING = 1e-13
+_BATCH = 8192
+"""Cells that share what they may use of the budget: an edge elsewhere takes nothing from them."""
 
-_BATCH = 2048
-"""Cells worked on at once: their coefficients fit the second-level cache."""
+_MATTER = np.uint16(1)
+_BITS = np.uint16(2) << np.arange(9, dtype=np.uint16).reshape(3, 3)
+"""Of what the coefficients show: one is not vacuum; the slope along an axis may fall, may rise, is not flat."""
 
-_TO_BEZIER = np.array([[1, 4, 1, 0], [0, 4, 2, 0], [0, 2, 4, 0], [0, 1, 4, 1]]) / 6
-_LOWER_HALF = np.array([[8, 0, 0, 0], [4, 4, 0, 0], [2, 4, 2, 0], [1, 3, 3, 1]]) / 8
-_HALVES = np.vstack([_LOWER_HALF, _LOWER_HALF[::-1, ::-1]])
-# At the middle of a box: value, first and second derivative from Bernstein coefficients.
-_MIDDLE = np.array([[1, 3, 3, 1], [-6, -6, 6, 6], [24, -24, -24, 24]]) / 8
+_OCTANTS = np.stack(np.meshgrid(*[[0.0, 1.0]] * 3, indexing="ij"), -1).reshape(8, 3)
 
 
 @dataclass(frozen=True)
@@ -104,112 +102,47 @@ def _isolate(
     """Boxes in ``cells`` with at most one zero, or too small to go on: centre and size; centres
     of the boxes left when more than ``allowance`` were tested; and how many were.
     """
+    from ase_elf.topology.boxes import NONE, SINGLE, SPLIT, judge_cells, judge_halves
+
     centres, sizes, left, used = [], [], np.empty((0, 3)), 0
-    corner, boxes = cells.astype(float), _bezier(c, cells)
+    corner, (boxes, verdict) = cells.astype(float), judge_cells(c, cells)
     for depth in range(DEEPEST + 1):
         size = 0.5**depth
         used += len(boxes)
-        keep = _may_vanish(boxes)
-        boxes, corner = boxes[keep], corner[keep]
+        done = verdict == SINGLE if depth < DEEPEST else verdict != NONE
+        centres.append(corner[done] + size / 2)
+        sizes.append(np.full(len(centres[-1]), size))
+        split = (verdict == SPLIT) & ~done
+        boxes, corner = boxes[split], corner[split]
         if not len(boxes):
             break
-        hit, single = _preconditioned(boxes)
-        single |= depth == DEEPEST
-        centres.append(corner[hit & single] + size / 2)
-        sizes.append(np.full(len(centres[-1]), size))
-        boxes, corner = boxes[hit & ~single], corner[hit & ~single]
         if used + 8 * len(boxes) > allowance:
             left = corner + size / 2
             break
-        boxes, corner = _halve(boxes, corner, size)
-    centre = np.concatenate(centres or [np.empty((0, 3))])
-    return centre, np.concatenate(sizes or [np.empty(0)]), left, used
+        boxes, verdict = judge_halves(boxes)
+        corner = (corner[:, None] + size / 2 * _OCTANTS).reshape(-1, 3)
+    return np.concatenate(centres), np.concatenate(sizes), left, used
 
 
 def _screen(c: np.ndarray) -> tuple[np.ndarray, float]:
     """Cells (m, 3) on which no derivative has a fixed sign by its B-spline coefficients."""
     # Single precision halves the time; the margin covers its rounding.
-    padded = np.pad(c, (1, 2), mode="wrap").astype(np.float32)
-    margin = 1e-6 * np.abs(padded).max()
-    keep = np.ones(c.shape, bool)
-    flat = np.ones(c.shape, bool)
-    for axis in range(3):
-        low = high = np.diff(padded, axis=axis)
-        for other in range(3):
-            width = 3 if other == axis else 4
-            low = _window(np.minimum, low, other, width)
-            high = _window(np.maximum, high, other, width)
-        keep &= (low <= margin) & (high >= -margin)
-        flat &= (low >= -margin) & (high <= margin)
-    top = padded
-    for axis in range(3):
-        top = _window(np.maximum, top, axis, 4)
-    empty = flat | (top < VACUUM)
-    keep &= ~empty
-    return np.argwhere(keep), float(empty.mean())
-
-
-def _window(extreme: np.ufunc, a: np.ndarray, axis: int, width: int) -> np.ndarray:
-    """Sliding minimum or maximum over ``width`` (3 or 4) entries."""
-
-    def part(start: int, stop: int | None) -> tuple[slice, ...]:
-        return tuple(slice(start, stop) if i == axis else slice(None) for i in range(3))
-
-    pairs = extreme(a[part(0, -1)], a[part(1, None)])
-    step = width - 2
-    return extreme(pairs[part(0, -step)], pairs[part(step, None)])
-
-
-def _bezier(c: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """Bernstein coefficients (m, 4, 4, 4) of the spline on ``cells`` (m, 3)."""
-    near = (cells[:, :, None] + np.arange(-1, 3)) % np.array(c.shape)[:, None]
-    ix, iy, iz = near.swapaxes(0, 1)
-    local = c[ix[:, :, None, None], iy[:, None, :, None], iz[:, None, None, :]]
-    return _transform(local, _TO_BEZIER, _TO_BEZIER, _TO_BEZIER)
-
-
-def _transform(b: np.ndarray, mx: np.ndarray, my: np.ndarray, mz: np.ndarray) -> np.ndarray:
-    """Apply one matrix per axis: (m, 4, 4, 4) -> (m, p, q, r)."""
-    p, q, r = len(mx), len(my), len(mz)
-    out = b.reshape(-1, 4) @ mz.T
-    out = my @ out.reshape(-1, 4, r)
-    return (mx @ out.reshape(-1, 4, q * r)).reshape(-1, p, q, r)
-
-
-def _may_vanish(b: np.ndarray) -> np.ndarray:
-    keep = np.ones(len(b), bool)
-    for axis in (1, 2, 3):
-        slope = np.diff(b[keep], axis=axis).reshape(int(keep.sum()), 48)
-        keep[keep] = (slope.min(axis=1) <= _ROUNDING) & (slope.max(axis=1) >= -_ROUNDING)
-    return keep
-
-
-def _preconditioned(b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which boxes may hold a zero, and which at most one.
-
-    With P the inverse Hessian at the centre and Q a bound of |1 - P H| over the box, the
-    mean value theorem gives |P g| >= |P g(centre)| - (1 + row sums of Q) / 2, in units of
-    the box; and if the row sums stay below one, the gradient takes no value twice.
-    """
-    middle = _transform(b, _MIDDLE, _MIDDLE, _MIDDLE)
-    gradient = np.stack([middle[:, 1, 0, 0], middle[:, 0, 1, 0], middle[:, 0, 0, 1]], 1)
-    hessian, spread = np.empty((2, len(b), 3, 3))
-    for i in range(3):
-        for j in range(i, 3):
-            order = np.bincount([i, j], minlength=3)
-            centre = middle[(slice(None), *order)]
-            factor = 6 if i == j else 9
-            bent = factor * np.diff(np.diff(b, axis=i + 1), axis=j + 1).reshape(len(b), -1)
-            hessian[:, i, j] = hessian[:, j, i] = centre
-            spread[:, i, j] = spread[:, j, i] = np.abs(bent - centre[:, None]).max(axis=1)
-    size = np.abs(hessian).max(axis=(1, 2), initial=0)
-    regular = np.abs(np.linalg.det(hessian)) > 1e-12 * size**3
-    inverse = np.zeros_like(hessian)
-    inverse[regular] = np.linalg.inv(hessian[regular])
-    rows = (np.abs(inverse) @ spread).sum(axis=2)
-    newton = np.abs(np.einsum("nij,nj->ni", inverse, gradient))
-    hit = (newton <= 0.5 * (1 + rows) + 1e-9).all(axis=1) | ~regular
-    return hit, regular & (rows < 1).all(axis=1)
+    single = c.astype(np.float32)
+    margin = np.float32(1e-6) * np.abs(single).max()
+    # One bit for each thing that a coefficient or its slope may show; a cell collects those of its 64
+    # coefficients, of which three slopes follow one another along an axis, and four lie side by side.
+    shown = (single >= VACUUM) * _MATTER
+    for axis, (falls, rises, bends) in enumerate(_BITS):
+        slope = np.roll(single, -1, axis) - single
+        shown |= (slope <= margin) * falls
+        shown |= (slope >= -margin) * rises
+        shown |= (np.abs(slope) > margin) * bends
+    for axis, bits in enumerate(_BITS):
+        three = shown | np.roll(shown, 1, axis) | np.roll(shown, -1, axis)
+        shown = three | (np.roll(shown, -2, axis) & ~bits.sum(dtype=shown.dtype))
+    empty = (shown & _MATTER == 0) | (shown & _BITS[:, 2].sum() == 0)
+    both = _BITS[:, :2].sum()
+    return np.argwhere((shown & both == both) & ~empty), float(empty.mean())
 
 
 def _newton(field: SplineField, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -232,14 +165,6 @@ def _newton(field: SplineField, centre: np.ndarray) -> tuple[np.ndarray, np.ndar
         lost = np.abs(u[active] - centre[active]).max(axis=1) > 2.0
         active = active[(length >= 1e-9) & ~lost]
     return u, converged
-
-
-def _halve(b: np.ndarray, corner: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """The eight halves of each box."""
-    parts = _transform(b, _HALVES, _HALVES, _HALVES).reshape(-1, 2, 4, 2, 4, 2, 4)
-    parts = parts.transpose(0, 1, 3, 5, 2, 4, 6).reshape(-1, 4, 4, 4)
-    octants = 0.5 * size * np.stack(np.meshgrid(*[[0, 1]] * 3, indexing="ij"), -1).reshape(8, 3)
-    return parts, (corner[:, None] + octants).reshape(-1, 3)
 
 
 def _merge(u: np.ndarray, shape: np.ndarray, distance: float) -> np.ndarray:

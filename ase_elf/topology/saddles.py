@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ase_elf.topology.basins import Basins, Faces, unpack, wrap
-from ase_elf.topology.eigenvector_following import climb, follow_modes
+from ase_elf.topology.basins import Basins, Faces, pack, unpack, wrap
 from ase_elf.topology.field import SplineField
 from ase_elf.topology.periodic_union_find import PeriodicUnionFind
 
@@ -31,7 +30,13 @@ at any distance."""
 FAR_STEPS = 80
 """Steps of at most half a voxel of that walk."""
 
-_AT_ATTRACTOR = 0.3
+NEAR_REACH, NEAR_STEPS = 2.5, 40
+"""Voxels from a face, and steps, within which its bond point is looked for at first."""
+
+CLIMB_STEPS = 60
+"""Steps up from a bond point, after which the voxel where the walk stands decides."""
+
+AT_ATTRACTOR = 0.3
 """Voxels from an attractor without voxels of its own at which a walk has arrived."""
 
 _LEAVE = 0.3
@@ -74,8 +79,10 @@ class Saddles:
 
 def refine_saddles(basins: Basins, faces: Faces) -> Saddles:
     """Bond points for ``faces``, and the faces that stand above every bond point of their pair."""
-    field = basins.field
-    u, ok = follow_modes(field, faces.u, 2)
+    from ase_elf.topology.eigenvector_following import follow_modes
+
+    c = basins.field.coefficients
+    u, ok = follow_modes(c, faces.u, 2, NEAR_REACH, NEAR_STEPS)
     bonds = _bond_points(basins, u[ok], faces.values[ok])
     loose = _uncovered(basins, faces, bonds)
     both = _merged(bonds, loose)
@@ -83,7 +90,7 @@ def refine_saddles(basins: Basins, faces: Faces) -> Saddles:
     # only where the face itself would decide what is joined, or be close to it.
     far = _deciding(both, WITHIN)
     if len(far):
-        u, ok = follow_modes(field, both.u[far], 2, reach=np.inf, steps=FAR_STEPS)
+        u, ok = follow_modes(c, both.u[far], 2, np.inf, FAR_STEPS)
         u = np.concatenate([bonds.u, u[ok]])
         raw = np.concatenate([bonds.raw, both.raw[far[ok]]])
         bonds = _bond_points(basins, u, raw)
@@ -145,41 +152,22 @@ def bond_ends(basins: Basins, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def climb_to_basins(basins: Basins, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Attractor (n,) and image (n, 3) that the way up from ``start`` (n, 3) leads to.
+    """Attractor (n,) and image (n, 3) that the way up from ``start`` (n, 3) leads to."""
+    from ase_elf.topology.eigenvector_following import climb
 
-    The walk stops as soon as the eight voxels around the point, twice in a row, belong
-    to one basin image.
-    """
     shape = basins.field.shape
-    corners = np.stack(np.meshgrid(*[[0, 1]] * 3, indexing="ij"), -1).reshape(8, 3)
-    before = np.zeros(len(start), bool)
-    hidden = None
-    if basins.hidden:
-        hidden = cKDTree(wrap(basins.attractors[-basins.hidden :], shape)[1], boxsize=shape)
-
-    def at_hidden(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        assert hidden is not None
-        gap, which = hidden.query(wrap(u, shape)[1])
-        return gap < _AT_ATTRACTOR, len(basins) - basins.hidden + which
-
-    def arrived(which: np.ndarray, u: np.ndarray) -> np.ndarray:
-        around = (np.floor(u)[:, None] + corners).reshape(-1, 3)
-        label, image = (x.reshape(-1, 8) for x in basins.locate(around))
-        sure = basins.direct[tuple((around.astype(int) % shape).T)].reshape(-1, 8)
-        same = (label == label[:, :1]) & (image == image[:, :1]) & sure
-        same = same.all(axis=1)
-        inside = same & before[which]
-        before[which] = same
-        return inside if hidden is None else inside | at_hidden(u)[0]
-
-    stop = climb(basins.field, start, arrived)
+    hidden = wrap(basins.attractors[len(basins) - basins.hidden :], shape)[1]
+    stop = climb(
+        basins.field.coefficients, start, basins.labels, basins.images, basins.direct,
+        hidden, AT_ATTRACTOR, CLIMB_STEPS,
+    )  # fmt: skip
     ends, images = basins.locate(stop)
     images = unpack(images)
-    if hidden is not None:
-        there, which = at_hidden(stop)
-        ends[there] = which[there]
-        home = basins.attractors[which[there]]
-        images[there] = np.round((stop[there] - home) / shape)
+    if len(hidden):
+        gap, which = cKDTree(hidden, boxsize=shape).query(wrap(stop, shape)[1])
+        there = gap < AT_ATTRACTOR
+        ends[there] = len(basins) - basins.hidden + which[there]
+        images[there] = np.round((stop[there] - basins.attractors[ends[there]]) / shape)
     return ends, images
 
 
@@ -195,14 +183,12 @@ def _distinct(u: np.ndarray, shape: np.ndarray, value: np.ndarray) -> np.ndarray
     return np.flatnonzero(keep)
 
 
-def _keys(ends: np.ndarray, shifts: np.ndarray) -> list[tuple[int, int, int, int, int]]:
-    """One key per connection, whichever end it is read from."""
-    keys = []
-    for (a, b), (x, y, z) in zip(ends.tolist(), shifts.tolist(), strict=True):
-        if (a, x, y, z) > (b, -x, -y, -z):
-            a, b, x, y, z = b, a, -x, -y, -z
-        keys.append((a, b, x, y, z))
-    return keys
+def _keys(ends: np.ndarray, shifts: np.ndarray, n: int) -> np.ndarray:
+    """One number for each connection of ``n`` attractors, whichever end it is read from."""
+    (a, b), shift = ends.T.astype(np.int64), pack(shifts).astype(np.int64)
+    turn = (a > b) | ((a == b) & (shift < 0))
+    a, b, shift = np.where(turn, b, a), np.where(turn, a, b), np.where(turn, -shift, shift)
+    return ((a * n + b) << 26) + shift
 
 
 def _uncovered(basins: Basins, faces: Faces, bonds: Saddles) -> Saddles:
@@ -211,10 +197,12 @@ def _uncovered(basins: Basins, faces: Faces, bonds: Saddles) -> Saddles:
     Voxel labels are off by up to a voxel: a bond point far below the lowest ELF on the way
     across a face is one of several, or of other basins, and not the saddle the face stands for.
     """
-    best: dict[tuple[int, ...], float] = {}
-    for key, value in zip(_keys(bonds.ends, bonds.shifts), bonds.values.tolist(), strict=True):
-        best[key] = max(value, best.get(key, -np.inf))
-    bar = np.array([best.get(key, -np.inf) for key in _keys(faces.ends, faces.shifts)]) + ABOVE
+    pair, of_pair = np.unique(
+        np.concatenate([_keys(x.ends, x.shifts, len(basins)) for x in (faces, bonds)]), return_inverse=True
+    )
+    best = np.full(len(pair), -np.inf)
+    np.maximum.at(best, of_pair[len(faces.ends) :], bonds.values)
+    bar = best[of_pair[: len(faces.ends)]] + ABOVE
     # The spline goes through the voxels, so the way across is nowhere above the lower of them.
     rest = np.flatnonzero(faces.values > bar)
     values = _lowest_across(basins.field, faces, rest)

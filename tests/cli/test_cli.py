@@ -23,7 +23,7 @@ def test_help_imports_nothing_heavy():
         "import sys; from ase_elf.cli import main\n"
         "try: main(['analyze', '--help'])\n"
         "except SystemExit: pass\n"
-        "heavy = {'torch', 'numpy', 'ase', 'MDAnalysis', 'matplotlib'} & set(sys.modules)\n"
+        "heavy = {'torch', 'numpy', 'ase', 'MDAnalysis', 'matplotlib', 'numba'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
