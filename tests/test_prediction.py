@@ -3,7 +3,6 @@
 import json
 import pickle
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 from ase.build import bulk
 from ase.io import write
 from command import call
+from large_cells import LargeCells
 
 from ase_elf import ELFCalculator, domains
 from ase_elf.analysis.frame import analyze
@@ -29,20 +29,8 @@ from ase_elf.structures.trajectory import Frame
 from ase_elf.testing import GaussianDomain, molecular_fluid
 
 
-class Large(GaussianDomain):
-    """Predicts everything with its weights for large cells, and says how far from training."""
-
-    @property
-    def card(self):
-        return {**super().card, "large_cells": {"weights": {"file": "x", "sha256": "5" * 64}}}
-
-    def load(self, device=None, dtype="float32"):
-        model = super().load(device, dtype)
-        predict = model.predict
-        model.predict = lambda *args, **how: [
-            replace(found, large=True, distance=1.5) for found in predict(*args, **how)
-        ]
-        return model
+class Large(LargeCells):
+    distance = 1.5
 
 
 @pytest.fixture

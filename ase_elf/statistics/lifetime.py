@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -12,10 +11,10 @@ from ase_elf.errors import InputError, remedy
 from ase_elf.statistics.accumulator import Accumulator
 from ase_elf.statistics.blocking import SAME, Blocks, Estimate, estimate, ratio_estimate
 from ase_elf.statistics.exchange import PartnerChanges
+from ase_elf.statistics.lifetime_result import STIFFEST, Lifetime, vibration_period
+from ase_elf.statistics.pair_memory import PairMemory
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from ase_elf.statistics.frame import FrameResult
 
 __all__ = [
@@ -31,105 +30,11 @@ __all__ = [
 SAMPLES_PER_PERIOD = 3.0
 """Frames per bond vibration below which breaking and vibrating cannot be told apart."""
 
-STIFFEST = 35.9
-"""eV/Å², stretching force constant of the stiffest two-electron bond (575 N/m, H2)."""
-
 LASTING = 10.0
 """Vibrations a pair must survive to count as a lasting molecule."""
 
 RELAXATIONS = 5.0
 """Relaxation times of the bonds that a run must span for the error of their lifetime."""
-
-
-def vibration_period(mass_a: float, mass_b: float) -> float:
-    """Shortest plausible period of a bond vibration, in fs, from the two masses (u).
-
-    2π sqrt(μ/k) with the force constant :data:`STIFFEST`; 7.6 fs for two protons. Softer
-    bonds vibrate slower, so spacing that resolves this period resolves the bond.
-    """
-    from ase.units import fs
-
-    reduced = mass_a * mass_b / (mass_a + mass_b)
-    return float(2 * np.pi * np.sqrt(reduced / STIFFEST) / fs)
-
-
-@dataclass(frozen=True, eq=False)
-class Lifetime:
-    """Bond lifetimes, or the reason why they cannot be given.
-
-    Parameters
-    ----------
-    refused : str
-        Why there is no result; empty when there is one. All else is empty or NaN then.
-    spacing_fs : float
-        Distance of frames.
-    lag_fs : ndarray, shape (n_lags,), fs
-    intermittent, intermittent_error : ndarray, shape (n_lags,)
-        C(t): probability that a pair bonded at 0 is bonded at t, whatever in between.
-    continuous, continuous_error : ndarray, shape (n_lags,)
-        S(t): probability that it stayed bonded in every frame up to t.
-    lifetime_fs, lifetime_error_fs : float
-        Mean time to the first break: observed bond time divided by observed breaks. A lower
-        bound when nothing broke (``breaks`` 0).
-    recurrence_fs : float
-        Time at which C(t) has fallen to 1/e; NaN when it does not within the lags.
-    breaks : int
-        Number of breaks seen.
-    molecular_fraction, molecular_fraction_error : ndarray, shape (n_lags,)
-        Share of atoms in pairs that stay bonded for t: the share that is bonded times S(t).
-    lasting_fs : float
-        Ten periods of the shortest plausible vibration, after which a pair is no chance
-        encounter.
-    lasting_fraction, lasting_fraction_error : float
-        The share of atoms in pairs that stay bonded so long; NaN beyond the longest lag.
-    exchange_rate, exchange_rate_error : float
-        Changes of partner per atom and ps (:class:`PartnerChanges`).
-    exchanges : int
-        Number of changes seen.
-    too_short : bool
-        Fewer than five lifetimes (the relaxation time 1/e of C, where known) of observation, or
-        breaks correlated over too much of the run: ``lifetime_error_fs`` is NaN.
-
-    Notes
-    -----
-    Every error is that of correlated frames (:mod:`ase_elf.statistics.blocking`) and NaN where
-    the run is too short to tell it, or nothing varied.
-    """
-
-    refused: str
-    spacing_fs: float
-    lag_fs: np.ndarray
-    intermittent: np.ndarray
-    intermittent_error: np.ndarray
-    continuous: np.ndarray
-    continuous_error: np.ndarray
-    lifetime_fs: float
-    lifetime_error_fs: float
-    recurrence_fs: float
-    breaks: int
-    molecular_fraction: np.ndarray
-    molecular_fraction_error: np.ndarray
-    lasting_fs: float
-    lasting_fraction: float
-    lasting_fraction_error: float
-    exchange_rate: float
-    exchange_rate_error: float
-    exchanges: int
-    too_short: bool
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """C(t) and S(t) with error bands, or the reason why there are none."""
-        from ase_elf.plotting.curves import plot_curves, plot_message
-
-        if self.refused:
-            return plot_message(self.refused, ax, va="center")
-        curves = {
-            "bonded again, C(t)": (self.intermittent, self.intermittent_error),
-            "still bonded, S(t)": (self.continuous, self.continuous_error),
-        }
-        return plot_curves(
-            self.lag_fs, curves, ax, x_label="t / fs", y_label="probability", y_limits=(0, 1.03)
-        )
 
 
 class BondLifetime(Accumulator):
@@ -181,11 +86,7 @@ class BondLifetime(Accumulator):
         self.partners = PartnerChanges()
         self.times = np.full(4, np.nan)  # first, last, shortest and longest spacing
         self.span: tuple[int, int] | None = None
-        # Bonded pairs of the first and of the last max_lag frames, as keys.
-        self._head: list[np.ndarray] = []
-        self._tail: list[np.ndarray] = []
-        # For how many frames each pair of the last frame has been bonded.
-        self._ages = np.zeros(0, dtype=np.int64)
+        self.memory = PairMemory(max_lag)
 
     def update(self, frame: FrameResult) -> None:
         ordinal = self.ordinal(frame)
@@ -198,12 +99,12 @@ class BondLifetime(Accumulator):
         keys = _keys(frame)
         self.atoms = sum(n for name, n in frame.composition.items() if name in self.elements)
         changes = self.partners.update(frame.molecules(), frame.n_atoms)
-        at_risk, breaks, still = self._age(keys)
+        at_risk, breaks, still = self.memory.age(keys)
         bonded = 2 * len(keys) / max(self.atoms, 1)
-        correlated = self._correlate(keys, self._tail, 1)
+        correlated = self.memory.correlate(keys, 1)
         correlated[:, 0] += len(keys)
         self.events.update(ordinal, np.concatenate([*correlated, still, [at_risk, breaks, bonded, changes]]))
-        self._remember([keys])
+        self.memory.remember([keys])
         self.n += 1
 
     def merge(self, other: Self) -> None:
@@ -218,8 +119,7 @@ class BondLifetime(Accumulator):
         self.events.merge(other.events)
         self._cross(other)
         self.atoms = other.atoms
-        self._ages = self._merged_ages(other)
-        self._remember(other._tail, head=other._head)
+        self.memory.merge(other.memory, other.n)
         self.span = (self.span[0] if self.span else other.span[0], other.span[1])
         self.n += other.n
 
@@ -235,64 +135,22 @@ class BondLifetime(Accumulator):
         low, high = np.nanmin(spacings), np.nanmax(spacings)
         self.times = np.array([self.times[0], times[1], low, high])
 
-    def _correlate(self, keys: np.ndarray, pasts: list[np.ndarray], lag: int) -> np.ndarray:
-        """Origins and recurrences that end in a frame, by lag.
-
-        Parameters
-        ----------
-        keys : ndarray
-            Pairs of that frame.
-        pasts : list of ndarray
-            Pairs of frames before it, of which the last one lies ``lag`` frames back.
-
-        Returns
-        -------
-        ndarray, shape (2, max_lag + 1)
-        """
-        n = min(len(pasts), max(0, self.max_lag - lag + 1))
-        pasts = pasts[len(pasts) - n :]
-        lags = np.repeat(np.arange(n, 0, -1) + lag - 1, [len(past) for past in pasts])
-        past = np.concatenate([*pasts, np.zeros(0, dtype=np.int64)])
-        bins = self.max_lag + 1
-        again = lags[np.isin(past, keys)]
-        return np.stack([np.bincount(lags, minlength=bins), np.bincount(again, minlength=bins)])
-
-    def _age(self, keys: np.ndarray) -> tuple[int, int, np.ndarray]:
-        """Follow survival into the frame ``keys``: pairs at risk, breaks, survivors by lag."""
-        last = self._tail[-1] if self._tail else np.zeros(0, dtype=np.int64)
-        alive = np.isin(last, keys)
-        ages = np.ones(len(keys), dtype=np.int64)
-        ages[np.searchsorted(keys, last[alive])] += self._ages[alive]
-        self._ages = ages
-        return len(last), int((~alive).sum()), self._survivors(0, ages)
-
-    def _survivors(self, first: int, count: np.ndarray) -> np.ndarray:
-        """ndarray, shape (max_lag + 1,): pairs that survived the lags first, ..., first + count - 1."""
-        edges = np.zeros(self.max_lag + 2)
-        edges[min(first, self.max_lag + 1)] += len(count)
-        np.subtract.at(edges, np.minimum(first + count, self.max_lag + 1), 1)
-        return np.cumsum(edges)[:-1]
-
-    def _remember(self, tail: list[np.ndarray], head: list[np.ndarray] | None = None) -> None:
-        if len(self._head) < self.max_lag:
-            self._head = (self._head + (tail if head is None else head))[: self.max_lag]
-        self._tail = (self._tail + tail)[-self.max_lag :]
-
     def _cross(self, other: Self) -> None:
         """Correlations between the last frames here and the first ones of ``other``."""
         assert other.span is not None
         first = other.span[0]
         for frame in self.partners.merge(other.partners):
             self._add(first + int(frame), changes=1)
-        if not self._tail:
+        memory = self.memory
+        if not memory.tail:
             return
-        last, ages = self._tail[-1], self._ages
-        self._add(first, at_risk=len(last), breaks=int((~np.isin(last, other._head[0])).sum()))
-        for later, keys in enumerate(other._head):
-            correlated = self._correlate(keys, self._tail, later + 1)
+        last, ages = memory.tail[-1], memory.ages
+        self._add(first, at_risk=len(last), breaks=int((~np.isin(last, other.memory.head[0])).sum()))
+        for later, keys in enumerate(other.memory.head):
+            correlated = memory.correlate(keys, later + 1)
             alive = np.isin(last, keys)
             last, ages = last[alive], ages[alive]
-            self._add(first + later, correlated, self._survivors(later + 1, ages))
+            self._add(first + later, correlated, memory.survivors(later + 1, ages))
 
     def _add(
         self,
@@ -309,16 +167,6 @@ class BondLifetime(Accumulator):
         correlated = np.zeros((2, lags)) if correlated is None else correlated
         still = np.zeros(lags) if still is None else still
         self.events.add(ordinal, np.concatenate([*correlated, still, [at_risk, breaks, 0, changes]]))
-
-    def _merged_ages(self, other: Self) -> np.ndarray:
-        """Ages at the end of ``other``, counting what its bonds lived before it began."""
-        ages = other._ages.copy()
-        whole = ages == other.n
-        if self._tail and whole.any():
-            keys = other._tail[-1]
-            before = np.isin(keys, self._tail[-1]) & whole
-            ages[before] += self._ages[np.searchsorted(self._tail[-1], keys[before])]
-        return ages
 
     def refusal(self) -> str:
         """Why no lifetime can be given, or an empty string."""
@@ -455,9 +303,7 @@ class BondLifetime(Accumulator):
             "partners": np.array([partners.first, partners.last, partners.since]),
             **{f"events_{name}": array for name, array in self.events.state().items()},
             "times": self.times,
-            "ages": self._ages,
-            **_pack("head", self._head),
-            **_pack("tail", self._tail),
+            **self.memory.state(),
         }
 
     def load(self, state: dict[str, np.ndarray]) -> None:
@@ -471,8 +317,7 @@ class BondLifetime(Accumulator):
             {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
         )
         self.times = np.array(state["times"])
-        self._ages = np.array(state["ages"])
-        self._head, self._tail = _unpack("head", state), _unpack("tail", state)
+        self.memory = PairMemory.from_state(self.max_lag, state)
 
 
 def _keys(frame: FrameResult) -> np.ndarray:
@@ -493,14 +338,3 @@ def _crossing(x: np.ndarray, y: np.ndarray, level: float) -> float:
 def _at(x: np.ndarray, y: np.ndarray, where: float) -> float:
     """y there, linear between points; NaN beyond them."""
     return float(np.interp(where, x, y)) if len(x) and where <= x[-1] else float("nan")
-
-
-def _pack(name: str, frames: list[np.ndarray]) -> dict[str, np.ndarray]:
-    flat = np.concatenate([*frames, np.zeros(0, dtype=np.int64)])
-    return {name: flat, f"{name}_sizes": np.array([len(keys) for keys in frames], dtype=int)}
-
-
-def _unpack(name: str, state: dict[str, np.ndarray]) -> list[np.ndarray]:
-    sizes = state[f"{name}_sizes"]
-    parts = np.split(np.asarray(state[name], dtype=np.int64), np.cumsum(sizes)[:-1])
-    return parts if len(sizes) else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ __all__ = [
     "Dimensions",
     "Networking",
     "networking",
+    "networking_frames",
     "networking_of",
 ]
 
@@ -382,3 +384,9 @@ def networking_of(field: SplineField, grid: ELFGrid) -> Networking:
         of_atom,
         getattr(grid, "sigma", None),
     )
+
+
+def networking_frames(grids: Iterable[ELFGrid]) -> Iterator[Networking]:
+    """:func:`networking` of each grid: ``map(networking, grids)`` since 0.3; this name goes with 0.4."""
+    warnings.warn("networking_frames is map(networking, grids).", DeprecationWarning, stacklevel=2)
+    return map(networking, grids)

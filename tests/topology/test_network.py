@@ -136,9 +136,11 @@ def test_hydrogen_units_are_named_by_their_formula():
     assert sorted(name for _, name in label_domains(net, 0.3)) == ["H2 unit", "H3"]
 
 
-def test_frames_are_read_one_by_one():
+def test_the_old_name_for_many_frames_works_and_says_what_it_is():
     grids = (NAMED[name].grid(24) for name in ("aniscos", "index2"))
-    assert [len(net.basins) for net in networking_frames(grids)] == [1, 2]
+    with pytest.warns(DeprecationWarning, match="map"):
+        frames = networking_frames(grids)
+    assert [len(net.basins) for net in frames] == [1, 2]
 
 
 def test_a_slight_attractor_never_takes_the_place_of_an_atom():
