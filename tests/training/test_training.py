@@ -203,6 +203,7 @@ recipe: {steps: 20, decay_steps: 10, warmup_steps: 5, structures: 2, points: 64,
     assert domain.load(device="cpu").predict([atoms], [(8, 8, 8)])[0].values.shape == (8, 8, 8)
 
 
+@pytest.mark.ci  # seven processes that load PyTorch
 def test_processes_that_share_a_run_learn_what_one_learns(tmp_path, label_folder):
     recipe = "{steps: 6, decay_steps: 2, warmup_steps: 2, structures: 2, points: 64, pool: 600, checkpoint_every: 3}"
     shape = "{elements: [1], n_radial: 6, channels: [8, 4, 2], point_channels: [8, 4, 2], n_updates: 1, hidden: 16}"
