@@ -289,8 +289,8 @@ class FieldModel:
             structures, [self._surroundings(atoms) for atoms in structures]
         )
         column = 0
-        for raw in _together(self._invariants(jobs, coefficients, chunk), chunk):
-            outputs[:, column : column + raw.shape[1]] = self.network.on_grid(raw, sigma=sigma)
+        for raw in _together(self._invariants(jobs, coefficients), chunk):
+            outputs[:, column : column + raw.shape[1]] = self.network.on_grid(raw, chunk, sigma=sigma)
             column += raw.shape[1]
         outputs[0].clamp_(*BOUNDS)
         found = []
@@ -300,23 +300,21 @@ class FieldModel:
         return found
 
     def _invariants(
-        self, jobs: list[_Job], all_coefficients: tuple[torch.Tensor, ...], chunk: int
+        self, jobs: list[_Job], all_coefficients: tuple[torch.Tensor, ...]
     ) -> Iterator[torch.Tensor]:
-        """Raw invariants of all native grids, in order, with the orbital features below them, at most
-        ``chunk`` points at a time.
-        """
+        """Raw invariants of each native grid, with the orbital features below them; the next overwrite them."""
+        invariants, n_orbital = self.network.output_invariants, self.arch.n_orbital_features
         for job, coefficients in zip(jobs, all_coefficients, strict=True):
-            atoms, native = job.atoms, job.native
-            fractional = torch.from_numpy(atoms.get_scaled_positions()).to(self.device)
-            waves = self._waves_of(atoms.cell.array / Bohr, native)
-            size = spectral.numbers_held(self.network.output_invariants, native)
+            cell = job.atoms.cell.array / Bohr
+            fractional = torch.from_numpy(job.atoms.get_scaled_positions()).to(self.device)
+            waves = self._waves_of(cell, job.native)
+            size = spectral.numbers_held(invariants, job.native, n_orbital)
             memory = self._memory(size)
             raw = spectral.raw_invariants(
-                self.network.output_invariants, waves, fractional, coefficients, memory=memory[:size]
+                invariants, waves, fractional, coefficients, memory=memory[:size], more=n_orbital
             )
-            orbital = self._orbital_features(atoms, atoms.cell.array / Bohr, shape=native)
-            for parts in zip(raw.split(chunk, dim=1), orbital.split(chunk, dim=1), strict=True):
-                yield torch.cat(parts) if len(orbital) else parts[0]
+            raw[invariants.n_invariants :] = self._orbital_features(job.atoms, cell, shape=job.native)
+            yield raw
             if len(memory) <= KEPT:
                 self._spare = [memory]
             del raw, memory  # or they would be held while the next ones are made
@@ -333,16 +331,15 @@ class FieldModel:
         if not self.arch.n_orbital_features:
             n = len(points) if shape is None else math.prod(shape)
             return torch.empty(0, n, device=self.device, dtype=self.dtype)
-        if shape is not None:
-            points = cartesian(cell, shape)
         if self.arch.minimal_basis:
+            points = points if shape is None else cartesian(cell, shape)
             groups = self.arch.minimal_basis
             return chosen_features(atoms, points * Bohr, groups, dtype=self.dtype, device=self.device).T
         occupied = orbitals.Orbitals.of(
             self.arch.orbital_exponent, cell, atoms.get_positions() / Bohr,
             device=self.device, dtype=self.dtype,
         )  # fmt: skip
-        return occupied.at(points)
+        return occupied.at(points) if shape is None else occupied.on_grid(cell, shape)
 
     def _memory(self, size: int) -> torch.Tensor:
         """At least so many numbers: those that were kept, which no other thread uses then, or new ones."""

@@ -21,16 +21,13 @@ from scipy.interpolate import CubicSpline
 from ase_elf.model.basis import harmonics, radial_transforms
 from ase_elf.model.fourier import Synthesis
 from ase_elf.model.network import FieldInvariants
+from ase_elf.model.nonuniform import Frequencies, box, structure_factors
 
 TABLE_STEP = 0.02
 """1/bohr. Knots of the tables over |G|; cubic splines between them are good to 1e-8."""
 
 WAVES_AT_ONCE = 2**17
 """Plane waves that tables are evaluated for together."""
-
-MANY = {torch.float32: 500, torch.float64: 2200}
-"""Atoms from which on a transform on a finer grid beats the direct sum, on one thread; measured by
-``benchmarks/scale.py sums``, see docs/scaling.md."""
 
 CACHED_BYTES, FIELD_BYTES = 2**20, 2**28
 """Memory for fields that are made together, on a CPU and on a GPU: what stays in a cache while it
@@ -56,8 +53,7 @@ class Waves:
     shape : tuple of int
         Grid (nx, ny, nz) on which fields are wanted.
     frequencies : tuple of Tensor, int64
-        Along the first lattice direction 0 and up, then -1 and down; along the second from the
-        lowest up; along the third only those from 0 up.
+        Of a :func:`ase_elf.model.nonuniform.box`.
     radial : tuple of Tensor, shapes (n_radial, n_waves)
         Radial transforms per degree over the cell volume.
     angular : Tensor, shape ((degree + 1)², n_waves)
@@ -65,7 +61,7 @@ class Waves:
     """
 
     shape: tuple[int, int, int]
-    frequencies: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+    frequencies: Frequencies
     radial: tuple[torch.Tensor, ...]
     angular: torch.Tensor
 
@@ -81,10 +77,8 @@ class Waves:
     ) -> Waves:
         """Up to a length of G of ``reach``, in 1/bohr, in a cell in bohr."""
         reciprocal, volume = 2 * np.pi * np.linalg.inv(cell).T, abs(np.linalg.det(cell))
-        # A wave of this length turns at most so often along a cell vector.
-        most = np.floor(reach * np.linalg.norm(cell, axis=1) / (2 * np.pi)).astype(int)
-        x, y, z = most
-        axes = np.r_[0 : x + 1, -1 : -x - 1 : -1], np.arange(-y, y + 1), np.arange(z + 1)
+        frequencies = box(cell, reach)
+        axes = [axis.numpy() for axis in frequencies]
         table = _radial_tables(invariants.n_radial, invariants.degree, invariants.cutoff, reach)
         n_waves, degrees = math.prod(map(len, axes)), range(invariants.degree + 1)
         empty = partial(torch.empty, device=device, dtype=dtype)
@@ -103,89 +97,9 @@ class Waves:
             for l in degrees:
                 radial[l][:, here] = torch.from_numpy(functions[:, l].T)
         # Where G is zero it has no direction.
-        angular[1:, y * len(axes[2])] = 0.0
-        frequencies = tuple(torch.as_tensor(axis, device=device) for axis in axes)
-        return cls(shape, frequencies, radial, angular)
-
-
-def structure_factors(waves: Waves, fractional: torch.Tensor, coefficients: torch.Tensor) -> torch.Tensor:
-    """Coefficients summed over atoms with their phases, for every wave.
-
-    Parameters
-    ----------
-    waves : Waves
-    fractional : Tensor, shape (n_atoms, 3), float64
-        Fractional coordinates; phases are formed in double precision.
-    coefficients : Tensor, shape (n_atoms, n_channels)
-
-    Returns
-    -------
-    Tensor, shape (n_channels, 2, n_waves)
-        Real and imaginary parts of ``sum_a c_a exp(-i G r_a)``.
-    """
-    if fractional.device.type == "cpu" and len(fractional) >= MANY[coefficients.dtype]:
-        return _by_nufft(waves, fractional, coefficients)
-    return _by_products(waves, fractional, coefficients)
-
-
-def _by_products(waves, fractional, coefficients) -> torch.Tensor:
-    """The sum as it stands; its cost grows with atoms times waves.
-
-    Coefficients are real: along the first direction their cosines and sines are summed, half the
-    work of phases, and give the wave of a frequency and that of its negative.
-    """
-    phases = [
-        torch.polar(torch.ones_like(angle), angle)
-        for angle in (-2 * np.pi * fractional[:, k, None] * f for k, f in enumerate(waves.frequencies))
-    ]
-    reach = len(waves.frequencies[0]) // 2
-    waved = _parts(phases[0][:, : reach + 1]).to(coefficients.dtype).movedim(0, -1)
-    rest = _parts((phases[1][:, :, None] * phases[2][:, None]).flatten(1)).to(coefficients.dtype)
-    sums = (coefficients.T[:, None, None] * waved).flatten(0, -2) @ rest.flatten(1)
-    even, odd = sums.view(coefficients.shape[1], 2, reach + 1, 2, -1).unbind(1)
-    out = sums.new_empty(coefficients.shape[1], 2, 2 * reach + 1, even.shape[-1])
-    for part, sign in ((0, -1), (1, 1)):
-        own, other = even[:, :, part], odd[:, :, 1 - part]
-        torch.add(own, other, alpha=sign, out=out[:, part, : reach + 1])
-        torch.sub(own[:, 1:], other[:, 1:], alpha=sign, out=out[:, part, reach + 1 :])
-    return out.flatten(2)
-
-
-def _by_nufft(waves, fractional, coefficients) -> torch.Tensor:
-    """Atoms spread on a finer grid, and an FFT (FINUFFT, doi 10.1137/18M120885X)."""
-    import finufft
-
-    x, y, z = (int(f.max()) for f in waves.frequencies)
-    single = coefficients.dtype == torch.float32
-    out = coefficients.new_empty(coefficients.shape[1], 2, 2 * x + 1, 2 * y + 1, z + 1)
-    # The FFT of the finer grid, not the atoms, is what costs, so that it is a quarter finer and not
-    # twice where that is exact enough. Errors are largest for the shortest waves, of which fields
-    # have a thousandth: in single precision the ELF changes by less than by its rounding.
-    plan = finufft.Plan(
-        1, (2 * x + 1, 2 * y + 1, 2 * z + 1), isign=-1, eps=3e-5 if single else 1e-12,
-        upsampfac=1.25 if single else 2.0, nthreads=torch.get_num_threads(),
-        dtype="complex64" if single else "complex128",
-    )  # fmt: skip
-    # Small numbers are the more exact ones.
-    places = 2 * np.pi * (fractional - fractional.round())
-    plan.setpts(*places.to(coefficients.dtype).T.contiguous().numpy())
-    order = waves.frequencies[0].numpy() + x
-    for first in range(0, len(out), 2):
-        # Two real channels in one complex transform: the parts of it that are even and odd
-        # under G to -G belong to one and the other.
-        pair = coefficients.new_zeros(len(fractional), 2)
-        pair[:, : len(out) - first] = coefficients[:, first : first + 2] / 2
-        both = plan.execute(torch.view_as_complex(pair).numpy())
-        own, mirrored = both[..., z:][order], both[::-1, ::-1, z::-1][order]
-        parts = (
-            (np.add, own.real, mirrored.real), (np.subtract, own.imag, mirrored.imag),
-            (np.add, own.imag, mirrored.imag), (np.subtract, mirrored.real, own.real),
-        )  # fmt: skip
-        for into, (operation, *both) in zip(
-            out[first : first + 2].flatten(0, 1).numpy(), parts, strict=False
-        ):
-            operation(*both, out=into)
-    return out.flatten(2)
+        angular[1:, len(axes[1]) // 2 * len(axes[2])] = 0.0
+        first, second, third = (axis.to(device) for axis in frequencies)
+        return cls(shape, (first, second, third), radial, angular)
 
 
 def raw_invariants(
@@ -196,6 +110,7 @@ def raw_invariants(
     *,
     most: int | None = None,
     memory: torch.Tensor | None = None,
+    more: int = 0,
 ) -> torch.Tensor:
     """What :meth:`FieldInvariants.raw_invariants` makes of the mixed fields, on the whole grid.
 
@@ -205,21 +120,25 @@ def raw_invariants(
     Parameters
     ----------
     invariants, waves, fractional, coefficients
-        As in :func:`structure_factors`.
+        As in :func:`ase_elf.model.nonuniform.structure_factors`.
     most : int, optional
         Bytes that fields made together may take.
     memory : Tensor, shape (:func:`numbers_held`,), optional
         Where to work; the answer lies in it.
+    more : int
+        Rows behind the invariants for something else.
 
     Returns
     -------
-    Tensor, shape (n_invariants, n_points)
+    Tensor, shape (n_invariants + more, n_points)
+        The last rows are not written to.
     """
     n = invariants.n_cubic
     if memory is None:
-        memory = coefficients.new_empty(numbers_held(invariants, waves.shape))
-    out, vectors = memory.view(-1, math.prod(waves.shape)).split([invariants.n_invariants, 3 * n])
-    vectors = vectors.view(3, n, out.shape[1])
+        memory = coefficients.new_empty(numbers_held(invariants, waves.shape, more))
+    memory = memory.view(-1, math.prod(waves.shape))
+    out = memory[: invariants.n_invariants]
+    vectors = memory[len(out) : len(out) + 3 * n].view(3, n, out.shape[1])
     *degrees, cubic = out.split([*invariants.channels, n])
     if most is None:
         most = CACHED_BYTES if out.device.type == "cpu" else FIELD_BYTES
@@ -248,12 +167,12 @@ def raw_invariants(
                 first /= (degrees[1][here] + 1).square_().add_(squares[: len(field)])
             # The root of what is in the cache still.
             squares.add_(1).sqrt_().sub_(1)
-    return out
+    return memory[: len(out) + more]
 
 
-def numbers_held(invariants: FieldInvariants, shape: tuple[int, int, int]) -> int:
+def numbers_held(invariants: FieldInvariants, shape: tuple[int, int, int], more: int = 0) -> int:
     """How many numbers :func:`raw_invariants` holds of a whole grid."""
-    return (invariants.n_invariants + 3 * invariants.n_cubic) * math.prod(shape)
+    return (invariants.n_invariants + max(3 * invariants.n_cubic, more)) * math.prod(shape)
 
 
 def _fields(
@@ -269,7 +188,7 @@ def _fields(
     Spectra are made without their i to the l, which is there because the gathered functions
     point from places to atoms.
     """
-    factors = structure_factors(waves, fractional, coefficients)
+    factors = structure_factors(waves.frequencies, fractional, coefficients)
     scalars, arrows = factors.split([invariants.channels[0], 3 * invariants.n_vectors])
     synthesis = Synthesis(waves.shape, waves.frequencies, together, factors)
     memory = torch.empty_like(scalars[:together])
@@ -287,11 +206,6 @@ def _fields(
                     if direction is not None and len(component[rows]):
                         spectra[: len(component[rows])].addcmul_(component[rows], direction)
                 yield l, m, rows, synthesis(spectra, power=l)
-
-
-def _parts(spectra: torch.Tensor) -> torch.Tensor:
-    """Real and imaginary parts, (n, 2, ...)."""
-    return torch.stack([spectra.real, spectra.imag], dim=1)
 
 
 def _between(vectors: torch.Tensor, matrix: torch.Tensor, out: torch.Tensor) -> tuple[float, torch.Tensor]:
