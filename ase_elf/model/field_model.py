@@ -308,7 +308,7 @@ class FieldModel:
             cell = job.atoms.cell.array / Bohr
             fractional = torch.from_numpy(job.atoms.get_scaled_positions()).to(self.device)
             waves = self._waves_of(cell, job.native)
-            size = spectral.numbers_held(invariants, job.native, n_orbital)
+            size = spectral.numbers_held(invariants, waves, n_orbital)
             memory = self._memory(size)
             raw = spectral.raw_invariants(
                 invariants, waves, fractional, coefficients, memory=memory[:size], more=n_orbital

@@ -6,6 +6,8 @@ and few places need; and through a non-uniform FFT (FINUFFT, doi 10.1137/18M1208
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -21,6 +23,9 @@ MANY = {torch.float32: 500, torch.float64: 2200}
 
 AT_ONCE = 2**23
 """Numbers of phases that the direct sums hold."""
+
+CHANNELS = 8
+"""Channels that are summed directly together, so that they stay in a cache until they are put together."""
 
 
 def box(cell: np.ndarray, reach: float, device: torch.device | str = "cpu") -> Frequencies:
@@ -40,7 +45,12 @@ def directions(frequencies: Frequencies) -> torch.Tensor:
 
 
 def structure_factors(
-    frequencies: Frequencies, fractional: torch.Tensor, coefficients: torch.Tensor, *, exact: float = 1e-12
+    frequencies: Frequencies,
+    fractional: torch.Tensor,
+    coefficients: torch.Tensor,
+    *,
+    exact: float = 1e-12,
+    out: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Coefficients summed over places with their phases, for every wave.
 
@@ -53,15 +63,21 @@ def structure_factors(
     coefficients : Tensor, shape (n_places, n_channels)
     exact : float
         Error of a transform in double precision, of the norm of the sums. In single precision it is 3e-5.
+    out : Tensor, contiguous, optional
+        Where to put them.
 
     Returns
     -------
     Tensor, shape (n_channels, 2, n_waves)
         Real and imaginary parts of ``sum_a c_a exp(-i G r_a)``.
     """
+    if out is None:
+        out = coefficients.new_empty(coefficients.shape[1], 2, math.prod(len(f) for f in frequencies))
     if fractional.device.type == "cpu" and len(fractional) >= MANY[coefficients.dtype]:
-        return _factors_by_nufft(frequencies, fractional, coefficients, exact)
-    return _factors_by_products(frequencies, fractional, coefficients)
+        _factors_by_nufft(frequencies, fractional, coefficients, out, exact)
+    else:
+        _factors_by_products(frequencies, fractional, coefficients, out)
+    return out
 
 
 def values_at(
@@ -104,37 +120,34 @@ def _rows(frequencies: Frequencies) -> int:
     return max(1, AT_ONCE // (2 * len(frequencies[1]) * len(frequencies[2])))
 
 
-def _factors_by_products(frequencies, fractional, coefficients) -> torch.Tensor:
+def _factors_by_products(frequencies, fractional, coefficients, out) -> None:
     """The sum as it stands; its cost grows with places times waves.
 
     Coefficients are real: along the first direction their cosines and sines are summed, half the
     work of phases, and give the wave of a frequency and that of its negative.
     """
-    reach, n_channels = len(frequencies[0]) // 2, coefficients.shape[1]
-    n_rest = len(frequencies[1]) * len(frequencies[2])
-    sums = coefficients.new_zeros(n_channels * 2 * (reach + 1), 2 * n_rest)
-    size = _rows(frequencies)
+    reach, size = len(frequencies[0]) // 2, _rows(frequencies)
+    out = out.view(len(out), 2, len(frequencies[0]), -1).zero_()
     for places, some in zip(fractional.split(size), coefficients.split(size), strict=True):
         x, y, z = _phases((frequencies[0][: reach + 1], *frequencies[1:]), places, -1)
         waved = _parts(x).to(some.dtype).movedim(0, -1)
-        rest = _parts(_products(y, z)).to(some.dtype)
-        sums.addmm_((some.T[:, None, None] * waved).flatten(0, -2), rest.flatten(1))
-    even, odd = sums.view(n_channels, 2, reach + 1, 2, -1).unbind(1)
-    out = sums.new_empty(n_channels, 2, 2 * reach + 1, n_rest)
-    for part, sign in ((0, -1), (1, 1)):
-        own, other = even[:, :, part], odd[:, :, 1 - part]
-        torch.add(own, other, alpha=sign, out=out[:, part, : reach + 1])
-        torch.sub(own[:, 1:], other[:, 1:], alpha=sign, out=out[:, part, reach + 1 :])
-    return out.flatten(2)
+        rest = _parts(_products(y, z)).to(some.dtype).flatten(1)
+        for group, into in zip(some.T.split(CHANNELS), out.split(CHANNELS), strict=True):
+            sums = (group[:, None, None] * waved).flatten(0, -2) @ rest
+            even, odd = sums.view(len(into), 2, reach + 1, 2, -1).unbind(1)
+            for part, sign in ((0, -1), (1, 1)):
+                own, other = even[:, :, part], odd[:, :, 1 - part]
+                into[:, part, : reach + 1].add_(own).add_(other, alpha=sign)
+                into[:, part, reach + 1 :].add_(own[:, 1:]).sub_(other[:, 1:], alpha=sign)
 
 
-def _factors_by_nufft(frequencies, fractional, coefficients, exact) -> torch.Tensor:
+def _factors_by_nufft(frequencies, fractional, coefficients, out, exact) -> None:
     """Places spread on a finer grid, and an FFT."""
     import finufft
 
     x, y, z = (int(f.max()) for f in frequencies)
     single = coefficients.dtype == torch.float32
-    out = coefficients.new_empty(coefficients.shape[1], 2, 2 * x + 1, 2 * y + 1, z + 1)
+    out = out.view(len(out), 2, 2 * x + 1, 2 * y + 1, z + 1)
     # The FFT of the finer grid, not the places, is what costs with many channels, so that it is a quarter finer and
     # not twice where that is exact enough. Errors are largest for the shortest waves, of which fields
     # have a thousandth: in single precision the ELF changes by less than by its rounding.
@@ -160,7 +173,6 @@ def _factors_by_nufft(frequencies, fractional, coefficients, exact) -> torch.Ten
             out[first : first + 2].flatten(0, 1).numpy(), parts, strict=False
         ):
             operation(*both, out=into)
-    return out.flatten(2)
 
 
 def _values_by_products(frequencies, spectra, fractional) -> torch.Tensor:

@@ -154,7 +154,7 @@ class Orbitals:
         """
         fractional = torch.from_numpy(points @ np.linalg.inv(self.cell)).to(self.spectra)
         fields = values_at(self.frequencies, self.spectra, fractional, exact=SHORTEST)
-        return _features(fields).to(self.dtype)
+        return _features(fields, self.dtype)
 
     def on_grid(self, cell: np.ndarray, shape: tuple[int, int, int]) -> torch.Tensor:
         """Features of the points of a grid.
@@ -171,7 +171,7 @@ class Orbitals:
         """
         frequencies, spectra = self._in_cell(cell)
         fields = Synthesis(shape, frequencies, len(spectra), spectra)(spectra)
-        return _features(fields).to(self.dtype)
+        return _features(fields, self.dtype)
 
     def _in_cell(self, cell: np.ndarray) -> tuple[Frequencies, torch.Tensor]:
         """Frequencies in units of another cell, and the spectra there."""
@@ -355,12 +355,14 @@ def occupations(values: torch.Tensor, weights: torch.Tensor, n_orbitals: float) 
     return torch.sigmoid(SHARPNESS * (logs - (low + high) / 2))
 
 
-def _features(fields: torch.Tensor) -> torch.Tensor:
-    """From ρ, τ and ∇ρ, shape (5, n), to features (N_FEATURES, n)."""
+def _features(fields: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """From ρ, τ and ∇ρ, shape (5, n), to features (N_FEATURES, n) of a type."""
     rho, tau = fields[:2].clamp(min=0)
     floored = rho + FLOORS[0]
-    weizsaecker = (fields[2:] ** 2).sum(0) / (8 * floored)
-    chi = (tau - weizsaecker) / (FERMI * floored ** (5 / 3))
-    z = -torch.log(chi * chi + LEAST**2)
-    logs = [torch.log(part + floor) for part, floor in zip((rho, tau, weizsaecker), FLOORS, strict=True)]
-    return torch.stack([z, *logs])
+    weizsaecker = torch.linalg.vecdot(fields[2:], fields[2:], dim=0).div_(8 * floored)
+    # Where they are nearly equal, all digits are needed until here.
+    parts = torch.stack([tau - weizsaecker, rho, tau, weizsaecker]).to(dtype)
+    chi = parts[0] / (FERMI * floored.to(dtype) ** (5 / 3))
+    parts[0] = (chi * chi + LEAST**2).reciprocal_()
+    parts[1:] += parts.new_tensor(FLOORS)[:, None]
+    return parts.log_()

@@ -10,7 +10,7 @@ Lengths in bohr.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from scipy.interpolate import CubicSpline
 
-from ase_elf.model.basis import harmonics, radial_transforms
+from ase_elf.model.basis import harmonics, radial_transforms, symmetric_matrices
 from ase_elf.model.fourier import Synthesis
 from ase_elf.model.network import FieldInvariants
 from ase_elf.model.nonuniform import Frequencies, box, structure_factors
@@ -28,6 +28,9 @@ TABLE_STEP = 0.02
 
 WAVES_AT_ONCE = 2**17
 """Plane waves that tables are evaluated for together."""
+
+MATRICES = symmetric_matrices()
+"""Harmonics of degree 2, known to the host."""
 
 CACHED_BYTES, FIELD_BYTES = 2**20, 2**28
 """Memory for fields that are made together, on a CPU and on a GPU: what stays in a cache while it
@@ -133,32 +136,39 @@ def raw_invariants(
     Tensor, shape (n_invariants + more, n_points)
         The last rows are not written to.
     """
-    n = invariants.n_cubic
+    n, n_points = invariants.n_cubic, math.prod(waves.shape)
     if memory is None:
-        memory = coefficients.new_empty(numbers_held(invariants, waves.shape, more))
-    memory = memory.view(-1, math.prod(waves.shape))
-    out = memory[: invariants.n_invariants]
-    vectors = memory[len(out) : len(out) + 3 * n].view(3, n, out.shape[1])
+        memory = coefficients.new_empty(numbers_held(invariants, waves, more))
+    rows = invariants.n_invariants + max(3 * n, more)
+    on_grid, memory = memory[: rows * n_points].view(rows, n_points), memory[rows * n_points :]
+    out = on_grid[: invariants.n_invariants]
+    vectors = on_grid[len(out) : len(out) + 3 * n].view(3, n, n_points)
     *degrees, cubic = out.split([*invariants.channels, n])
     if most is None:
         most = CACHED_BYTES if out.device.type == "cpu" else FIELD_BYTES
-    together = min(max(1, most // (out.shape[1] * out.element_size())), invariants.channels[0])
-    product = out.new_empty(together, out.shape[1])
-    for l, m, rows, field in _fields(invariants, waves, fractional, coefficients, together):
-        squares = degrees[l][rows]
+    together = min(max(1, most // (n_points * out.element_size())), invariants.channels[0])
+    product = out.new_empty(together, n_points)
+
+    def place(l: int, m: int, rows: slice) -> torch.Tensor | None:
+        """Where fields that are kept as they are go."""
         if l == 0:
-            squares.copy_(field)
+            return degrees[0][rows]
+        return vectors[m, rows] if l == 1 and rows.stop <= n else None
+
+    for l, m, rows, field in _fields(invariants, waves, fractional, coefficients, together, memory, place):
+        if l == 0:
             continue
+        squares = degrees[l][rows]
         if m == 0:
             torch.mul(field, field, out=squares)
         else:
             squares.addcmul_(field, field)
         here = slice(rows.start, min(rows.stop, n))
         first, field = cubic[here], field[: max(0, n - rows.start)]
-        if l == 1:
+        if l == 1 and rows.stop > n:
             vectors[m, here] = field
         elif l == 2 and len(field):
-            scale, between = _between(vectors[:, here], invariants.matrices[m], product[: len(field)])
+            scale, between = _between(vectors[:, here], MATRICES[m], product[: len(field)])
             if m == 0:
                 first.zero_()
             first.addcmul_(between, field, value=scale)
@@ -167,12 +177,15 @@ def raw_invariants(
                 first /= (degrees[1][here] + 1).square_().add_(squares[: len(field)])
             # The root of what is in the cache still.
             squares.add_(1).sqrt_().sub_(1)
-    return memory[: len(out) + more]
+    return on_grid[: len(out) + more]
 
 
-def numbers_held(invariants: FieldInvariants, shape: tuple[int, int, int], more: int = 0) -> int:
-    """How many numbers :func:`raw_invariants` holds of a whole grid."""
-    return (invariants.n_invariants + max(3 * invariants.n_cubic, more)) * math.prod(shape)
+def numbers_held(invariants: FieldInvariants, waves: Waves, more: int = 0) -> int:
+    """How many numbers :func:`raw_invariants` holds of a whole grid and of its waves."""
+    n, width = invariants.n_vectors, invariants.channels[0]
+    on_grid = (invariants.n_invariants + max(3 * invariants.n_cubic, more)) * math.prod(waves.shape)
+    on_waves = 3 * (width + 2 * n + max(invariants.channels[1:3], default=0))
+    return on_grid + 2 * on_waves * waves.angular.shape[1]
 
 
 def _fields(
@@ -181,34 +194,42 @@ def _fields(
     fractional: torch.Tensor,
     coefficients: torch.Tensor,
     together: int,
+    memory: torch.Tensor,
+    place: Callable[[int, int, slice], torch.Tensor | None],
 ) -> Iterator[tuple[int, int, slice, torch.Tensor]]:
-    """Mixed fields: degree l, m, channels, and fields of shape (channels, n_points), which the
-    next overwrite. All m of some channels come one after the other.
+    """Mixed fields: degree l, m, channels, and fields of shape (channels, n_points), where ``place`` says or
+    where the next overwrite them. All m of some channels come one after the other.
 
     Spectra are made without their i to the l, which is there because the gathered functions
     point from places to atoms.
     """
-    factors = structure_factors(waves.frequencies, fractional, coefficients)
-    scalars, arrows = factors.split([invariants.channels[0], 3 * invariants.n_vectors])
+    n, width, n_waves = invariants.n_vectors, invariants.channels[0], waves.angular.shape[1]
+    # What the system clears anew for each call would take a third as long as all that is done with it.
+    sizes = [width + 3 * n, width, width, 3 * n, 3 * max(invariants.channels[1:3], default=0)]
+    factors, *works = memory[: 2 * sum(sizes) * n_waves].view(-1, 2, n_waves).split(sizes)
+    structure_factors(waves.frequencies, fractional, coefficients, out=factors)
+    scalars, arrows = factors.split([width, 3 * n])
     synthesis = Synthesis(waves.shape, waves.frequencies, together, factors)
-    memory = torch.empty_like(scalars[:together])
+    some = torch.empty_like(scalars[:together])
     for l, k in enumerate(invariants.channels):
-        shaped = (invariants.radial[:, :k].T @ waves.radial[l])[:, None] * scalars[:k]
+        profile = (invariants.radial[:, :k].T @ waves.radial[l])[:, None]
+        shaped = torch.mul(profile, scalars[:k], out=works[0][:k])
         if l:
-            shaped = (invariants.mix[l - 1] @ shaped.flatten(1)).view_as(shaped)
-        added = _from_vectors(invariants, waves, arrows, l)
+            torch.mm(invariants.mix[l - 1], shaped.flatten(1), out=works[1][:k].flatten(1))
+            shaped = works[1][:k]
+        added = _from_vectors(invariants, waves, arrows, l, works[2:])
         for start in range(0, k, together):
             rows = slice(start, min(start + together, k))
             for m in range(2 * l + 1):
-                spectra = memory[: rows.stop - start]
+                spectra = some[: rows.stop - start]
                 torch.mul(shaped[rows], waves.angular[l * l + m], out=spectra)
                 for component, direction in zip(added, _directions(invariants, waves, l, m), strict=False):
                     if direction is not None and len(component[rows]):
                         spectra[: len(component[rows])].addcmul_(component[rows], direction)
-                yield l, m, rows, synthesis(spectra, power=l)
+                yield l, m, rows, synthesis(spectra, power=l, out=place(l, m, rows))
 
 
-def _between(vectors: torch.Tensor, matrix: torch.Tensor, out: torch.Tensor) -> tuple[float, torch.Tensor]:
+def _between(vectors: torch.Tensor, matrix: np.ndarray, out: torch.Tensor) -> tuple[float, torch.Tensor]:
     """A number times which v·M·v is, for a symmetric M and vectors of shape (3, channels, n_points)."""
     (i, j, scale), *others = [
         (i, j, entry if i == j else 2 * entry)
@@ -222,9 +243,11 @@ def _between(vectors: torch.Tensor, matrix: torch.Tensor, out: torch.Tensor) -> 
     return scale, out
 
 
-def _from_vectors(invariants: FieldInvariants, waves: Waves, arrows: torch.Tensor, l: int) -> torch.Tensor:
+def _from_vectors(
+    invariants: FieldInvariants, waves: Waves, arrows: torch.Tensor, l: int, works: list[torch.Tensor]
+) -> torch.Tensor:
     """What each component of the vectors of atoms adds to fields of a degree, but for the
-    direction of G, shape (3, channels, 2, n_waves); empty for a degree they add nothing to.
+    direction of G, shape (3, channels, 2, n_waves), in one of ``works``; empty for a degree they add nothing to.
 
     The products of :meth:`FieldInvariants.gather` in reciprocal space: a vector times the direction
     to an atom becomes a vector times G.
@@ -234,14 +257,17 @@ def _from_vectors(invariants: FieldInvariants, waves: Waves, arrows: torch.Tenso
         return arrows[:0]
     degree = int(l != 1)
     profile = invariants.vector_radial[degree].T @ waves.radial[degree]
-    arrows = arrows.unflatten(0, (3, n))
-    added = torch.empty_like(arrows)
+    arrows, added = arrows.unflatten(0, (3, n)), works[0].unflatten(0, (3, n))
     # One power of i less than in the fields they are added to: times -i.
     torch.mul(arrows[:, :, 1], profile, out=added[:, :, 0])
     torch.mul(arrows[:, :, 0], -profile, out=added[:, :, 1])
-    if l:
-        added = (invariants.mix[l - 1][:, :n] @ added.flatten(2)).unflatten(2, (2, -1))
-    return added
+    if not l:
+        return added
+    mix = invariants.mix[l - 1][:, :n].contiguous()
+    mixed = works[1][: 3 * len(mix)].unflatten(0, (3, len(mix)))
+    for one, into in zip(added, mixed, strict=True):
+        torch.mm(mix, one.flatten(1), out=into.flatten(1))
+    return mixed
 
 
 def _directions(invariants: FieldInvariants, waves: Waves, l: int, m: int) -> list[torch.Tensor | None]:
@@ -253,4 +279,7 @@ def _directions(invariants: FieldInvariants, waves: Waves, l: int, m: int) -> li
         return [g.new_ones(()) if i == m else None for i in range(3)]
     if l == 0:
         return list(-g)  # i to the l has another sign than for l = 2
-    return [row @ g if row.any() else None for row in invariants.matrices[m].to(g)]
+    return [
+        sum(entry * one for entry, one in zip(row, g, strict=True) if entry) if any(row) else None
+        for row in MATRICES[m].tolist()
+    ]
