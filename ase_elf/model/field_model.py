@@ -255,7 +255,9 @@ class FieldModel:
                 log_error.append(self.network.log_error(inputs)[:, 0] if sigma else None)
         if not z:
             nothing = np.empty(0, np.float32)
-            return Prediction(nothing, nothing if sigma else None, distance)
+            return Prediction(
+                nothing, nothing if sigma else None, None if distance is None else float(distance)
+            )
         return _prediction(torch.cat(z), torch.cat(log_error) if sigma else None, distance)
 
     @property
@@ -361,17 +363,17 @@ class FieldModel:
 
     def _coefficients(
         self, structures: list[Atoms], surroundings: list[Surroundings]
-    ) -> tuple[tuple[torch.Tensor, ...], list[float | None]]:
+    ) -> tuple[tuple[torch.Tensor, ...], list[torch.Tensor | None]]:
         """What the atoms of each structure put into the fields, from one pass for all of them,
         and how far each structure is from those trained on.
         """
         neighbours, species = self._neighbours(structures, surroundings)
         coefficients = self.network.coefficients(species, *neighbours)
         sizes = [len(atoms) for atoms in structures]
-        distances: list[float | None] = [None] * len(sizes)
+        distances: list[torch.Tensor | None] = [None] * len(sizes)
         if self.familiarity is not None:
             invariants = self._at_nuclei(neighbours, coefficients).split(sizes)
-            distances = [self.familiarity.distance(each) for each in invariants]
+            distances = [self.familiarity.on_device(each) for each in invariants]
         return coefficients.split(sizes), distances
 
     def _at_nuclei(self, neighbours: tuple, coefficients: torch.Tensor) -> torch.Tensor:
@@ -395,7 +397,7 @@ class FieldModel:
                 f"atomic numbers {unknown} are not known to these weights, "
                 f"which cover {list(self.arch.elements)}."
             )
-        species = torch.tensor([known[number] for number in numbers.tolist()], device=self.device)
+        species = torch.from_numpy(np.array([known[number] for number in numbers.tolist()])).to(self.device)
         tables = [
             near.around(atoms.get_positions() / Bohr, skip_self=True)
             for near, atoms in zip(surroundings, structures, strict=True)
@@ -466,10 +468,13 @@ def _check_vacuum(atoms: Atoms, cutoff: float) -> None:
         )
 
 
-def _prediction(z: torch.Tensor, log_error: torch.Tensor | None, distance: float | None) -> Prediction:
+def _prediction(z: torch.Tensor, log_error: torch.Tensor | None, distance: torch.Tensor | None) -> Prediction:
+    """The only place where numbers leave the device."""
+
     def array(tensor):
         return tensor.to(torch.float32).cpu().numpy()
 
+    distance = None if distance is None else float(distance)
     if log_error is None:
         return Prediction(array(torch.sigmoid(z)), None, distance)
     # Nothing in [0, 1] can deviate by more than 1/2; far from what it knows, the head says so.

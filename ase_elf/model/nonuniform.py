@@ -11,7 +11,7 @@ import math
 import numpy as np
 import torch
 
-__all__ = ["MANY", "Frequencies", "box", "directions", "structure_factors", "values_at"]
+__all__ = ["MANY", "Frequencies", "axes", "box", "directions", "structure_factors", "values_at"]
 
 Frequencies = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Of the plane waves in a box, int64: along the first lattice direction 0 and up, then -1 and down; along the second
@@ -32,11 +32,15 @@ def box(cell: np.ndarray, reach: float, device: torch.device | str = "cpu") -> F
     """The smallest box around the sphere of plane waves up to a length of G of ``reach``, in units of
     one over those of ``cell``.
     """
+    first, second, third = (torch.from_numpy(axis).to(device) for axis in axes(cell, reach))
+    return first, second, third
+
+
+def axes(cell: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The frequencies of a :func:`box` on the host."""
     # A wave of this length turns at most so often along a cell vector.
     x, y, z = np.floor(reach * np.linalg.norm(cell, axis=1) / (2 * np.pi)).astype(int)
-    axes = np.r_[0 : x + 1, -1 : -x - 1 : -1], np.arange(-y, y + 1), np.arange(z + 1)
-    first, second, third = (torch.as_tensor(axis, device=device) for axis in axes)
-    return first, second, third
+    return np.r_[0 : x + 1, -1 : -x - 1 : -1], np.arange(-y, y + 1), np.arange(z + 1)
 
 
 def directions(frequencies: Frequencies) -> torch.Tensor:

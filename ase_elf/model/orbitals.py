@@ -364,5 +364,6 @@ def _features(fields: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     parts = torch.stack([tau - weizsaecker, rho, tau, weizsaecker]).to(dtype)
     chi = parts[0] / (FERMI * floored.to(dtype) ** (5 / 3))
     parts[0] = (chi * chi + LEAST**2).reciprocal_()
-    parts[1:] += parts.new_tensor(FLOORS)[:, None]
+    for part, floor in zip(parts[1:], FLOORS, strict=True):
+        part += floor
     return parts.log_()

@@ -21,7 +21,7 @@ from scipy.interpolate import CubicSpline
 from ase_elf.model.basis import harmonics, radial_transforms, symmetric_matrices
 from ase_elf.model.fourier import Synthesis
 from ase_elf.model.network import FieldInvariants
-from ase_elf.model.nonuniform import Frequencies, box, structure_factors
+from ase_elf.model.nonuniform import Frequencies, axes, box, structure_factors
 
 TABLE_STEP = 0.02
 """1/bohr. Knots of the tables over |G|; cubic splines between them are good to 1e-8."""
@@ -80,17 +80,16 @@ class Waves:
     ) -> Waves:
         """Up to a length of G of ``reach``, in 1/bohr, in a cell in bohr."""
         reciprocal, volume = 2 * np.pi * np.linalg.inv(cell).T, abs(np.linalg.det(cell))
-        frequencies = box(cell, reach)
-        axes = [axis.numpy() for axis in frequencies]
+        along = axes(cell, reach)
         table = _radial_tables(invariants.n_radial, invariants.degree, invariants.cutoff, reach)
-        n_waves, degrees = math.prod(map(len, axes)), range(invariants.degree + 1)
+        n_waves, degrees = math.prod(map(len, along)), range(invariants.degree + 1)
         empty = partial(torch.empty, device=device, dtype=dtype)
         radial = tuple(empty(invariants.n_radial, n_waves) for _ in degrees)
         angular = empty(len(degrees) ** 2, n_waves)
         # In parts: in double precision the tables of a large cell are the most memory of all.
         for part in np.array_split(np.arange(n_waves), -(-n_waves // WAVES_AT_ONCE)):
-            places = np.unravel_index(part, tuple(map(len, axes)))
-            g = np.stack([axis[i] for axis, i in zip(axes, places, strict=True)], -1) @ reciprocal
+            places = np.unravel_index(part, tuple(map(len, along)))
+            g = np.stack([axis[i] for axis, i in zip(along, places, strict=True)], -1) @ reciprocal
             length = np.linalg.norm(g, axis=1)
             functions = np.zeros((len(part), len(degrees), invariants.n_radial))
             functions[length <= reach] = table(length[length <= reach]) / volume
@@ -100,9 +99,8 @@ class Waves:
             for l in degrees:
                 radial[l][:, here] = torch.from_numpy(functions[:, l].T)
         # Where G is zero it has no direction.
-        angular[1:, len(axes[1]) // 2 * len(axes[2])] = 0.0
-        first, second, third = (axis.to(device) for axis in frequencies)
-        return cls(shape, (first, second, third), radial, angular)
+        angular[1:, len(along[1]) // 2 * len(along[2])] = 0.0
+        return cls(shape, box(cell, reach, device), radial, angular)
 
 
 def raw_invariants(
