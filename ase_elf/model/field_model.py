@@ -309,13 +309,15 @@ class FieldModel:
         for job, coefficients in zip(jobs, all_coefficients, strict=True):
             cell = job.atoms.cell.array / Bohr
             fractional = torch.from_numpy(job.atoms.get_scaled_positions()).to(self.device)
+            # First, while there is memory for matrices.
+            orbital = self._orbital_features(job.atoms, cell, shape=job.native)
             waves = self._waves_of(cell, job.native)
             size = spectral.numbers_held(invariants, waves, n_orbital)
             memory = self._memory(size)
             raw = spectral.raw_invariants(
                 invariants, waves, fractional, coefficients, memory=memory[:size], more=n_orbital
             )
-            raw[invariants.n_invariants :] = self._orbital_features(job.atoms, cell, shape=job.native)
+            raw[invariants.n_invariants :] = orbital
             yield raw
             if len(memory) <= KEPT:
                 self._spare = [memory]

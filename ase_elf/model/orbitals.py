@@ -250,15 +250,13 @@ class Pairs:
         n, device = len(self.atoms), self.atoms.device
         waves, weights = (torch.from_numpy(part).to(device) for part in half_mesh(mesh))
         angles = 2 * math.pi * waves @ self.cells.T
-        phases = torch.polar(torch.ones_like(angles), angles)
+        # A single wave vector is half a reciprocal one: there are only signs.
+        phases = torch.cos(angles) if len(waves) == 1 else torch.polar(torch.ones_like(angles), angles)
         place = self.ends[0] * n + self.ends[1]
         overlaps = (
             phases.new_zeros(len(waves), n * n).index_add_(1, place, phases * self.overlaps).view(-1, n, n)
         )
         overlaps = overlaps + overlaps.mH + torch.eye(n, device=device)
-        if len(waves) == 1:
-            # A single wave vector is half a reciprocal one: there are only signs.
-            overlaps, phases = overlaps.real, phases.real
         overlaps = overlaps.to(dtype.to_complex() if overlaps.is_complex() else dtype)
         values, vectors = torch.linalg.eigh(overlaps)
         filled = 2 * weights[:, None] * occupations(values.double(), weights, n / 2) / values.clamp(min=1e-12)

@@ -182,7 +182,7 @@ def numbers_held(invariants: FieldInvariants, waves: Waves, more: int = 0) -> in
     """How many numbers :func:`raw_invariants` holds of a whole grid and of its waves."""
     n, width = invariants.n_vectors, invariants.channels[0]
     on_grid = (invariants.n_invariants + max(3 * invariants.n_cubic, more)) * math.prod(waves.shape)
-    on_waves = 3 * (width + 2 * n + max(invariants.channels[1:3], default=0))
+    on_waves = 2 * width + 6 * n + 4 * max(invariants.channels[1:], default=0)
     return on_grid + 2 * on_waves * waves.angular.shape[1]
 
 
@@ -203,7 +203,8 @@ def _fields(
     """
     n, width, n_waves = invariants.n_vectors, invariants.channels[0], waves.angular.shape[1]
     # What the system clears anew for each call would take a third as long as all that is done with it.
-    sizes = [width + 3 * n, width, width, 3 * n, 3 * max(invariants.channels[1:3], default=0)]
+    higher = max(invariants.channels[1:], default=0)
+    sizes = [width + 3 * n, width, higher, 3 * n, 3 * higher]
     factors, *works = memory[: 2 * sum(sizes) * n_waves].view(-1, 2, n_waves).split(sizes)
     structure_factors(waves.frequencies, fractional, coefficients, out=factors)
     scalars, arrows = factors.split([width, 3 * n])
