@@ -12,7 +12,7 @@ Structures are frames of the shipped trajectory of dense hydrogen, 64 atoms, rep
 (0.03 Å). ``frames`` writes a trajectory of 128 atoms, runs what `analyze` runs on it in this
 process, and fits memory against frames. ``atoms`` starts a fresh process per size, so that the
 peak is its own. ``sums`` times the two ways to structure factors: MANY of
-ase_elf/model/spectral.py is the number of atoms from which on the second is taken. ``gpu`` asks
+ase_elf/model/nonuniform.py is the number of atoms from which on the second is taken. ``gpu`` asks
 nvidia-smi, ten times a second, how busy the first GPU is while 128-atom frames are predicted, and while
 ``analyze`` runs with several processes that share it; without a GPU it says so. Set
 OMP_NUM_THREADS=1 for one core; processor time is printed beside the time on the clock, which
@@ -32,6 +32,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -204,7 +205,7 @@ def by_sums(sizes: list[int]) -> None:
     from ase.units import Bohr
 
     from ase_elf.domains import get_domain
-    from ase_elf.model import spectral
+    from ase_elf.model import nonuniform, spectral
     from ase_elf.model.field_model import REACH, native_shape
 
     model = get_domain("dense-hydrogen").load(device="cpu")
@@ -219,12 +220,13 @@ def by_sums(sizes: list[int]) -> None:
         )
         fractional = torch.from_numpy(atoms.get_scaled_positions())
         coefficients = torch.randn(size, model.arch.channels[0] + 3 * model.arch.n_vectors)
+        out = torch.empty(coefficients.shape[1], 2, waves.angular.shape[1])
         best = []
-        for way in (spectral._by_products, spectral._by_nufft):
+        for way in (nonuniform._factors_by_products, partial(nonuniform._factors_by_nufft, exact=1e-12)):
             times = []
             for _ in range(3):
                 began = time.process_time()
-                way(waves, fractional, coefficients)
+                way(waves.frequencies, fractional, coefficients, out)
                 times.append(time.process_time() - began)
             best.append(min(times))
         print(f"{size:5d}  {best[0]:8.3f}  {best[1]:5.3f}  {best[0] / best[1]:5.2f}", flush=True)

@@ -25,13 +25,17 @@ __all__ = ["Neighbors", "Pairs", "neighbor_list"]
 _POINTERS: dict[type, type] = {} if sys.version_info >= (3, 14) else vars(ctypes)["_pointer_type_cache"]
 
 
-def neighbor_list(quantities: str, atoms: Atoms, cutoff: float) -> tuple[np.ndarray, ...]:
+def neighbor_list(
+    quantities: str, atoms: Atoms, cutoff: float, *, once: bool = False
+) -> tuple[np.ndarray, ...]:
     """Pairs of atoms closer than ``cutoff`` (Å), both ways, as :func:`ase.neighborlist.neighbor_list`.
 
     Parameters
     ----------
     quantities : str
         Of "i", "j" (atoms), "d" (distance, Å), "D" (vector, Å), "S" (lattice cell of the second).
+    once : bool
+        Every pair by one of its two ends, in no order.
 
     Returns
     -------
@@ -46,7 +50,10 @@ def neighbor_list(quantities: str, atoms: Atoms, cutoff: float) -> tuple[np.ndar
         atoms = atoms.copy()
         atoms.set_cell(cell)
     before = set(_POINTERS)
-    found = vesin.ase_neighbor_list(quantities, atoms, cutoff)
+    search = vesin.NeighborList(cutoff=float(cutoff), full_list=not once, sorted=not once)
+    found = search.compute(
+        points=atoms.positions, box=atoms.cell.array, periodic=atoms.pbc, quantities=quantities
+    )
     if turn is not None:
         found = [part @ turn if name == "S" else part for name, part in zip(quantities, found, strict=True)]
     for kind in set(_POINTERS) - before:

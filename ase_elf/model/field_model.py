@@ -255,7 +255,9 @@ class FieldModel:
                 log_error.append(self.network.log_error(inputs)[:, 0] if sigma else None)
         if not z:
             nothing = np.empty(0, np.float32)
-            return Prediction(nothing, nothing if sigma else None, distance)
+            return Prediction(
+                nothing, nothing if sigma else None, None if distance is None else float(distance)
+            )
         return _prediction(torch.cat(z), torch.cat(log_error) if sigma else None, distance)
 
     @property
@@ -289,8 +291,8 @@ class FieldModel:
             structures, [self._surroundings(atoms) for atoms in structures]
         )
         column = 0
-        for raw in _together(self._invariants(jobs, coefficients, chunk), chunk):
-            outputs[:, column : column + raw.shape[1]] = self.network.on_grid(raw, sigma=sigma)
+        for raw in _together(self._invariants(jobs, coefficients), chunk):
+            outputs[:, column : column + raw.shape[1]] = self.network.on_grid(raw, chunk, sigma=sigma)
             column += raw.shape[1]
         outputs[0].clamp_(*BOUNDS)
         found = []
@@ -300,23 +302,23 @@ class FieldModel:
         return found
 
     def _invariants(
-        self, jobs: list[_Job], all_coefficients: tuple[torch.Tensor, ...], chunk: int
+        self, jobs: list[_Job], all_coefficients: tuple[torch.Tensor, ...]
     ) -> Iterator[torch.Tensor]:
-        """Raw invariants of all native grids, in order, with the orbital features below them, at most
-        ``chunk`` points at a time.
-        """
+        """Raw invariants of each native grid, with the orbital features below them; the next overwrite them."""
+        invariants, n_orbital = self.network.output_invariants, self.arch.n_orbital_features
         for job, coefficients in zip(jobs, all_coefficients, strict=True):
-            atoms, native = job.atoms, job.native
-            fractional = torch.from_numpy(atoms.get_scaled_positions()).to(self.device)
-            waves = self._waves_of(atoms.cell.array / Bohr, native)
-            size = spectral.numbers_held(self.network.output_invariants, native)
+            cell = job.atoms.cell.array / Bohr
+            fractional = torch.from_numpy(job.atoms.get_scaled_positions()).to(self.device)
+            # First, while there is memory for matrices.
+            orbital = self._orbital_features(job.atoms, cell, shape=job.native)
+            waves = self._waves_of(cell, job.native)
+            size = spectral.numbers_held(invariants, waves, n_orbital)
             memory = self._memory(size)
             raw = spectral.raw_invariants(
-                self.network.output_invariants, waves, fractional, coefficients, memory=memory[:size]
+                invariants, waves, fractional, coefficients, memory=memory[:size], more=n_orbital
             )
-            orbital = self._orbital_features(atoms, atoms.cell.array / Bohr, shape=native)
-            for parts in zip(raw.split(chunk, dim=1), orbital.split(chunk, dim=1), strict=True):
-                yield torch.cat(parts) if len(orbital) else parts[0]
+            raw[invariants.n_invariants :] = orbital
+            yield raw
             if len(memory) <= KEPT:
                 self._spare = [memory]
             del raw, memory  # or they would be held while the next ones are made
@@ -333,16 +335,15 @@ class FieldModel:
         if not self.arch.n_orbital_features:
             n = len(points) if shape is None else math.prod(shape)
             return torch.empty(0, n, device=self.device, dtype=self.dtype)
-        if shape is not None:
-            points = cartesian(cell, shape)
         if self.arch.minimal_basis:
+            points = points if shape is None else cartesian(cell, shape)
             groups = self.arch.minimal_basis
             return chosen_features(atoms, points * Bohr, groups, dtype=self.dtype, device=self.device).T
         occupied = orbitals.Orbitals.of(
             self.arch.orbital_exponent, cell, atoms.get_positions() / Bohr,
             device=self.device, dtype=self.dtype,
         )  # fmt: skip
-        return occupied.at(points)
+        return occupied.at(points) if shape is None else occupied.on_grid(cell, shape)
 
     def _memory(self, size: int) -> torch.Tensor:
         """At least so many numbers: those that were kept, which no other thread uses then, or new ones."""
@@ -364,17 +365,17 @@ class FieldModel:
 
     def _coefficients(
         self, structures: list[Atoms], surroundings: list[Surroundings]
-    ) -> tuple[tuple[torch.Tensor, ...], list[float | None]]:
+    ) -> tuple[tuple[torch.Tensor, ...], list[torch.Tensor | None]]:
         """What the atoms of each structure put into the fields, from one pass for all of them,
         and how far each structure is from those trained on.
         """
         neighbours, species = self._neighbours(structures, surroundings)
         coefficients = self.network.coefficients(species, *neighbours)
         sizes = [len(atoms) for atoms in structures]
-        distances: list[float | None] = [None] * len(sizes)
+        distances: list[torch.Tensor | None] = [None] * len(sizes)
         if self.familiarity is not None:
             invariants = self._at_nuclei(neighbours, coefficients).split(sizes)
-            distances = [self.familiarity.distance(each) for each in invariants]
+            distances = [self.familiarity.on_device(each) for each in invariants]
         return coefficients.split(sizes), distances
 
     def _at_nuclei(self, neighbours: tuple, coefficients: torch.Tensor) -> torch.Tensor:
@@ -398,7 +399,7 @@ class FieldModel:
                 f"atomic numbers {unknown} are not known to these weights, "
                 f"which cover {list(self.arch.elements)}."
             )
-        species = torch.tensor([known[number] for number in numbers.tolist()], device=self.device)
+        species = torch.from_numpy(np.array([known[number] for number in numbers.tolist()])).to(self.device)
         tables = [
             near.around(atoms.get_positions() / Bohr, skip_self=True)
             for near, atoms in zip(surroundings, structures, strict=True)
@@ -469,10 +470,13 @@ def _check_vacuum(atoms: Atoms, cutoff: float) -> None:
         )
 
 
-def _prediction(z: torch.Tensor, log_error: torch.Tensor | None, distance: float | None) -> Prediction:
+def _prediction(z: torch.Tensor, log_error: torch.Tensor | None, distance: torch.Tensor | None) -> Prediction:
+    """The only place where numbers leave the device."""
+
     def array(tensor):
         return tensor.to(torch.float32).cpu().numpy()
 
+    distance = None if distance is None else float(distance)
     if log_error is None:
         return Prediction(array(torch.sigmoid(z)), None, distance)
     # Nothing in [0, 1] can deviate by more than 1/2; far from what it knows, the head says so.

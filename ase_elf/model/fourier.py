@@ -44,7 +44,9 @@ class Synthesis:
         self.after_y = like.new_empty(together, 2, kz * nx, ny)
         self.fields = like.new_empty(together, nx * ny, nz)
 
-    def __call__(self, spectra: torch.Tensor, power: int = 0) -> torch.Tensor:
+    def __call__(
+        self, spectra: torch.Tensor, power: int = 0, out: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Fields of spectra times i to a power.
 
         Parameters
@@ -52,14 +54,18 @@ class Synthesis:
         spectra : Tensor, shape (n, 2, n_waves)
             Real and imaginary parts.
         power : int
+        out : Tensor, shape (n, n_points), contiguous, optional
+            Where to put them.
 
         Returns
         -------
         Tensor, shape (n, n_points)
-            Until the next call, which overwrites it.
+            ``out``, or until the next call, which overwrites it.
         """
         n = len(spectra)
         after_x, after_y, fields = (part[:n] for part in (self.after_x, self.after_y, self.fields))
+        if out is not None:
+            fields = out.view_as(fields)
         for part in (0, 1):
             _along(spectra, self.x[power % 4][part], after_x[:, part])
         for part in (0, 1):

@@ -463,30 +463,25 @@ class FieldNetwork(AtomNetwork):
         """z and log σ(ELF) from the :meth:`inputs` at points, each of shape (n,)."""
         return self.value(inputs)[:, 0], self.log_error(inputs)[:, 0]
 
-    def on_grid(self, raw: torch.Tensor, *, sigma: bool = True) -> torch.Tensor:
+    def on_grid(self, raw: torch.Tensor, chunk: int, *, sigma: bool = True) -> torch.Tensor:
         """z and, with ``sigma``, log σ(ELF), shape (1 + sigma, n).
 
         ``raw`` holds raw field invariants and orbital features, shape (n_invariants +
-        n_orbital_features, n). Points are the last axis, as on a grid, so nothing is transposed.
+        n_orbital_features, n), of which ``chunk`` points at a time go through the layers. Points are the
+        last axis, as on a grid, so nothing is transposed.
         """
         heads = (self.value, self.log_error) if sigma else (self.value,)
         # Standardising is linear, and part of the first layers, which are one.
         weight = torch.cat([layers[0].weight for layers in heads])
         weight = weight * torch.cat([self.output_invariants.scale, self.orbital_scale])
         shift = torch.cat([self.output_invariants.shift, self.orbital_shift])
-        bias = torch.cat([layers[0].bias for layers in heads]) - weight @ shift
-        first = torch.addmm(bias[:, None], weight, raw)
-        widths = [len(layers[0].bias) for layers in heads]
-        return torch.cat([
-            _on_columns(layers[1:], x) for layers, x in zip(heads, first.split(widths), strict=True)
-        ])  # fmt: skip
-
-
-def _on_columns(layers: nn.Sequential, x: torch.Tensor) -> torch.Tensor:
-    """Linear layers and SiLU with one point per column, in the memory of ``x``."""
-    for layer in layers:
-        if isinstance(layer, nn.Linear):
-            x = torch.addmm(layer.bias[:, None], layer.weight, x)
-        else:
-            x = nn.functional.silu(x, inplace=True)
-    return x
+        bias = (torch.cat([layers[0].bias for layers in heads]) - weight @ shift)[:, None]
+        widths = [layers[0].out_features for layers in heads]
+        later = [[(each.weight, each.bias[:, None]) for each in layers[2::2]] for layers in heads]
+        out = raw.new_empty(len(heads), raw.shape[1])
+        for part, into in zip(raw.split(chunk, dim=1), out.split(chunk, dim=1), strict=True):
+            first = nn.functional.silu(torch.addmm(bias, weight, part), inplace=True)
+            for x, ((middle, shifts), (last, end)), row in zip(first.split(widths), later, into, strict=True):
+                x = nn.functional.silu(torch.addmm(shifts, middle, x), inplace=True)
+                torch.addmm(end, last, x, out=row[None])
+        return out

@@ -75,12 +75,16 @@ class Familiarity:
         ----------
         invariants : Tensor, shape (n_atoms, n_invariants)
         """
+        return float(self.on_device(invariants))
+
+    def on_device(self, invariants: torch.Tensor) -> torch.Tensor:
+        """The :meth:`distance` as a tensor of no dimension, which no one has waited for."""
         lengths = self.of_atoms(invariants)
         # torch.quantile takes 16 million values at most; sorting has no limit.
         place = ATOMS * (len(lengths) - 1)
         ordered, low = lengths.sort().values, int(place)
         high = min(low + 1, len(lengths) - 1)
-        return float(ordered[low] + (place - low) * (ordered[high] - ordered[low]))
+        return ordered[low] + (place - low) * (ordered[high] - ordered[low])
 
     def of_atoms(self, invariants: torch.Tensor) -> torch.Tensor:
         """Distance of each atom, shape (n_atoms,), in the same units."""

@@ -10,17 +10,18 @@ electrons are shared. Bohr and hartree. Knows nothing of networks or files.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from ase import Atoms
 from ase.geometry import minkowski_reduce
-from scipy.sparse import coo_array
 
 from ase_elf.errors import InputError
 from ase_elf.geometry.lattice import heights, primitive
-from ase_elf.model.neighbors import Surroundings
+from ase_elf.geometry.neighbors import neighbor_list
+from ase_elf.model.fourier import Synthesis
+from ase_elf.model.nonuniform import Frequencies, box, directions, structure_factors, values_at
 
 N_FEATURES = 4
 """Numbers per place: z of the Becke-Edgecombe ELF of these orbitals, and ln ρ, ln τ, ln τ_W."""
@@ -46,9 +47,12 @@ SHARPNESS = 20
 OVERLAP = 1e-6
 """Overlaps below it are none."""
 
-TAIL = 3e-4
-"""Part of its height that is taken off a Gaussian, so that it ends at a sphere without a step and it
-does not matter what else is near: 1e-5 of the ELF after a fit, beyond 5.5 bohr."""
+SHORTEST = 1e-9
+"""Waves of ρ that are less than this part of the one of no frequency are left out, and sums over pairs of
+atoms are exact to it: there is vacuum to be described too, where τ is 1e-6 of what it is in a molecule."""
+
+WEAKEST = 1e-9
+"""Pairs of atoms that share fewer electrons are left out."""
 
 MOST = 4096
 """Atoms of a cell. All orbitals are made at once, in a time that grows with the third power: some 0.5 s of
@@ -67,34 +71,33 @@ the largest, for τ_W is 0 wherever the gradient of ρ is, and its logarithm wou
 LEAST = 3e-2
 """Smallest χ that is distinguished from 0, an ELF of 0.999."""
 
-TILE = 2.1
-"""bohr. Edge of the boxes whose points share a list of atoms."""
-
-NUMBERS = 2**18
-"""Numbers of the density matrices of boxes that are worked at together."""
-
 
 @dataclass(frozen=True)
 class Orbitals:
-    """Occupied orbitals of a structure.
+    """Density and kinetic energy density of the occupied orbitals of a structure, by their plane waves.
+
+    The product of two Gaussians is one at the middle between them, so both are sums over pairs of atoms of
+    one Gaussian, which is simple in reciprocal space (docs/orbitals.md).
 
     Parameters
     ----------
-    exponent : float, bohr⁻²
-        Of every Gaussian.
-    surroundings : Surroundings
-        The atoms and their images.
-    mesh : tuple of int
-        Cells along each lattice vector after which wave functions repeat, with the other sign.
-    density : Tensor, shape (n_differences, n_atoms, n_atoms)
-        Density matrix between the atoms of a cell and those of another one of these cells, by the
-        difference of the two: (2 mesh - 1) along each lattice vector, from the most negative.
+    cell : ndarray, shape (3, 3), bohr
+        What they are periodic in.
+    reach : float, 1/bohr
+        Length of the longest wave.
+    frequencies : tuple of Tensor
+        Of the plane waves (:func:`ase_elf.model.nonuniform.box`).
+    spectra : Tensor, shape (5, 2, n_waves), float64
+        ρ, τ and the three components of ∇ρ, real and imaginary parts. Atomic units.
+    dtype : torch.dtype
+        Of features.
     """
 
-    exponent: float
-    surroundings: Surroundings
-    mesh: tuple[int, int, int]
-    density: torch.Tensor
+    cell: np.ndarray
+    reach: float
+    frequencies: Frequencies
+    spectra: torch.Tensor
+    dtype: torch.dtype
 
     @classmethod
     def of(
@@ -115,7 +118,8 @@ class Orbitals:
         cell : ndarray, shape (3, 3), bohr
         positions : ndarray, shape (n_atoms, 3), bohr
         mesh : tuple of int, optional
-            Of wave vectors; by default that of :func:`usual_mesh` in the primitive cell.
+            Of wave vectors: cells along each lattice vector after which wave functions repeat, with the other
+            sign. By default that of :func:`usual_mesh` in the primitive cell.
 
         Raises
         ------
@@ -130,18 +134,12 @@ class Orbitals:
                 f"{len(positions)} atoms, {math.prod(mesh)} wave vectors: orbitals are made for at most {MOST} "
                 "atoms, and cells of more than 3 bohr³; take another cell, or weights with orbital_exponent = 0."
             )
-        _, weights = half_mesh(mesh)
-        overlaps = torch.from_numpy(_overlaps(exponent, cell, positions, mesh))
+        pairs = Pairs.of(exponent, cell, positions, device)
         # Single precision is exact to 4e-6 of the largest element above r_s 1.18, in half the time.
-        wanted = dtype.to_complex() if overlaps.is_complex() else dtype
-        values, vectors = torch.linalg.eigh(overlaps.to(device=device, dtype=wanted))
-        values, weights = values.double(), torch.from_numpy(weights).to(device)
-        level = fermi_level(values, weights, len(positions) / 2)
-        logs = values.clamp(min=1e-12).log()
-        filled = 2 * weights[:, None] * torch.sigmoid(SHARPNESS * (logs - level)) * torch.exp(-logs)
-        density = _between_cells((vectors * filled[:, None].to(dtype)) @ vectors.mH, mesh).contiguous()
-        reach = math.sqrt(-math.log(TAIL) / exponent) + TILE * math.sqrt(3) / 2
-        return cls(exponent, Surroundings.of(cell, positions, reach), mesh, density)
+        shared = pairs.shared(mesh, dtype)
+        reach = math.sqrt(-8 * exponent * math.log(SHORTEST))
+        frequencies = box(cell, reach, device)
+        return cls(cell, reach, frequencies, pairs.spectra(shared, frequencies), dtype)
 
     def at(self, points: np.ndarray) -> torch.Tensor:
         """Features of places.
@@ -154,84 +152,146 @@ class Orbitals:
         -------
         Tensor, shape (N_FEATURES, n)
         """
-        out = self.density.new_empty(N_FEATURES, len(points))
-        cell = self.surroundings.cell
-        inside = ((points @ np.linalg.inv(cell)) % 1.0) @ cell
-        for rows, there, centres in self._boxes(inside):
-            places, images, signs = self._near(centres)
-            row, column = (torch.from_numpy(place).to(self.density.device) for place in places)
-            density = self.density.take(row[:, :, None] + column[:, None, :])
-            # Seen from the middle of the box numbers are small, and stay exact.
-            features = _features(
-                self.exponent,
-                self._put(inside[rows] - centres[:, None]),
-                self._put(images - centres[:, None]),
-                self._put(signs),
-                density,
-            )
-            out[:, rows[there]] = features[:, torch.from_numpy(there)]
-        return out
+        fractional = torch.from_numpy(points @ np.linalg.inv(self.cell)).to(self.spectra)
+        fields = values_at(self.frequencies, self.spectra, fractional, exact=SHORTEST)
+        return _features(fields, self.dtype)
 
-    def _put(self, array: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(array).to(self.density)
+    def on_grid(self, cell: np.ndarray, shape: tuple[int, int, int]) -> torch.Tensor:
+        """Features of the points of a grid.
 
-    def _boxes(self, points: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Points by box, some boxes at a time: rows of points (boxes, most), which of them are there,
-        and the middle of each box.
+        Parameters
+        ----------
+        cell : ndarray, shape (3, 3), bohr
+            Of the grid: of the same lattice, or of one that is part of it.
+        shape : tuple of int
+
+        Returns
+        -------
+        Tensor, shape (N_FEATURES, n_points)
         """
-        if not len(points):
-            return
-        low = points.min(0)
-        places = np.floor((points - low) / TILE).astype(np.int64)
-        box = np.ravel_multi_index(tuple(places.T), places.max(0) + 1)
-        _, box, count = np.unique(box, return_inverse=True, return_counts=True)
-        order = np.argsort(box, kind="stable")
-        first = np.cumsum(count) - count
-        centres = low + (places[order[first]] + 0.5) * TILE
-        # Boxes with about as many points go together: most are padded least.
-        by_count = np.argsort(count, kind="stable")
-        width = self._width()
-        parts = -(-len(count) * width * width // NUMBERS)
-        for some in np.array_split(by_count, min(parts, len(count))):
-            there = np.arange(count[some].max()) < count[some][:, None]
-            steps = np.where(there, np.arange(there.shape[1]), 0)
-            yield order[first[some][:, None] + steps], there, centres[some]
+        frequencies, spectra = self._in_cell(cell)
+        fields = Synthesis(shape, frequencies, len(spectra), spectra)(spectra)
+        return _features(fields, self.dtype)
 
-    def _width(self) -> int:
-        """About how many atoms a box sees."""
-        near = self.surroundings
-        sphere = 4 / 3 * math.pi * near.cutoff**3
-        return 1 + int(sphere * len(near.home) / abs(np.linalg.det(near.cell)))
+    def _in_cell(self, cell: np.ndarray) -> tuple[Frequencies, torch.Tensor]:
+        """Frequencies in units of another cell, and the spectra there."""
+        turn = np.rint(cell @ np.linalg.inv(self.cell))
+        if (turn == np.eye(3)).all():
+            return self.frequencies, self.spectra
+        frequencies = box(cell, self.reach, self.spectra.device)
+        here = directions(frequencies).double() @ torch.from_numpy(np.linalg.inv(turn).T).to(self.spectra)
+        whole = here.round()
+        # Those of a negative are the conjugate ones.
+        sign = torch.where(whole[:, 2] < 0, -1, 1)
+        x, y, z = (sign[:, None] * whole).long().T
+        sizes = [len(axis) for axis in self.frequencies]
+        there = (abs(here - whole) < 1e-6).all(1) & (abs(x) <= sizes[0] // 2) & (abs(y) <= sizes[1] // 2)
+        there &= z < sizes[2]
+        x = torch.where(x < 0, sizes[0] // 2 - x, x)
+        place = (x * sizes[1] + y + sizes[1] // 2) * sizes[2] + z
+        spectra = self.spectra[..., torch.where(there, place, 0)] * there
+        spectra[:, 1] *= sign
+        return frequencies, spectra
 
-    def _near(self, centres: np.ndarray) -> tuple[tuple, np.ndarray, np.ndarray]:
-        """Where images around each point stand in the density matrix (:meth:`_places`), where in
-        space (bohr), and their signs; a sign of 0 is no image.
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of atoms that overlap, each once, and without the atoms themselves.
+
+    Parameters
+    ----------
+    exponent : float, bohr⁻²
+    cell : ndarray, shape (3, 3), bohr
+    atoms : Tensor, shape (n_atoms, 3), float64
+        Fractional coordinates.
+    ends : Tensor, shape (2, n_pairs), int64
+        Which two atoms.
+    cells : Tensor, shape (n_pairs, 3), float64
+        Lattice cell of the second, where the first has that of its position.
+    lengths2 : Tensor, shape (n_pairs,), bohr², float64
+    """
+
+    exponent: float
+    cell: np.ndarray
+    atoms: torch.Tensor
+    ends: torch.Tensor
+    cells: torch.Tensor
+    lengths2: torch.Tensor
+
+    @classmethod
+    def of(
+        cls, exponent: float, cell: np.ndarray, positions: np.ndarray, device: torch.device | str
+    ) -> Pairs:
+        """Of which the overlap is at least :data:`OVERLAP`."""
+        atoms = Atoms(np.zeros(len(positions), int), positions, cell=cell, pbc=True)
+        reach = math.sqrt(-2 * math.log(OVERLAP) / exponent)
+        i, j, cells, lengths = neighbor_list("ijSd", atoms, reach, once=True)
+        parts = (
+            positions @ np.linalg.inv(cell), np.stack([i, j]).astype(np.int64), cells.astype(float), lengths**2
+        )  # fmt: skip
+        return cls(exponent, cell, *(torch.from_numpy(part).to(device) for part in parts))
+
+    @property
+    def overlaps(self) -> torch.Tensor:
+        """Of normalised Gaussians, shape (n_pairs,)."""
+        return torch.exp(-self.exponent / 2 * self.lengths2)
+
+    def shared(self, mesh: tuple[int, int, int], dtype: torch.dtype) -> torch.Tensor:
+        """Density matrix of the occupied orbitals between the ends of each pair, then of each atom with itself,
+        shape (n_pairs + n_atoms,), float64.
+
+        Parameters
+        ----------
+        mesh : tuple of int
+            Of wave vectors.
+        dtype : torch.dtype
+            Real one, of the precision in which matrices are diagonalised.
         """
-        near = self.surroundings
-        found = near.tree.query_ball_point(centres, near.cutoff)
-        count = np.array([len(one) for one in found])
-        steps = np.arange(max(1, count.max()))
-        there = steps < count[:, None]
-        flat = np.concatenate([np.array(one, dtype=np.int64) for one in found])
-        images = np.zeros(there.shape, np.int64)
-        images[there] = flat
-        places, signs = self._places(near.images[images], near.origin[images])
-        return places, near.images[images], np.where(there, signs, 0.0)
+        n, device = len(self.atoms), self.atoms.device
+        waves, weights = (torch.from_numpy(part).to(device) for part in half_mesh(mesh))
+        angles = 2 * math.pi * waves @ self.cells.T
+        # A single wave vector is half a reciprocal one: there are only signs.
+        phases = torch.cos(angles) if len(waves) == 1 else torch.polar(torch.ones_like(angles), angles)
+        place = self.ends[0] * n + self.ends[1]
+        overlaps = (
+            phases.new_zeros(len(waves), n * n).index_add_(1, place, phases * self.overlaps).view(-1, n, n)
+        )
+        overlaps = overlaps + overlaps.mH + torch.eye(n, device=device)
+        overlaps = overlaps.to(dtype.to_complex() if overlaps.is_complex() else dtype)
+        values, vectors = torch.linalg.eigh(overlaps)
+        filled = 2 * weights[:, None] * occupations(values.double(), weights, n / 2) / values.clamp(min=1e-12)
+        matrices = ((vectors * filled[:, None].to(dtype)) @ vectors.mH).flatten(1)
+        between = (matrices[:, place].conj() * phases).real.sum(0)
+        own = matrices.view(-1, n, n).diagonal(dim1=1, dim2=2).real.sum(0)
+        return torch.cat([between, own.double()])
 
-    def _places(self, images: np.ndarray, atoms: np.ndarray) -> tuple[tuple, np.ndarray]:
-        """Two numbers per image: the first of one and the second of another add up to their place in
-        the density matrix; and the sign of wave functions at it.
+    def spectra(self, shared: torch.Tensor, frequencies: Frequencies) -> torch.Tensor:
+        """ρ, τ and ∇ρ by their plane waves, shape (5, 2, n_waves), float64.
+
+        Parameters
+        ----------
+        shared : Tensor, shape (n_pairs + n_atoms,)
+            As of :meth:`shared`.
+        frequencies : tuple of Tensor
         """
-        near, mesh = self.surroundings, np.array(self.mesh)
-        cells = np.rint((images - near.home[atoms]) @ np.linalg.inv(near.cell)).astype(np.int64)
-        turns, cells = np.divmod(cells, mesh)
-        sizes = 2 * mesh - 1
-        number = cells @ np.array([sizes[1] * sizes[2], sizes[2], 1])
-        n_atoms = len(near.home)
-        middle = math.prod(sizes) // 2
-        row = ((number + middle) * n_atoms + atoms) * n_atoms
-        column = atoms - number * n_atoms**2
-        return (row, column), 1.0 - 2.0 * (turns.sum(-1) % 2)
+        first, second = self.ends
+        middles = torch.cat([(self.atoms[first] + self.atoms[second] + self.cells) / 2, self.atoms])
+        n_pairs, width = len(self.lengths2), 2 * self.exponent
+        weights = torch.cat([2 * self.overlaps * shared[:n_pairs], shared[n_pairs:]])
+        lengths2 = torch.cat([self.lengths2, shared.new_zeros(len(self.atoms))])
+        if shared.device.type == "cpu":  # elsewhere a count would have to be waited for
+            kept = weights.abs() > WEAKEST
+            middles, weights, lengths2 = middles[kept], weights[kept], lengths2[kept]
+        strengths = torch.stack([weights, weights * lengths2], dim=1)
+        sums, apart = structure_factors(frequencies, middles, strengths, exact=SHORTEST)
+        reciprocal = torch.from_numpy(2 * np.pi * np.linalg.inv(self.cell)).to(shared)
+        g = reciprocal @ directions(frequencies).to(shared).T
+        g2 = (g * g).sum(0)
+        envelope = torch.exp(-g2 / (4 * width)) / abs(np.linalg.det(self.cell))
+        rho, apart = sums * envelope, apart * envelope
+        tau = 2 * self.exponent**2 * ((1.5 / width - g2 / (4 * width**2)) * rho - apart / 4)
+        slopes = torch.stack([-g * rho[1], g * rho[0]], dim=1)
+        return torch.cat([rho[None], tau[None], slopes])
 
 
 def usual_mesh(cell: np.ndarray, n_atoms: int) -> tuple[np.ndarray, tuple[int, int, int]]:
@@ -265,71 +325,18 @@ def half_mesh(mesh: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
     weights : ndarray, shape (n,)
         Their sum is 1.
     """
-    first, weights = _half(mesh)
-    return ((np.indices(mesh).reshape(3, -1).T + 0.5) / mesh)[first], weights[first]
-
-
-def _half(mesh: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Of all vectors of a mesh, the last component running fastest: which stand for themselves and
-    their negatives, and their weights.
-    """
     whole = np.indices(mesh).reshape(3, -1)
     own, other = (
         np.arange(whole.shape[1]),
         np.ravel_multi_index(tuple(np.array(mesh)[:, None] - 1 - whole), mesh),
     )
-    return own <= other, np.where(own == other, 1.0, 2.0) / len(own)
+    weights = np.where(own == other, 1.0, 2.0) / len(own)
+    first = own <= other
+    return ((whole.T + 0.5) / mesh)[first], weights[first]
 
 
-def _turns(mesh: tuple[int, int, int]) -> np.ndarray:
-    """exp(2πi k r) of the first wave vector for the cells r of a mesh, shape ``mesh``: what is left of a
-    Fourier sum over wave vectors in the middle of the pieces besides a fast one.
-    """
-    return np.exp(1j * np.pi * (np.indices(mesh) / np.array(mesh)[:, None, None, None]).sum(0))
-
-
-def _overlaps(
-    exponent: float, cell: np.ndarray, positions: np.ndarray, mesh: tuple[int, int, int]
-) -> np.ndarray:
-    """Overlap of normalised Gaussians for each wave vector of :func:`half_mesh`, (n_waves, n_atoms, n_atoms)."""
-    near = Surroundings.of(cell, positions, math.sqrt(-2 * math.log(OVERLAP) / exponent))
-    index, vectors = near.around(positions)
-    lengths2 = (vectors**2).sum(0)
-    start, place = np.nonzero(lengths2 < near.cutoff**2)  # the rest only pads the table
-    end = index[start, place]
-    ends = near.home[start] + vectors[:, start, place].T
-    cells = np.rint((ends - near.home[end]) @ np.linalg.inv(cell)).astype(np.int64)
-    turns, cells = np.divmod(cells, mesh)
-    overlap = np.exp(-exponent / 2 * lengths2[start, place]) * (1.0 - 2.0 * (turns.sum(1) % 2))
-    n = len(positions)
-    row = np.ravel_multi_index(tuple(cells.T), mesh) * n + start
-    sums = coo_array((overlap, (row, end)), shape=(math.prod(mesh) * n, n)).toarray().reshape(*mesh, n, n)
-    if math.prod(mesh) == 1:
-        return sums[0, 0]
-    first, _ = _half(mesh)
-    waves = np.fft.ifftn(sums * _turns(mesh)[..., None, None], axes=(0, 1, 2), norm="forward")
-    return waves.reshape(-1, n, n)[first]
-
-
-def _between_cells(matrices: torch.Tensor, mesh: tuple[int, int, int]) -> torch.Tensor:
-    """Sums over the waves of :func:`half_mesh` for all differences of two cells of a mesh: (2 mesh - 1) along
-    each lattice vector from the most negative, (n_differences, n, n).
-    """
-    n = matrices.shape[-1]
-    if math.prod(mesh) == 1:
-        return matrices
-    waves = matrices.new_zeros(math.prod(mesh), n, n)
-    waves[torch.from_numpy(_half(mesh)[0]).to(waves.device)] = matrices
-    sums = torch.fft.ifftn(waves.reshape(*mesh, n, n), dim=(0, 1, 2), norm="forward")
-    sums = (sums * torch.from_numpy(_turns(mesh)[..., None, None]).to(sums)).real
-    for axis, cells in enumerate(mesh):
-        # A whole mesh away everything is the same, with the other sign.
-        sums = torch.cat([-sums.narrow(axis, 1, cells - 1), sums], dim=axis)
-    return sums.reshape(-1, n, n)
-
-
-def fermi_level(values: torch.Tensor, weights: torch.Tensor, n_orbitals: float) -> float:
-    """ln s_F at which so many orbitals are occupied, by halving.
+def occupations(values: torch.Tensor, weights: torch.Tensor, n_orbitals: float) -> torch.Tensor:
+    """How full orbitals are, from 0 to 1, so that there are so many of them.
 
     Parameters
     ----------
@@ -338,51 +345,23 @@ def fermi_level(values: torch.Tensor, weights: torch.Tensor, n_orbitals: float) 
     weights : Tensor, shape (n_waves,)
     """
     logs = values.clamp(min=1e-12).log()
-    low, high = float(logs.min()) - 1, float(logs.max()) + 1
-    for _ in range(60):
+    low, high = logs.min() - 1, logs.max() + 1
+    for _ in range(60):  # by halving, and never asking the device
         middle = (low + high) / 2
-        filled = torch.sigmoid(SHARPNESS * (logs - middle)).sum(1) @ weights
-        low, high = (low, middle) if float(filled) < n_orbitals else (middle, high)
-    return (low + high) / 2
+        few = torch.sigmoid(SHARPNESS * (logs - middle)).sum(1) @ weights < n_orbitals
+        low, high = torch.where(few, low, middle), torch.where(few, middle, high)
+    return torch.sigmoid(SHARPNESS * (logs - (low + high) / 2))
 
 
-def _features(
-    exponent: float,
-    points: torch.Tensor,
-    atoms: torch.Tensor,
-    signs: torch.Tensor,
-    density: torch.Tensor,
-) -> torch.Tensor:
-    """Features of the points of some boxes, (N_FEATURES, boxes, points).
-
-    A Gaussian's gradient is itself times a length, and the product of two such lengths follows
-    from three distances: sums over pairs of ρ and of ρ times a squared distance are enough.
-
-    Parameters
-    ----------
-    points : Tensor, shape (boxes, points, 3), bohr
-    atoms : Tensor, shape (boxes, atoms, 3), bohr
-    signs : Tensor, shape (boxes, atoms)
-    density : Tensor, shape (boxes, atoms, atoms)
-    """
-    squares, lengths2 = (atoms * atoms).sum(-1), (points * points).sum(-1)
-    between = squares[:, :, None] + squares[:, None] - 2 * atoms @ atoms.mT
-    away = torch.baddbmm(squares[:, None] + lengths2[..., None], points, atoms.mT, alpha=-2)
-    height = (2 * exponent / math.pi) ** 0.75
-    values = away.mul_(-exponent).exp_().sub_(TAIL).clamp_(min=0).mul_((height * signs)[:, None])
-    pairs = torch.bmm(values, torch.cat([density, density * between], dim=2))
-    own, apart = pairs.split(density.shape[1], dim=2)
-    apart = torch.linalg.vecdot(apart, values)
-    shares = own.mul_(values)
-    # Moments of the shares that atoms have of ρ: of order 0, 1 and 2.
-    moments = shares @ torch.cat([torch.ones_like(signs)[..., None], atoms, squares[..., None]], -1)
-    rho = moments[..., 0]
-    slope = points * rho[..., None] - moments[..., 1:4]
-    spread = lengths2 * rho - 2 * (points * moments[..., 1:4]).sum(-1) + moments[..., 4]
-    tau = (2 * exponent**2) * (spread - apart / 2)
-    rho, tau = rho.clamp(min=0), tau.clamp(min=0)
-    weizsaecker = 2 * exponent**2 * (slope * slope).sum(-1) / (rho + FLOORS[0])
-    chi = (tau - weizsaecker) / (FERMI * (rho + FLOORS[0]) ** (5 / 3))
-    z = -torch.log(chi * chi + LEAST**2)
-    logs = [torch.log(part + floor) for part, floor in zip((rho, tau, weizsaecker), FLOORS, strict=True)]
-    return torch.stack([z, *logs])
+def _features(fields: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """From ρ, τ and ∇ρ, shape (5, n), to features (N_FEATURES, n) of a type."""
+    rho, tau = fields[:2].clamp(min=0)
+    floored = rho + FLOORS[0]
+    weizsaecker = torch.linalg.vecdot(fields[2:], fields[2:], dim=0).div_(8 * floored)
+    # Where they are nearly equal, all digits are needed until here.
+    parts = torch.stack([tau - weizsaecker, rho, tau, weizsaecker]).to(dtype)
+    chi = parts[0] / (FERMI * floored.to(dtype) ** (5 / 3))
+    parts[0] = (chi * chi + LEAST**2).reciprocal_()
+    for part, floor in zip(parts[1:], FLOORS, strict=True):
+        part += floor
+    return parts.log_()

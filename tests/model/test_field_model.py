@@ -16,6 +16,7 @@ from ase_elf.model import (
     FieldNetwork,
     field_model,
     load_model,
+    nonuniform,
     save_network,
     spectral,
 )
@@ -263,27 +264,11 @@ def test_invariants_do_not_depend_on_how_many_fields_are_made_together(model):
     torch.testing.assert_close(parts, whole, atol=1e-12, rtol=0)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("channels", [3, 4])
-def test_structure_factors_through_an_fft_equal_the_sum(model, dtype, channels):
-    atoms = triclinic(40)
-    reading = model.network.output_invariants
-    waves = spectral.Waves.of(atoms.cell.array / Bohr, (15, 11, 9), 4.0, reading, model.device, dtype)
-    places = torch.from_numpy(atoms.positions @ np.linalg.inv(atoms.cell.array)) * 3 - 1
-    coefficients = torch.randn(40, channels, dtype=dtype)
-    quick = spectral._by_nufft(waves, places, coefficients)
-    direct = spectral._by_products(waves, places, coefficients)
-    assert quick.dtype == direct.dtype
-    # eps is relative to the norm of the sum, here about sqrt(40).
-    tolerance = 1e-3 if dtype == torch.float32 else 1e-10
-    torch.testing.assert_close(quick, direct, atol=tolerance, rtol=0)
-
-
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-5), (torch.float64, 2e-7)])
 def test_structure_factors_through_an_fft_change_no_elf(dtype, tolerance, monkeypatch):
     model, atoms = FieldModel(small_network(), dtype=dtype), triclinic(40)
     direct = model.predict([atoms], [(12, 11, 10)])[0].values
-    monkeypatch.setitem(spectral.MANY, dtype, 0)
+    monkeypatch.setitem(nonuniform.MANY, dtype, 0)
     quick = model.predict([atoms], [(12, 11, 10)])[0].values
     # As much as single precision differs from double; values are stored in single precision.
     np.testing.assert_allclose(quick, direct, rtol=0, atol=tolerance)
