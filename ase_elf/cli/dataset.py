@@ -52,6 +52,7 @@ def build(
 @click.option("--batch", default=None, help="Name of the recipe in STORE. [default: the engine's]")
 @options.progress
 @records.as_json
+@options.config
 def add(
     store: Path,
     structures: Path,
