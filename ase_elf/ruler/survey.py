@@ -76,6 +76,8 @@ class BondSurvey:
         Find the reading mode of every bond: about as long again as the reading.
     types : bool
         Tell the type from the image, too: several times as long as the reading.
+    wanted : tuple of int, optional
+        The only bond whose image :attr:`strangest` is to keep.
 
     Attributes
     ----------
@@ -85,8 +87,10 @@ class BondSurvey:
         The bonds of the largest deviations, largest first.
     """
 
-    def __init__(self, *, modes: bool = True, types: bool = True) -> None:
-        self.modes, self.types = modes, types
+    def __init__(
+        self, *, modes: bool = True, types: bool = True, wanted: tuple[int, int] | None = None
+    ) -> None:
+        self.modes, self.types, self.wanted = modes, types, wanted
         self.examples: dict[str, Example] = {}
         self.strangest: list[Example] = []
         self._parts: list[np.ndarray] = []
@@ -109,10 +113,15 @@ class BondSurvey:
         return found
 
     def add_many(
-        self, structures: Sequence[Atoms], elf: PredictsELF, *, frames: Sequence[int]
+        self,
+        structures: Sequence[Atoms],
+        elf: PredictsELF,
+        *,
+        frames: Sequence[int],
+        cutoffs: dict[tuple[str, str], float] | None = None,
     ) -> list[np.ndarray]:
         """Measure the bonds of structures whose ELF is predicted, together: :meth:`add` of each."""
-        return self._take(read_many(structures, elf), frames)
+        return self._take(read_many(structures, elf, cutoffs=cutoffs), frames)
 
     def _take(
         self, read: Sequence[tuple[np.ndarray, list[Reading]]], frames: Sequence[int]
@@ -161,6 +170,8 @@ class BondSurvey:
             them = np.flatnonzero((mine["label"] == label) & usual)
             n = them[np.argsort(mine["length"][them])[len(them) // 2]]
             self.examples[label] = Example.of(reading, mine, maps, n)
+        if self.wanted is not None:
+            usual = usual & (mine["i"] == self.wanted[0]) & (mine["j"] == self.wanted[1])
         least = self.strangest[-1].size if len(self.strangest) == STRANGEST else 0.0
         for n in np.flatnonzero(usual & (np.abs(mine["deviation"]) > least)):
             self.strangest.append(Example.of(reading, mine, maps, n))
