@@ -69,12 +69,11 @@ def at_points(model: FieldModel, structures: Sequence[Atoms], points: Sequence[n
     sizes = [len(atoms) for atoms in structures]
     invariants = model._at_nuclei(neighbours, coefficients).split(sizes)
     known = model.familiarity
+    across = coefficients.T.contiguous()  # of all atoms one coefficient after the other
     z = torch.empty(sum(map(len, places)), device=model.device, dtype=model.dtype)
     for rows, index, vectors in _equally_many(homes, places, model.arch.cutoff):
         index, vectors = model._put((index, vectors))
-        raw = _raw_invariants(
-            model.network.output_invariants, model.arch.cutoff, vectors, coefficients, index
-        )
+        raw = _raw_invariants(model.network.output_invariants, model.arch.cutoff, vectors, across, index)
         z[torch.from_numpy(rows).to(model.device)] = model.network.on_grid(raw, sigma=False)[0]
     values = torch.sigmoid(z).to(torch.float32).split([len(xyz) for xyz in places])
     return [
@@ -144,14 +143,16 @@ def _raw_invariants(
 ) -> torch.Tensor:
     """:meth:`FieldInvariants.raw_invariants` of the fields at points, shape (n_invariants, n).
 
-    Points are the last axis throughout, so that every operation runs over whole arrays.
+    ``coefficients`` have shape (n_coefficients, n_atoms). Points are the last axis throughout, so that
+    every operation runs over whole arrays.
     """
     if fields.n_vectors:
-        return fields.raw_invariants(fields.mixed(fields.gather(index, vectors, coefficients))).T
+        return fields.raw_invariants(fields.mixed(fields.gather(index, vectors, coefficients.T))).T
     n, width = index.shape
     vectors = vectors.movedim(2, 1)
     functions = radial((vectors * vectors).sum(0), fields.n_radial, cutoff).reshape(fields.n_radial, -1)
-    weights = (fields.radial.T @ functions).view(-1, width, n) * coefficients.T[:, index.T]
+    sources = coefficients.index_select(1, index.T.reshape(-1))
+    weights = (fields.radial.T @ functions).mul_(sources).view(-1, width, n)
     angular = harmonics(vectors, fields.degree)
     mixed, squares, parts = {}, {}, [weights.sum(1)]
     for l, mix in enumerate(fields.mix, start=1):

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ase_elf.ruler.image import ImageSpec
     from ase_elf.ruler.network import ImageReader
 
-STEPS = 6
-"""Points of the path integral from the mean image; 48 change a map by 1e-7 of its sum."""
+STEPS = 2
+"""Points of the path integral from the mean image; 48 change a map by 5e-5 of its sum."""
 
 
 SURE = {"confidence": 0.6, "agreement": 0.75}
@@ -111,7 +111,7 @@ def attribution(readers: Sequence[ImageReader], images: np.ndarray, baseline: np
     start = torch.from_numpy(np.ascontiguousarray(baseline))[None]
     maps = [
         method.attribute(part, baselines=start.expand_as(part), n_steps=STEPS)
-        for part in torch.from_numpy(images).split(64)
+        for part in torch.from_numpy(images).split(256)
     ]
     return torch.cat(maps).detach().numpy() if maps else np.zeros_like(images)
 
