@@ -12,8 +12,7 @@ from functools import lru_cache
 import networkx as nx
 import numpy as np
 from ase import Atoms
-
-from ase_elf.geometry.neighbors import neighbor_list
+from ase.neighborlist import neighbor_list
 
 BONDED = 2.75
 """Å. A longer S-Au bond is elongated."""
@@ -105,7 +104,7 @@ def _types(pairs: tuple[tuple[int, int], ...], staple: frozenset[int]) -> dict[t
 
 def _contacts(atoms: Atoms, symbols: np.ndarray) -> tuple[list[tuple[int, int]], dict[int, tuple[int, int]]]:
     """Bonded (gold, sulfur) pairs, and of every gold atom of a staple its two sulfurs."""
-    i, j, vectors, lengths = neighbor_list("ijDd", atoms, CONTACT)
+    i, j, vectors, lengths = neighbor_list("ijDd", atoms, {("Au", "S"): CONTACT})
     keep = (symbols[i] == "Au") & (symbols[j] == "S")
     i, j, vectors, lengths = i[keep], j[keep], vectors[keep], lengths[keep]
     arms = {}
