@@ -35,8 +35,8 @@ __all__ = ["FOR_GRIDS", "KIND", "TrajectoryRun"]
 KIND = "bonds"
 """In the identity of a run over bonds."""
 
-FOR_GRIDS = ("isovalue", "r_max", "spacing", "shape", "max_lag")
-"""Settings that mean nothing for bonds."""
+FOR_GRIDS = ("isovalue", "r_max", "max_lag")
+"""Settings that mean nothing for bonds and are refused; those of the grid, which is not made, have no effect."""
 
 
 class TrajectoryRun(AnalysisRun):
