@@ -22,8 +22,8 @@ from ase.calculators.calculator import (
 )
 from ase.outputs import all_outputs
 
-from ase_elf.analysis import frame_values
-from ase_elf.analysis.scalars import SCALARS, accepted_names, structure_scalars
+from ase_elf.analysis import bond_labels, frame_values
+from ase_elf.analysis.scalars import SCALARS, WITHOUT_GRID, accepted_names, is_outside, structure_scalars
 from ase_elf.domains import address
 from ase_elf.errors import ElfWarning, InputError, named
 from ase_elf.geometry.checks import changes
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from ase_elf.domains import Domain
     from ase_elf.grid import ELFGrid
+    from ase_elf.model.points import AtPoints
     from ase_elf.prediction import Shape
     from ase_elf.reference import ReferenceEngine
     from ase_elf.ruler import BondTable
@@ -44,6 +45,12 @@ __all__ = ["EXTRAS", "ELFCalculator"]
 
 EXTRAS = ("elf", "bond_rulers")
 """Properties beyond ASE's own."""
+
+NO_GRID = (
+    "not evaluated of a structure that is periodic nowhere, where it says how the box around it was chosen; "
+    "name it in properties= to have it all the same"
+)
+"""Why ``every=`` leaves some of its properties out."""
 
 _KEPT = 4
 """Grids kept of one structure: the default shape and a few asked for."""
@@ -84,13 +91,15 @@ class ELFCalculator(BaseCalculator):
         Precision of the model. Single is enough for ELF values (1e-6).
     every : int, optional
         Evaluate the ELF at every n-th new structure, starting with the first, without being
-        asked: scalars go into ``atoms.info``, where writers of trajectories find them, and
+        asked: scalars and labels of bonds (:mod:`ase_elf.analysis.bond_labels`) go into
+        ``atoms.info`` and ``atoms.arrays``, where writers of trajectories find them, and
         everything into :attr:`elf_results`. A structure is new when a property of it is
         calculated and it differs from the one before; where none is due ``atoms.info`` holds
         no ELF values.
     properties : iterable of str, optional
         What is evaluated: ``"elf"``, ``"bond_rulers"`` and names of
-        ``ase_elf.analysis.scalars.SCALARS``; by default all. Given alone it means ``every=1``.
+        ``ase_elf.analysis.scalars.SCALARS``; by default all, of a structure that is periodic nowhere
+        those that need no grid: bonds and ``elf_outside``. Given alone it means ``every=1``.
 
     Attributes
     ----------
@@ -99,6 +108,8 @@ class ELFCalculator(BaseCalculator):
     elf_results : dict
         The chosen ``properties`` of the last structure that was due, and ``"structure"``,
         its number counted from 0.
+    elf_missing : dict of str to str
+        Why some of ``properties`` are not there, by name; the others are there all the same.
     watchers : list of callable
         Called as ``watch(atoms, calculating)`` before a property of ``calculator`` is
         returned; how :class:`~ase_elf.observers.ELFObserver` keeps up with writers.
@@ -152,9 +163,11 @@ class ELFCalculator(BaseCalculator):
         self.dtype = dtype
         self.every = 1 if every is None and properties is not None else every
         accepted = (*EXTRAS, *SCALARS)
+        self._all = properties is None
         self.properties = accepted_names(properties or accepted, accepted, "property")
         self._predictor = Predictor(domain if engine is None else _in_place_of(domain, engine), device, dtype)
         self.elf_results: dict[str, Any] = {}
+        self.elf_missing: dict[str, str] = {}
         self._n_structures = 0
         self.watchers: list[Callable[[Atoms, bool], None]] = []
         self.frame_values = frame_values.FrameValues()
@@ -248,7 +261,7 @@ class ELFCalculator(BaseCalculator):
     @_in_turn
     def reset(self) -> None:
         """Forget everything calculated, here and in the wrapped calculator."""
-        self.atoms, self.results, self.elf_results = None, {}, {}
+        self.atoms, self.results, self.elf_results, self.elf_missing = None, {}, {}, {}
         self._reset_caches()
         if hasattr(self.calculator, "reset"):
             self.calculator.reset()
@@ -321,6 +334,29 @@ class ELFCalculator(BaseCalculator):
         if points is None:
             return self._grid(atoms, shape, spacing)
         return self._predictor.at_points(atoms, points)
+
+    @_in_turn
+    def at_points(self, structures: Sequence[Atoms], points: Sequence[ArrayLike]) -> list[AtPoints]:
+        """ELF of many structures at points of each, in one pass; what :meth:`get_elf` gives for one.
+
+        Parameters
+        ----------
+        structures : sequence of ase.Atoms
+        points : sequence of array_like, shape (n, 3)
+            Cartesian points in Å, for each structure.
+
+        Returns
+        -------
+        list of AtPoints
+            ``values``, shape (n,), float32, ``distance`` of the structure from training, and
+            ``invariants``, what every atom sees.
+
+        Raises
+        ------
+        InputError, DomainError
+            As :meth:`get_elf`.
+        """
+        return self._predictor.at_points_of(structures, points)
 
     @_in_turn
     def predict(
@@ -399,30 +435,45 @@ class ELFCalculator(BaseCalculator):
         self._n_structures += 1
         if self.every is None or number % self.every:
             return
-        try:
-            self.elf_results = {"structure": number, **self._unasked(atoms)}
-            self.frame_values.renew(atoms)
-            frame_values.put(atoms, self.elf_results)
-        except Exception as error:
+        results, failed, left_out = self._unasked(atoms)
+        self.elf_results, self.elf_missing = {"structure": number, **results}, failed | left_out
+        self.frame_values.renew(atoms)
+        frame_values.put(atoms, results)
+        if "bond_rulers" in results:
+            bond_labels.put_bonds(atoms, self._survey(atoms))
+        for reason in dict.fromkeys(failed.values()):
             # The forces are there, and whoever asked for them asked for nothing else.
-            self.elf_results = {"structure": number}
+            names = "ELF" if not results else ", ".join(name for name in failed if failed[name] == reason)
             warnings.warn(
-                f"no ELF of structure {number} ({named(error)}) Energy and forces are not concerned.",
+                f"no {names} of structure {number} ({reason}) Energy and forces are not concerned.",
                 ElfWarning,
                 stacklevel=5,
             )
 
-    def _unasked(self, atoms: Atoms) -> dict[str, Any]:
-        """What ``properties`` names, of ``atoms``."""
-        results: dict[str, Any] = {}
-        if "elf" in self.properties:
-            results["elf"] = self._grid(atoms)
-        if "bond_rulers" in self.properties:
-            results["bond_rulers"] = self._measure_bonds(atoms)
-        scalars = [name for name in self.properties if name in SCALARS]
-        if scalars:
-            results.update(structure_scalars(self._grid(atoms), scalars))
-        return results
+    def _unasked(self, atoms: Atoms) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
+        """What ``properties`` names, of ``atoms``; why some could not be had, and why some were not tried."""
+        from ase_elf.ruler import BondTable
+
+        wanted, left_out = self.properties, {}
+        if self._all and not atoms.pbc.any():
+            wanted = [name for name in wanted if name in ("bond_rulers", *WITHOUT_GRID)]
+            left_out = {n: NO_GRID for n in self.properties if n not in wanted}
+        scalars = [name for name in wanted if name in SCALARS]
+        bare = scalars if set(scalars) <= set(WITHOUT_GRID) and "elf" not in wanted else []
+        on_grid = [name for name in scalars if name not in bare]
+        results, failed = {}, {}
+        for names, make in (
+            (["elf"] if "elf" in wanted else [], lambda: {"elf": self._grid(atoms)}),
+            (["bond_rulers"] if "bond_rulers" in wanted else [],
+             lambda: {"bond_rulers": BondTable.of_survey(self._survey(atoms))}),
+            (on_grid, lambda: structure_scalars(self._grid(atoms), on_grid)),
+            (bare, lambda: {name: is_outside(atoms, self.domain_of(atoms)) for name in bare}),
+        ):  # fmt: skip
+            try:
+                results.update(make() if names else {})
+            except Exception as error:
+                failed.update(dict.fromkeys(names, named(error)))
+        return results, failed, left_out
 
     def _grid(self, atoms: Atoms, shape: Shape | None = None, spacing: float | None = None) -> ELFGrid:
         """The grid of ``atoms``, from the cache where it is known."""
@@ -447,11 +498,34 @@ class ELFCalculator(BaseCalculator):
             self._bonds = measure_bonds(atoms, self)
         return self._bonds
 
+    @_in_turn
+    def survey_bonds(self, atoms: Atoms | None = None) -> np.ndarray:
+        """Bonds as ``get_property("bond_rulers")`` has them, with their reading modes.
+
+        Returns
+        -------
+        ndarray, shape (n_bonds,), dtype ``ase_elf.ruler.table.SURVEY_COLUMNS``
+            Modes are "" without the package captum; types are from the structure alone.
+        """
+        return self._survey(self._structure(atoms))
+
+    def _survey(self, atoms: Atoms) -> np.ndarray:
+        from ase_elf.ruler.bonds import warn_of_strange
+        from ase_elf.ruler.survey import BondSurvey, has_modes
+        from ase_elf.ruler.table import BondTable
+
+        self._keep_only(atoms)
+        if self._surveyed is None:
+            self._surveyed = BondSurvey(modes=has_modes(), types=False).add(atoms, self)
+            warn_of_strange(self._surveyed, atoms)
+            self._bonds = BondTable.of_survey(self._surveyed)
+        return self._surveyed
+
     def _keep_only(self, atoms: Atoms) -> None:
         """Drop what is cached unless it is of ``atoms``."""
         if changes(self._elf_atoms, atoms):
             self._elf_atoms = atoms.copy()
-            self._grids, self._bonds = {}, None
+            self._grids, self._bonds, self._surveyed = {}, None, None
 
     def _structure(self, atoms: Atoms | None) -> Atoms:
         atoms = self.atoms if atoms is None else atoms
@@ -464,9 +538,10 @@ class ELFCalculator(BaseCalculator):
         self._elf_atoms: Atoms | None = None
         self._grids: dict[Shape, ELFGrid] = {}
         self._bonds: BondTable | None = None
+        self._surveyed: np.ndarray | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        fresh = ("_lock", "watchers", "frame_values", "_elf_atoms", "_grids", "_bonds")
+        fresh = ("_lock", "watchers", "frame_values", "_elf_atoms", "_grids", "_bonds", "_surveyed")
         return {name: value for name, value in self.__dict__.items() if name not in fresh}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

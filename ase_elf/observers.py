@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ase_elf.analysis import frame_values
-from ase_elf.analysis.scalars import ARRAYS, SCALARS, accepted_names
+from ase_elf.analysis import bond_labels, frame_values
+from ase_elf.analysis.scalars import ARRAYS, SCALARS, WITHOUT_GRID, accepted_names, is_outside
 from ase_elf.calculator import ELFCalculator
 from ase_elf.errors import ElfWarning, InputError, named
 from ase_elf.geometry.checks import changes
@@ -44,12 +44,15 @@ class ELFObserver:
     interval : int
         Every how many calls the ELF is evaluated, starting with the first. Evaluating it
         costs far more than a step with a classical potential, far less than one with DFT.
-    scalars : iterable of str
+    scalars : iterable of str, optional
         Of ``ase_elf.analysis.scalars.SCALARS``, into ``atoms.info``: ``elf_phi``, ``elf_phi1``,
-        ``elf_phi2``, ``elf_phi_star``, ``elf_mean``, ``elf_outside``.
-    arrays : iterable of str
+        ``elf_phi2``, ``elf_phi_star``, ``elf_mean``, ``elf_outside``. By default all; of a structure
+        that is periodic nowhere those that need no grid.
+    arrays : iterable of str, optional
         Of ``ase_elf.analysis.scalars.ARRAYS``, into ``atoms.arrays``: ``elf_nearest``, the ELF half
-        way to the nearest neighbour.
+        way to the nearest neighbour. By default all; without a grid none.
+    bonds : bool
+        Also what rulers say of every bond (:mod:`ase_elf.analysis.bond_labels`).
     store : path-like, optional
         Directory of a binary store (``run.elfstore``) for the grids. ``atoms.info`` then
         holds ``elf_store``, its path relative to the trajectory, and ``elf_frame``, the number
@@ -65,8 +68,8 @@ class ELFObserver:
     failures : int
         Structures due whose ELF could not be evaluated or stored: NaN in the positions, a
         full disk, no memory, a GPU that is gone, a bug. Each gives an
-        :class:`~ase_elf.errors.ElfWarning` and leaves no values; an observer never stops the
-        run it observes.
+        :class:`~ase_elf.errors.ElfWarning` that names what is missing and leaves no values of it;
+        an observer never stops the run it observes.
 
     Raises
     ------
@@ -77,8 +80,10 @@ class ELFObserver:
 
     Notes
     -----
-    ``.traj`` keeps ``info``; extended XYZ keeps ``info`` and ``arrays``; for ase.db there is
-    :func:`ase_elf.analysis.frame_values.key_value_pairs`. Several observers of the same atoms, and
+    ``.traj`` keeps ``info``; extended XYZ keeps ``info`` and ``arrays``; for ase.db there are
+    :func:`ase_elf.analysis.frame_values.key_value_pairs` and
+    :func:`ase_elf.analysis.bond_labels.database_entry`. Bonds are read back by
+    :func:`ase_elf.analysis.bond_labels.bonds_in`. Several observers of the same atoms, and
     ``ELFCalculator(every=n)``, may write the same names, each where it is due. An observer that
     was made for a later run takes over from one that served an earlier run.
 
@@ -108,8 +113,9 @@ class ELFObserver:
         atoms: Atoms,
         *,
         interval: int = 1,
-        scalars: Iterable[str] = SCALARS,
-        arrays: Iterable[str] = ARRAYS,
+        scalars: Iterable[str] | None = None,
+        arrays: Iterable[str] | None = None,
+        bonds: bool = True,
         store: str | os.PathLike | None = None,
         trajectory: str | os.PathLike | None = None,
         shape: tuple[int, int, int] | None = None,
@@ -119,8 +125,11 @@ class ELFObserver:
             raise InputError(f"interval = {interval!r} must be a positive integer.")
         self.atoms = atoms
         self.interval = int(interval)
-        self.scalars = accepted_names(scalars, SCALARS, "scalar")
-        self.arrays = accepted_names(arrays, ARRAYS, "array")
+        # Of a structure that is periodic nowhere only what was asked for by name is worth a grid.
+        bare = not atoms.pbc.any() and store is None
+        self.scalars = accepted_names(_chosen(scalars, WITHOUT_GRID if bare else SCALARS), SCALARS, "scalar")
+        self.arrays = accepted_names(_chosen(arrays, () if bare else ARRAYS), ARRAYS, "array")
+        self.bonds = bonds
         self.store, self._pointer = _open(store, trajectory)
         self.shape, self.spacing = shape, spacing
         self._calls = 0
@@ -132,7 +141,9 @@ class ELFObserver:
     def names(self) -> frozenset[str]:
         """What this observer writes into ``atoms.info`` and ``atoms.arrays``."""
         pointers = () if self.store is None else frame_values.POINTERS
-        return frozenset((*self.scalars, *self.arrays, *pointers))
+        return frozenset(
+            (*self.scalars, *self.arrays, *pointers, *([bond_labels.BONDS] if self.bonds else ()))
+        )
 
     def __call__(self) -> None:
         """Bring ``atoms`` up to date if this call is due, else add no ELF values."""
@@ -168,23 +179,43 @@ class ELFObserver:
         if self._settled is not None and not changes(self._settled, self.atoms):
             return
         if self._calls % self.interval == 0:
-            try:
-                self._evaluate()
-            except Exception as error:  # a lost GPU or a bug is no reason to lose the run
-                frame_values.clear(self.atoms, (*self.scalars, *frame_values.POINTERS), self.arrays)
-                self._failed(error)
+            self._evaluate()
         self._settled = self.atoms.copy()
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: Exception, what: str = "ELF") -> None:
         self.failures += 1
         warnings.warn(
-            f"no ELF of this step ({named(error)}) The simulation goes on without it.",
+            f"no {what} of this step ({named(error)}) The simulation goes on without it.",
             ElfWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
     def _evaluate(self) -> None:
+        """Write what can be had; of what cannot, nothing."""
+        failed: dict[str, Exception] = {}
+        for what, write in (("labels of bonds", self._write_bonds), ("ELF", self._write_values)):
+            try:
+                write()
+            except Exception as error:  # a lost GPU or a bug is no reason to lose the run
+                failed[what] = error
+        if "ELF" in failed:
+            frame_values.clear(self.atoms, (*self.scalars, *frame_values.POINTERS), self.arrays)
+        if "labels of bonds" in failed:
+            bond_labels.clear_bonds(self.atoms)
+        if failed:
+            what = "labels of bonds" if list(failed) == ["labels of bonds"] else "ELF"
+            self._failed(failed[what], what)
+
+    def _write_bonds(self) -> None:
+        if self.bonds:
+            bond_labels.put_bonds(self.atoms, self._calculator().survey_bonds(self.atoms))
+
+    def _write_values(self) -> None:
         atoms = self.atoms
+        if not self.arrays and self.store is None and set(self.scalars) <= set(WITHOUT_GRID):
+            pack = self._calculator().domain_of(atoms)
+            frame_values.put(atoms, {name: is_outside(atoms, pack) for name in self.scalars})
+            return
         grid = self._calculator().get_elf(atoms, shape=self.shape, spacing=self.spacing)
         frame_values.write(atoms, grid, self.scalars, self.arrays)
         if self.store is not None:
@@ -211,6 +242,10 @@ class ELFObserver:
                 f"atoms.calc = ELFCalculator(calculator=...), not {self.atoms.calc!r}."
             )
         return self.atoms.calc
+
+
+def _chosen(names: Iterable[str] | None, usual: tuple[str, ...]) -> Iterable[str]:
+    return usual if names is None else names
 
 
 def _open(

@@ -18,6 +18,7 @@ from ase_elf.geometry.neighbors import Neighbors
 from ase_elf.grid import ELFGrid, fast_shape, grid_shape
 from ase_elf.model.batching import predict_in_memory
 from ase_elf.model.neighbors import nearest_core
+from ase_elf.model.points import at_points
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from ase_elf.domains import Domain
     from ase_elf.model import Prediction
+    from ase_elf.model.points import AtPoints
 
 __all__ = ["Predictor", "Shape", "expected_r2"]
 
@@ -172,6 +174,24 @@ class Predictor:
         self._warn(atoms, pack.outside(atoms, prediction.distance, near), pack.name)
         self.say_open(atoms)
         return np.asarray(prediction.values)
+
+    def at_points_of(self, structures: Sequence[Atoms], points: Sequence[np.ndarray]) -> list[AtPoints]:
+        """ELF of each structure at Cartesian points (Å), shape (n, 3), those of one pack in one pass.
+
+        All are checked first. Warns once per formula of a structure that lies outside of training.
+        """
+        packs = [self.domain_of(atoms) for atoms in structures]
+        for pack, atoms in zip(packs, structures, strict=True):
+            pack.check(atoms)
+        found: list[Any] = [None] * len(structures)
+        for pack in dict.fromkeys(packs):
+            chosen = [n for n, other in enumerate(packs) if other == pack]
+            mine = at_points(self._model(pack), [structures[n] for n in chosen], [points[n] for n in chosen])
+            for n, one in zip(chosen, mine, strict=True):
+                found[n] = one
+                self._warn(structures[n], pack.outside(structures[n], one.distance), pack.name)
+                self.say_open(structures[n])
+        return found
 
     def _model(self, pack: Domain) -> Any:
         if pack not in self._models:

@@ -132,7 +132,7 @@ def clusters(gold: Domain) -> None:
     for kind in KINDS:
         marks, outside = [], []
         for atoms in bases:
-            beside = kind in ("thiophene", "phosphine")
+            beside = kind in ("thiophene", "phosphine", "silver")
             there = np.sum(atoms.symbols == "Au") if beside else len(methyls(atoms))
             for n in rng.choice(there, min(4, there), replace=False):
                 made = exchanged(atoms, kind, int(n))
@@ -143,7 +143,7 @@ def clusters(gold: Domain) -> None:
 
 
 def _looked_at(atoms: Atoms, binding: int) -> int:
-    """The atom whose bonds to sulfur or gold are judged: sulfur, or the gold that another binds to."""
+    """The atom whose bonds to sulfur or gold are judged: sulfur, or the gold nearest to anything else."""
     if atoms.symbols[binding] == "S":
         return binding
     golds = np.flatnonzero(atoms.symbols == "Au")

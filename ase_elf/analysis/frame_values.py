@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ase_elf.analysis import bond_labels
 from ase_elf.analysis.scalars import ARRAYS, SCALARS, nearest_neighbor_elf, structure_scalars
 from ase_elf.geometry.checks import changes
 
@@ -64,7 +65,9 @@ def clear(
     scalars: tuple[str, ...] = (*SCALARS, *POINTERS),
     arrays: tuple[str, ...] = ARRAYS,
 ) -> None:
-    """Remove values from ``atoms``; by default all that this package writes."""
+    """Remove values from ``atoms``; by default all that this package writes, labels of bonds included."""
+    if scalars == (*SCALARS, *POINTERS):
+        bond_labels.clear_bonds(atoms)
     for name in scalars:
         atoms.info.pop(name, None)
     for name in arrays:
@@ -73,7 +76,9 @@ def clear(
 
 
 def key_value_pairs(atoms: Atoms) -> dict[str, float | bool | int | str]:
-    """The values in ``atoms.info`` as ase.db takes them, which does not store info by itself.
+    """The scalars in ``atoms.info`` as ase.db takes them, which does not store info by itself.
+
+    What is no scalar goes into ``data=``: :func:`ase_elf.analysis.bond_labels.database_entry`.
 
     Returns
     -------
@@ -88,4 +93,6 @@ def key_value_pairs(atoms: Atoms) -> dict[str, float | bool | int | str]:
     {'elf_phi': 0.5, 'elf_outside': False}
     """
     found = {name: atoms.info[name] for name in (*SCALARS, *POINTERS) if name in atoms.info}
+    of_bonds = (n for n in atoms.info if str(n).startswith(bond_labels.PREFIX) and n != bond_labels.BONDS)
+    found |= {name: atoms.info[name] for name in of_bonds}
     return {k: v for k, v in found.items() if not (isinstance(v, float) and np.isnan(v))}

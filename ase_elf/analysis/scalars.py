@@ -19,9 +19,18 @@ from ase_elf.geometry.neighbors import neighbor_list
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from ase_elf.domains import Domain
     from ase_elf.grid import ELFGrid
 
-__all__ = ["ARRAYS", "SCALARS", "accepted_names", "nearest_neighbor_elf", "structure_scalars"]
+__all__ = [
+    "ARRAYS",
+    "SCALARS",
+    "WITHOUT_GRID",
+    "accepted_names",
+    "is_outside",
+    "nearest_neighbor_elf",
+    "structure_scalars",
+]
 
 NETWORK = {
     "elf_phi": "phi",
@@ -35,6 +44,10 @@ SCALARS = names_of(INFO)
 """All scalars: networking value in three, one and two dimensions and molecularity index
 (see :func:`ase_elf.topology.networking`), mean over the cell, and whether the structure
 lies outside the trained range of the domain pack that predicted it."""
+
+WITHOUT_GRID = ("elf_outside",)
+"""Scalars that need no ELF on a grid. Of a structure that is periodic nowhere the others say how its box was
+chosen: no region of it runs through the box, and most of the box is vacuum."""
 
 ARRAYS = ("elf_nearest",)
 """All per-atom values: the ELF half way to the nearest neighbour, see
@@ -72,6 +85,12 @@ def structure_scalars(grid: ELFGrid, names: Iterable[str] = SCALARS) -> dict[str
         else:
             out[name] = bool(grid.info.get("out_of_domain"))
     return out
+
+
+def is_outside(atoms: Atoms, pack: Domain) -> bool:
+    """``elf_outside`` without a grid: whether the structure lies outside the trained range of its pack."""
+    pack.check(atoms)
+    return bool(pack.outside(atoms, pack.distance(atoms)))
 
 
 def nearest_neighbor_elf(grid: ELFGrid) -> np.ndarray:

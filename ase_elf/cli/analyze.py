@@ -77,6 +77,9 @@ def command(ctx: click.Context, trajectory: Path, output: Path | None, **given) 
 
     Writes summary.json, frames.csv, bonds.csv, plots, report.html and config.yaml.
 
+    Of a molecule or cluster, which is periodic nowhere, bonds are analysed: what rulers read, by type and in
+    time, bonds that change their type, outliers, motifs.
+
     A folder of structure files, an ASE database or a file of mixed structures is ranked by the
     networking value instead: screening.csv, screening.json, report.html and config.yaml. Of ELF
     files (ELFCAR, cube, XSF, vaspout.h5, store), in a folder or alone, their own ELF is analysed.
@@ -104,7 +107,7 @@ def command(ctx: click.Context, trajectory: Path, output: Path | None, **given) 
 def _follow(ctx: click.Context, source: Trajectory, output: Path | None, given: dict) -> None:
     """One substance in time."""
     from ase_elf.formats import holds_elf
-    from ase_elf.runs.trajectory import AnalysisRun
+    from ase_elf.runs.bonds import TrajectoryRun
 
     _refuse(ctx, OF_READING, "for ELF files, and none is read here.")
     _refuse(ctx, OF_RANKING, "for structures that are ranked; add --screen to rank those of a file.")
@@ -112,7 +115,7 @@ def _follow(ctx: click.Context, source: Trajectory, output: Path | None, given: 
     if trajectory.is_file() and holds_elf(trajectory):
         click.echo(f"the ELF in {trajectory} is not used: that of its structures is predicted anew", err=True)
     directory = _directory(trajectory, output)
-    run = AnalysisRun(
+    run = TrajectoryRun(
         source,
         given["domain"],
         directory,

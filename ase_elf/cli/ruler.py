@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import math
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -30,25 +32,34 @@ def command(ctx: click.Context, file: Path, output: Path | None, **given) -> Non
     """Measure the bonds of FILE with the ELF.
 
     FILE is an ELFCAR, cube, XSF or store, or a structure or trajectory whose ELF is
-    predicted. OUTPUT gets bonds.csv, bonds.json, a picture for every bond type, and the
-    structure with strain per atom for viewers.
+    predicted. OUTPUT gets bonds.csv, bonds.json, report.html, a picture for every bond type, and
+    the structure with strain per atom for viewers.
     """
     import sys
 
     from tqdm import tqdm
 
+    from ase_elf.analysis.bond_frames import bond_frame
     from ase_elf.ruler.survey import BondSurvey
 
-    survey, last, n_frames = BondSurvey(modes=given["modes"]), None, 0
+    survey, last, frames = BondSurvey(modes=given["modes"]), None, []
+    formulas: list[str] = []
     show = sys.stderr.isatty() if given["progress"] is None else given["progress"]
     with tqdm(unit="frame", disable=not show, file=sys.stderr) as bar:
         for index, atoms, elf in _sources(file, given):
             rows = survey.add(atoms, elf, frame=index)
-            last, n_frames = (atoms, rows), n_frames + 1
+            last = atoms, rows
+            frames.append(bond_frame(atoms, rows, _pack(atoms, elf), frame=index, time_fs=math.nan))
+            formulas.append(str(atoms.symbols))
             bar.update()
-    record = {"file": str(file), "frames": n_frames, "labels": survey.by_label()}
+    missed: Counter[str] = Counter()
+    for frame in frames:
+        missed.update(frame.not_covered)
+    record = {"file": str(file), "frames": len(frames), "labels": survey.by_label(),
+              "not_covered": dict(sorted(missed.items()))}  # fmt: skip
     if output:
         _write(output, survey, record, *last)
+        _write_report(output, survey, frames, formulas, last[0], elf)
         records.write_beside(ctx, output / "bonds.json")
         record["output"] = str(output)
     records.say("\n".join(_lines(record)), record, machine=given["as_json"])
@@ -107,6 +118,28 @@ def _write(folder: Path, survey, record: dict, atoms, rows) -> None:
         _write_structure(folder, atoms, rows)
 
 
+def _pack(atoms, elf):
+    """The pack that names motifs and limits; None for an ELF of any other origin."""
+    return elf.domain_of(atoms) if hasattr(elf, "domain_of") else None
+
+
+def _write_report(folder: Path, survey, frames: list, formulas: list[str], atoms, elf) -> None:
+    from ase_elf.analysis.bond_history import BondHistory
+    from ase_elf.report.bonds import write_bond_report
+    from ase_elf.storage.atomic import replacing
+
+    pack = _pack(atoms, elf)
+    alike = [frame for frame, its in zip(frames, formulas, strict=True) if its == formulas[-1]]
+    others = len(frames) - len(alike)
+    with replacing(folder / "report.html") as part:
+        write_bond_report(
+            part, BondHistory(alike, atoms.get_chemical_symbols()), atoms,
+            typical=[example for _, example in sorted(survey.examples.items())], strange=survey.strangest,
+            packs={} if pack is None else {pack.name: [pack.digest()]},
+            notes=[f"{others} structures of other atoms than the last are in bonds.csv only."] if others else [],
+        )  # fmt: skip
+
+
 def _write_structure(folder: Path, atoms, rows) -> None:
     """The last structure: extended XYZ with strain as columns, PDB with it as B factor."""
     import numpy as np
@@ -135,7 +168,8 @@ def _lines(record: dict) -> list[str]:
         read = entry.get("ruler_length")
         none = "outside" if entry["outside"] else "no ruler"
         told = f"{none:>19s}" if read is None else f"{read:8.4f} {entry['deviation']:+10.4f}"
-        modes = ", ".join(f"{name} {n}" for name, n in entry.get("mode", {}).items())
+        sure = entry.get("mode_sure", {})
+        modes = ", ".join(f"{name} {n} ({sure[name]} sure)" for name, n in entry.get("mode", {}).items())
         lines.append(f"{label:12s} {entry['bonds']:6d} {entry['length']:8.4f} {told}   {modes}")
     lines.append("Å; deviation is length less reading, the mean over the bonds")
     outside = {label: entry["outside"] for label, entry in record["labels"].items() if entry["outside"]}
@@ -145,6 +179,13 @@ def _lines(record: dict) -> list[str]:
             f"{sum(outside.values())} bonds ({each}) are none that the ruler was fitted to, by their length "
             "or by what surrounds them: marked `outside`, without deviation, and in no mean"
         )
+    if any("mode" in entry for entry in record["labels"].values()):
+        lines.append(
+            "a mode is sure where its probability and the networks agree on it; the others are a coin toss"
+        )
+    if record["not_covered"]:
+        each = ", ".join(f"{name} {n}" for name, n in record["not_covered"].items())
+        lines.append(f"not covered, contacts that no ruler reads: {each}")
     if "output" in record:
         lines.append(f"tables and pictures in {record['output']}")
     return lines

@@ -57,10 +57,13 @@ class Domain:
     bond_types : callable, optional
         ``bond_types(atoms, i, j, length)`` gives the type of every bond as text, "" where
         this chemistry has no name for it.
+    motifs : callable, optional
+        ``motifs(atoms)`` counts what a structure is made of in this chemistry, by name.
     """
 
     folder: Path
     bond_types: Callable[[Atoms, np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None = None
+    motifs: Callable[[Atoms], dict[str, int]] | None = None
 
     @cached_property
     def card(self) -> dict:

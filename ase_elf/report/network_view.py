@@ -46,7 +46,7 @@ def figure(
         for k, (snapshot, isovalue) in enumerate(zip(snapshots, isovalues, strict=True))
         for trace in _traces(snapshot, bonds.get(snapshot.frame), isovalue)
     ]
-    layout = _layout(labels or [label(snapshot) for snapshot in snapshots])
+    layout = layout_of(labels or [label(snapshot) for snapshot in snapshots], PER_FRAME)
     return {"data": data, "layout": layout, "config": {"displaylogo": False}}
 
 
@@ -54,7 +54,7 @@ def _traces(snapshot: Snapshot, bonds: Mapping[str, np.ndarray] | None, isovalue
     return [
         _surface(snapshot, isovalue),
         _bonds(snapshot, bonds),
-        _atoms(snapshot),
+        nuclei(snapshot),
         _passes(snapshot),
         _cell(snapshot),
         _legend_of_bonds(),
@@ -69,7 +69,7 @@ def _surface(snapshot: Snapshot, isovalue: float) -> dict[str, Any]:
     level = 255 * isovalue
     name = {"name": f"ELF = {isovalue:.3g}", "showlegend": True, "type": "mesh3d"}
     if not values.min() < level < values.max():
-        return _nothing() | {"name": f"ELF = {isovalue:.3g} (empty)"}
+        return nothing() | {"name": f"ELF = {isovalue:.3g} (empty)"}
     voxels, faces, _, _ = marching_cubes(values, level)
     if len(voxels) > MOST_VERTICES:
         voxels, faces, _, _ = marching_cubes(values, level, step_size=2)
@@ -84,7 +84,8 @@ def _surface(snapshot: Snapshot, isovalue: float) -> dict[str, Any]:
     }
 
 
-def _atoms(snapshot: Snapshot) -> dict[str, Any]:
+def nuclei(snapshot: Snapshot) -> dict[str, Any]:
+    """Atoms as spheres in the colors of their elements, of anything with ``numbers`` and ``positions`` (Å)."""
     from ase.data import chemical_symbols, covalent_radii
     from ase.data.colors import jmol_colors
 
@@ -94,7 +95,7 @@ def _atoms(snapshot: Snapshot) -> dict[str, Any]:
         "type": "scatter3d",
         "mode": "markers",
         "name": "nuclei",
-        **_points(snapshot.positions),
+        **points(snapshot.positions),
         "marker": {
             "size": np.round(size, 1).tolist(),
             "color": [f"rgb({r},{g},{b})" for r, g, b in rgb],
@@ -108,7 +109,7 @@ def _atoms(snapshot: Snapshot) -> dict[str, Any]:
 def _bonds(snapshot: Snapshot, bonds: Mapping[str, np.ndarray] | None) -> dict[str, Any]:
     """Bonds as segments colored by the lowest ELF along them, from i to the image of j."""
     if bonds is None or not len(bonds["i"]):
-        return _nothing() | {"name": "bonds (none)"}
+        return nothing() | {"name": "bonds (none)"}
     start = snapshot.positions[bonds["i"]]
     vector = _vectors(snapshot, bonds)
     gap = np.full_like(start, np.nan)
@@ -126,7 +127,7 @@ def _bonds(snapshot: Snapshot, bonds: Mapping[str, np.ndarray] | None) -> dict[s
         "name": "bonds",
         "legendgroup": "bonds",
         "showlegend": False,
-        **_points(line),
+        **points(line),
         "connectgaps": False,
         "line": {
             "width": 7,
@@ -157,7 +158,7 @@ def _passes(snapshot: Snapshot) -> dict[str, Any]:
         "type": "scatter3d",
         "mode": "markers",
         "name": "bond points of the ELF",
-        **_points(snapshot.passes),
+        **points(snapshot.passes),
         "marker": {
             "size": 2.5,
             "color": np.round(snapshot.pass_values, 3).tolist(),
@@ -181,7 +182,7 @@ def _cell(snapshot: Snapshot) -> dict[str, Any]:
         "type": "scatter3d",
         "mode": "lines",
         "name": "cell",
-        **_points(np.array(lines)),
+        **points(np.array(lines)),
         "line": {"color": "#5a6672", "width": 2},
         "hoverinfo": "skip",
     }
@@ -190,20 +191,22 @@ def _cell(snapshot: Snapshot) -> dict[str, Any]:
 def _legend_of_bonds() -> dict[str, Any]:
     """An entry in the legend, which cannot show a line of many colors."""
     look = {"mode": "lines", "name": "bonds", "legendgroup": "bonds", "showlegend": True}
-    return _nothing() | look | {"line": {"color": "#c8502d", "width": 7}}
+    return nothing() | look | {"line": {"color": "#c8502d", "width": 7}}
 
 
-def _nothing() -> dict[str, Any]:
+def nothing() -> dict[str, Any]:
+    """A trace that shows nothing."""
     return {"type": "scatter3d", "x": [None], "y": [None], "z": [None], "showlegend": False}
 
 
-def _layout(labels: Sequence[str]) -> dict[str, Any]:
+def layout_of(labels: Sequence[str], per_frame: int) -> dict[str, Any]:
+    """Of a scene with a slider that shows the traces of one frame at a time."""
     n = len(labels)
     steps = [
         {
             "label": text,
             "method": "restyle",
-            "args": ["visible", [k == shown for k in range(n) for _ in range(PER_FRAME)]],
+            "args": ["visible", [k == shown for k in range(n) for _ in range(per_frame)]],
         }
         for shown, text in enumerate(labels)
     ]
@@ -236,7 +239,7 @@ def label(snapshot: Snapshot) -> str:
     return f"frame {snapshot.frame}{time}"
 
 
-def _points(xyz: np.ndarray) -> dict[str, Any]:
+def points(xyz: np.ndarray) -> dict[str, Any]:
     """Coordinates rounded to 0.001 Å; null breaks a line."""
     rows = np.round(np.asarray(xyz, dtype=float).reshape(-1, 3), 3)
     columns = [[None if math.isnan(v) else v for v in column] for column in rows.T.tolist()]

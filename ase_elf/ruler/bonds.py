@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +36,9 @@ __all__ = [
     "name_types",
     "packs_of",
     "read_bonds",
+    "read_many",
     "read_rulers",
+    "warn_of_strange",
 ]
 
 POINTS = 65
@@ -97,6 +102,12 @@ def measure_bonds(
         ``cutoffs`` are given.
     """
     rows = read_bonds(atoms, elf, cutoffs=cutoffs)[0]
+    warn_of_strange(rows, atoms)
+    return BondTable(rows)
+
+
+def warn_of_strange(rows: np.ndarray, atoms: Atoms) -> None:
+    """Warn where more than :data:`MANY` of the readings are of bonds that their ruler was not fitted to."""
     read = np.isfinite(rows["ruler_length"])
     strange = rows["outside"] & read
     if strange.sum() > MANY * read.sum():
@@ -104,9 +115,8 @@ def measure_bonds(
             f"{strange.sum()} of {read.sum()} bonds of {atoms.get_chemical_formula()} are none that their "
             "ruler was fitted to: they are marked `outside` and have no deviation.",
             ElfWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-    return BondTable(rows)
 
 
 def read_bonds(
@@ -118,32 +128,137 @@ def read_bonds(
     """The rows of :func:`measure_bonds`, and what the rulers saw."""
     if isinstance(elf, ELFGrid):
         _check_same_structure(atoms, elf)
-        atoms = _periodic(atoms)
-    elif not hasattr(elf, "get_elf"):
+        bonds = _Bonds.of(_periodic(atoms), elf, cutoffs)
+        bonds.judge(bool(elf.info.get("out_of_domain")))
+        return bonds.read(elf.sample)
+    (found,) = read_many([atoms], elf, cutoffs=cutoffs)
+    return found
+
+
+def read_many(
+    structures: Sequence[Atoms],
+    elf: PredictsELF,
+    *,
+    cutoffs: dict[tuple[str, str], float] | None = None,
+) -> list[tuple[np.ndarray, list[Reading]]]:
+    """:func:`read_bonds` of structures whose ELF is predicted.
+
+    All points of those that are not periodic go through the model together, which takes a fraction of
+    the time that they take one by one.
+    """
+    if not hasattr(elf, "get_elf"):
         raise InputError(f"elf must be an ELFGrid or an ELFCalculator, not {type(elf).__name__}.")
-    packs = packs_of(atoms, elf, required=cutoffs is None)
-    if cutoffs is None:
-        cutoffs = {}
-        for pack in packs:
-            for pair, length in _cutoffs(pack, atoms).items():
-                cutoffs.pop(pair[::-1], None)  # a pair has one length, whoever names it the other way round
-                cutoffs[pair] = length
-    if not cutoffs:
-        return np.zeros(0, dtype=COLUMNS), []
-    i, j, vectors, shift = find_pairs(atoms, cutoffs)
-    rows = bond_rows(atoms, i, j, vectors)
-    if not len(rows):
-        return rows, []
-    rows["S1"], rows["S2"], rows["S3"] = shift.T
-    readings = _readings(rows, vectors, atoms, packs, _is_extrapolated(atoms, elf))
-    n_points = len(rows) * POINTS + sum(reading.n_points for reading in readings)
-    sample = _source(atoms, elf, n_points)
-    _measure_along(rows, vectors, atoms, sample)
-    for reading in readings:
-        reading.read(rows, sample)
-    for pack in packs:
-        name_types(rows, atoms, pack)
-    return rows, readings
+    found = [_Bonds.of(atoms, elf, cutoffs) for atoms in structures]
+    together = [
+        bonds
+        for bonds in found
+        if len(bonds.rows) and not bonds.atoms.pbc.any() and hasattr(elf, "at_points")
+    ]
+    if together:
+        wanted = [bonds.points() for bonds in together]
+        for bonds, seen in zip(
+            together, elf.at_points([bonds.atoms for bonds in together], wanted), strict=True
+        ):
+            pack = elf.domain_of(bonds.atoms)
+            bonds.judge(bool(pack.outside(bonds.atoms, seen.distance)), seen.invariants)
+            bonds.look(_Known(seen.values, partial(_at_points, elf, bonds.atoms)))
+    for bonds in found:
+        if len(bonds.rows) and not any(bonds is one for one in together):
+            bonds.judge(_is_extrapolated(bonds.atoms, elf))
+            bonds.look(_source(bonds.atoms, elf, bonds.n_points))
+    _read_together([reading for bonds in found for reading in bonds.readings])
+    return [bonds.told() for bonds in found]
+
+
+def _at_points(elf: PredictsELF, atoms: Atoms, points: np.ndarray) -> np.ndarray:
+    return elf.at_points([atoms], [points])[0].values
+
+
+class _Known:
+    """Values at points that were asked for before, in the same order; then those of ``more``."""
+
+    def __init__(self, values: np.ndarray, more: ELFSource) -> None:
+        self.left, self.more = values, more
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        if not len(self.left):
+            return self.more(points)
+        found, self.left = self.left[: len(points)], self.left[len(points) :]
+        return found
+
+
+@dataclass(eq=False)
+class _Bonds:
+    """The bonds of a structure, on their way from atoms to what rulers read."""
+
+    atoms: Atoms
+    packs: list[Domain]
+    rows: np.ndarray
+    vectors: np.ndarray
+    readings: list[Reading]
+
+    @classmethod
+    def of(
+        cls, atoms: Atoms, elf: ELFGrid | PredictsELF, cutoffs: dict[tuple[str, str], float] | None
+    ) -> _Bonds:
+        """All that is known without an ELF."""
+        packs = packs_of(atoms, elf, required=cutoffs is None)
+        if cutoffs is None:
+            cutoffs = {}
+            for pack in packs:
+                for pair, length in _cutoffs(pack, atoms).items():
+                    cutoffs.pop(
+                        pair[::-1], None
+                    )  # a pair has one length, whoever names it the other way round
+                    cutoffs[pair] = length
+        if not cutoffs:
+            return cls(atoms, packs, np.zeros(0, dtype=COLUMNS), np.zeros((0, 3)), [])
+        i, j, vectors, shift = find_pairs(atoms, cutoffs)
+        rows = bond_rows(atoms, i, j, vectors)
+        if len(rows):
+            rows["S1"], rows["S2"], rows["S3"] = shift.T
+        return cls(atoms, packs, rows, vectors, _readings(rows, vectors, atoms, packs) if len(rows) else [])
+
+    def judge(self, extrapolated: bool, invariants: np.ndarray | None = None) -> None:
+        """Which bonds are strange to their rulers."""
+        for reading in self.readings:
+            reading.judge(self.rows, self.atoms, extrapolated, invariants)
+
+    @property
+    def n_points(self) -> int:
+        return len(self.rows) * POINTS + sum(reading.n_points for reading in self.readings)
+
+    def points(self) -> np.ndarray:
+        """All points whose ELF is needed, (n, 3), in the order in which they are asked for."""
+        asked: list[np.ndarray] = []
+
+        def note(points: np.ndarray) -> np.ndarray:
+            asked.append(points)
+            return np.zeros(len(points), np.float32)
+
+        self.look(note)
+        return np.concatenate(asked)
+
+    def look(self, sample: ELFSource) -> None:
+        """Take the ELF along the bonds, and the images that the rulers want."""
+        _measure_along(self.rows, self.vectors, self.atoms, sample)
+        for reading in self.readings:
+            reading.look(sample)
+
+    def told(self) -> tuple[np.ndarray, list[Reading]]:
+        """Rows and readings, once the rulers have read."""
+        for reading in self.readings:
+            reading.tell(self.rows)
+        for pack in self.packs:
+            name_types(self.rows, self.atoms, pack)
+        return self.rows, self.readings
+
+    def read(self, sample: ELFSource) -> tuple[np.ndarray, list[Reading]]:
+        """All at once."""
+        if len(self.rows):
+            self.look(sample)
+        _read_together(self.readings)
+        return self.told()
 
 
 def read_rulers(
@@ -159,8 +274,13 @@ def read_rulers(
 
     Where that is predicted, ``extrapolated`` says that the structure lies outside its pack.
     """
-    for reading in _readings(rows, vectors, atoms, packs, extrapolated):
-        reading.read(rows, sample)
+    readings = _readings(rows, vectors, atoms, packs)
+    for reading in readings:
+        reading.judge(rows, atoms, extrapolated)
+        reading.look(sample)
+    _read_together(readings)
+    for reading in readings:
+        reading.tell(rows)
 
 
 def name_types(rows: np.ndarray, atoms: Atoms, pack: Domain) -> None:
@@ -182,16 +302,24 @@ def bond_rows(atoms: Atoms, i: np.ndarray, j: np.ndarray, vectors: np.ndarray) -
     return rows
 
 
-def _readings(
-    rows: np.ndarray, vectors: np.ndarray, atoms: Atoms, packs: list[Domain], extrapolated: bool
-) -> list[Reading]:
+def _readings(rows: np.ndarray, vectors: np.ndarray, atoms: Atoms, packs: list[Domain]) -> list[Reading]:
     first = {frozenset(pair): (pack, pair) for pack in reversed(packs) for pair in pack.ruler_cards}
     readings = [Reading(pack, pair, atoms, rows, vectors) for pack, pair in first.values()]
-    for reading in readings if extrapolated else ():
-        # Surroundings that are known tell bond by bond; density and distances concern all of them.
-        if load_surroundings(reading.pack, reading.ruler.pair) is None or reading.pack.outside(atoms):
-            reading.strange[:] = True
     return [reading for reading in readings if len(reading.chosen)]
+
+
+def _read_together(readings: list[Reading]) -> None:
+    """Have every ruler read all of its images at once."""
+    for ruler in {id(reading.ruler): reading.ruler for reading in readings}.values():
+        mine = [reading for reading in readings if reading.ruler is ruler]
+        ways = [reading.images for reading in mine] + [r.turned for r in mine if r.backward is not None]
+        both = np.stack(ruler.read(np.concatenate(ways)))
+        parts = np.split(both, np.cumsum([len(way) for way in ways])[:-1], axis=1)
+        turned = iter(parts[len(mine) :])
+        for reading, part in zip(mine, parts, strict=False):
+            reading.length, reading.uncertainty = (
+                part if reading.backward is None else (part + next(turned)) / 2
+            )
 
 
 class Reading:
@@ -230,15 +358,28 @@ class Reading:
         turned = (first == pair[1]) & (second == pair[0])
         self.chosen = np.flatnonzero(known & (straight | turned))
         rows["outside"] |= ~known & (straight | turned)
-        self.strange = are_strange(pack, pair, atoms, rows["i"][self.chosen], rows["j"][self.chosen])
+        self.strange = np.zeros(len(self.chosen), bool)
         forward = straight[self.chosen]
         i, j, v = rows["i"][self.chosen], rows["j"][self.chosen], vectors[self.chosen]
         start, end = np.where(forward, i, j), np.where(forward, j, i)
         self.frames = BondFrames.of_bonds(atoms, start, end, np.where(forward[:, None], v, -v))
         # Of equal elements neither comes first: both ways are read, and averaged.
         self.backward = BondFrames.of_bonds(atoms, j, i, -v) if pair[0] == pair[1] else None
-        self.images = np.empty(0)
+        self.images = self.turned = np.empty(0, np.float32)
+        self.length = self.uncertainty = np.empty(0)
         self.sample: ELFSource | None = None
+
+    def judge(
+        self, rows: np.ndarray, atoms: Atoms, extrapolated: bool, invariants: np.ndarray | None = None
+    ) -> None:
+        """Say which bonds are strange; ``extrapolated``: the ELF is a model's, of a structure outside."""
+        i, j = rows["i"][self.chosen], rows["j"][self.chosen]
+        self.strange = are_strange(self.pack, self.ruler.pair, atoms, i, j, invariants)
+        # Surroundings that are known tell bond by bond; density and distances concern all of them.
+        if extrapolated and (
+            load_surroundings(self.pack, self.ruler.pair) is None or self.pack.outside(atoms)
+        ):
+            self.strange[:] = True
 
     @property
     def n_points(self) -> int:
@@ -246,25 +387,24 @@ class Reading:
         spec, ways = self.ruler.spec, 1 if self.backward is None else 2
         return len(self.chosen) * ways * len(spec.planes) * spec.size**2
 
-    def read(self, rows: np.ndarray, sample: ELFSource) -> None:
-        """Fill the columns of the ruler in ``rows``."""
+    def look(self, sample: ELFSource) -> None:
+        """Take the images."""
         spec, self.sample = self.ruler.spec, sample
         self.images = spec.images(self.frames, sample)
-        read = [self.ruler.read(self.images)]
         if self.backward is not None:
-            read.append(self.ruler.read(spec.images(self.backward, sample)))
-        length, uncertainty = np.mean(read, axis=0)
-        rows["ruler_length"][self.chosen] = length
-        rows["uncertainty"][self.chosen] = np.where(self.strange, np.nan, uncertainty)
-        deviation = rows["length"][self.chosen] - length
+            self.turned = spec.images(self.backward, sample)
+
+    def tell(self, rows: np.ndarray) -> None:
+        """Fill the columns of the ruler in ``rows``."""
+        rows["ruler_length"][self.chosen] = self.length
+        rows["uncertainty"][self.chosen] = np.where(self.strange, np.nan, self.uncertainty)
+        deviation = rows["length"][self.chosen] - self.length
         rows["deviation"][self.chosen] = np.where(self.strange, np.nan, deviation)
         rows["outside"][self.chosen] = self.strange
 
 
-def _is_extrapolated(atoms: Atoms, elf: ELFGrid | PredictsELF) -> bool:
-    """Whether the ELF is that of a model, of a structure it was not trained on."""
-    if isinstance(elf, ELFGrid):
-        return bool(elf.info.get("out_of_domain"))
+def _is_extrapolated(atoms: Atoms, elf: PredictsELF) -> bool:
+    """Whether a structure is one that the model was not trained on."""
     pack = elf.domain_of(atoms)
     pack.check(atoms)
     if not pack.ruler_cards:
@@ -272,10 +412,8 @@ def _is_extrapolated(atoms: Atoms, elf: ELFGrid | PredictsELF) -> bool:
     return bool(pack.outside(atoms, pack.distance(atoms)))
 
 
-def _source(atoms: Atoms, elf: ELFGrid | PredictsELF, n_points: int) -> ELFSource:
+def _source(atoms: Atoms, elf: PredictsELF, n_points: int) -> ELFSource:
     """The ELF at points: interpolated in a grid, or asked of the model."""
-    if isinstance(elf, ELFGrid):
-        return elf.sample
     if atoms.pbc.all():
         spacing = elf.domain_of(atoms).spacing
         if _POINT_COST * n_points > atoms.get_volume() / spacing**3:

@@ -172,16 +172,24 @@ def _load(path: Path, expected: str) -> Surroundings:
 
 
 def are_strange(
-    pack: Domain, pair: tuple[str, str], atoms: Atoms, i: np.ndarray, j: np.ndarray
+    pack: Domain,
+    pair: tuple[str, str],
+    atoms: Atoms,
+    i: np.ndarray,
+    j: np.ndarray,
+    invariants: np.ndarray | None = None,
 ) -> np.ndarray:
     """Which bonds between ``i`` and ``j`` the ruler for ``pair`` was not fitted to; (n,) bool.
 
     An element that the pack does not know makes strange what its model would see it from. A
-    pack that does not hold surroundings cannot tell: False.
+    pack that does not hold surroundings cannot tell: False. ``invariants`` are those of the pack's
+    model at all atoms, (n_atoms, n_invariants), where they are known.
     """
     known = load_surroundings(pack, pair) if len(i) else None
     if known is None:
         return np.zeros(len(i), bool)
+    if invariants is not None:
+        return known.distances(atoms, invariants.astype(float), i, j) > 1
     model = pack.load(device="cpu")
     familiar = np.isin(atoms.get_chemical_symbols(), pack.elements)
     number = np.cumsum(familiar) - 1  # of each atom among those that are familiar

@@ -7,38 +7,32 @@ of every bond, the type its image looks like, and a typical image of each type.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_elf.ruler.bonds import Reading, read_bonds
-from ase_elf.ruler.modes import attribution
-from ase_elf.ruler.table import COLUMNS
+from ase_elf.ruler.bonds import Reading, read_bonds, read_many
+from ase_elf.ruler.modes import assign_by_all, is_sure
+from ase_elf.ruler.table import COLUMNS, SURVEY_COLUMNS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ase import Atoms
 
     from ase_elf.grid import ELFGrid
     from ase_elf.ruler.image import ImageSpec
+    from ase_elf.ruler.ruler import Ruler
     from ase_elf.ruler.source import PredictsELF
 
-EXTRA = np.dtype(
-    [
-        ("frame", np.int64),
-        ("mode", "U32"),
-        ("mode_confidence", np.float64),
-        ("image_type", "U16"),
-        ("image_type_probability", np.float64),
-    ]
-)
-"""Columns beyond those of a bond table; "" and NaN where no ruler read the bond."""
-
-SURVEY_COLUMNS = np.dtype([*EXTRA.descr[:1], *COLUMNS.descr, *EXTRA.descr[1:]])
+STRANGEST = 6
+"""Bonds of the largest deviations whose images are kept, each bond of atoms once."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """A typical bond of a type: the one of median length among the first that were seen.
+    """A bond and its image.
 
     Parameters
     ----------
@@ -55,6 +49,23 @@ class Example:
     image: np.ndarray
     attribution: np.ndarray
 
+    @classmethod
+    def of(cls, reading: Reading, rows: np.ndarray, maps: np.ndarray, n: int) -> Example:
+        """The n-th bond that a ruler read, ``rows`` and ``maps`` being those of all."""
+        return cls(
+            rows[n].copy(), reading.ruler.spec, reading.ruler.pair, reading.images[n].copy(), maps[n].copy()
+        )
+
+    @property
+    def size(self) -> float:
+        """How far the deviation is from zero, Å."""
+        return abs(float(self.row["deviation"]))
+
+
+def has_modes() -> bool:
+    """Whether reading modes can be found here: they need the package captum."""
+    return find_spec("captum") is not None
+
 
 class BondSurvey:
     """Bonds of structures, one after the other.
@@ -63,16 +74,25 @@ class BondSurvey:
     ----------
     modes : bool
         Find the reading mode of every bond: about as long again as the reading.
+    types : bool
+        Tell the type from the image, too: several times as long as the reading.
+    wanted : tuple of int, optional
+        The only bond whose image :attr:`strangest` is to keep.
 
     Attributes
     ----------
     examples : dict of str to Example
-        By label; from the first structure that has bonds of it.
+        By label: the bond of median length of the first structure that has bonds of it.
+    strangest : list of Example
+        The bonds of the largest deviations, largest first.
     """
 
-    def __init__(self, *, modes: bool = True) -> None:
-        self.modes = modes
+    def __init__(
+        self, *, modes: bool = True, types: bool = True, wanted: tuple[int, int] | None = None
+    ) -> None:
+        self.modes, self.types, self.wanted = modes, types, wanted
         self.examples: dict[str, Example] = {}
+        self.strangest: list[Example] = []
         self._parts: list[np.ndarray] = []
 
     def add(
@@ -89,38 +109,76 @@ class BondSurvey:
         -------
         ndarray, shape (n_bonds,), dtype ``SURVEY_COLUMNS``
         """
-        rows, readings = read_bonds(atoms, elf, cutoffs=cutoffs)
-        found = np.zeros(len(rows), dtype=SURVEY_COLUMNS)
-        for name in COLUMNS.names:
-            found[name] = rows[name]
-        found["frame"] = frame
-        found["mode_confidence"] = found["image_type_probability"] = np.nan
-        for reading in readings:
-            self._look(found, reading)
-        self._parts.append(found)
+        (found,) = self._take([read_bonds(atoms, elf, cutoffs=cutoffs)], [frame])
         return found
 
-    def _look(self, rows: np.ndarray, reading: Reading) -> None:
-        ruler, chosen = reading.ruler, reading.chosen
-        if ruler.classifiers:
+    def add_many(
+        self,
+        structures: Sequence[Atoms],
+        elf: PredictsELF,
+        *,
+        frames: Sequence[int],
+        cutoffs: dict[tuple[str, str], float] | None = None,
+    ) -> list[np.ndarray]:
+        """Measure the bonds of structures whose ELF is predicted, together: :meth:`add` of each."""
+        return self._take(read_many(structures, elf, cutoffs=cutoffs), frames)
+
+    def _take(
+        self, read: Sequence[tuple[np.ndarray, list[Reading]]], frames: Sequence[int]
+    ) -> list[np.ndarray]:
+        parts, looks = [], []
+        for (rows, readings), frame in zip(read, frames, strict=True):
+            found = np.zeros(len(rows), dtype=SURVEY_COLUMNS)
+            for name in COLUMNS.names:
+                found[name] = rows[name]
+            found["frame"] = frame
+            for name in ("mode_confidence", "mode_agreement", "image_type_probability"):
+                found[name] = np.nan
+            parts.append(found)
+            looks += [(found, reading) for reading in readings]
+        for ruler in {id(reading.ruler): reading.ruler for _, reading in looks}.values():
+            self._look(ruler, [(rows, reading) for rows, reading in looks if reading.ruler is ruler])
+        self._parts += parts
+        return parts
+
+    def _look(self, ruler: Ruler, looks: list[tuple[np.ndarray, Reading]]) -> None:
+        for rows, reading in looks if self.types and ruler.classifiers else ():
             wide = ruler.type_spec.images(reading.frames, reading.sample)
             probability = ruler.classify(wide)
             told = np.array(ruler.types)[probability.argmax(1)]
-            rows["image_type"][chosen] = np.where(reading.strange, "", told)
-            rows["image_type_probability"][chosen] = np.where(reading.strange, np.nan, probability.max(1))
+            rows["image_type"][reading.chosen] = np.where(reading.strange, "", told)
+            rows["image_type_probability"][reading.chosen] = np.where(
+                reading.strange, np.nan, probability.max(1)
+            )
         if not self.modes or ruler.modes is None:
             return
-        maps = attribution(ruler.readers, reading.images, ruler.modes.baseline)
-        mode, confidence = ruler.modes.assign(maps)
-        rows["mode"][chosen] = np.where(reading.strange, "", np.array(ruler.modes.names)[mode])
-        rows["mode_confidence"][chosen] = np.where(reading.strange, np.nan, confidence)
-        usual = rows["label"][chosen][~reading.strange]
-        for label in set(usual.tolist()) - set(self.examples):
-            mine = np.flatnonzero((rows["label"][chosen] == label) & ~reading.strange)
-            n = mine[np.argsort(rows["length"][chosen[mine]])[len(mine) // 2]]
-            self.examples[label] = Example(
-                rows[chosen[n]], ruler.spec, ruler.pair, reading.images[n], maps[n]
-            )
+        images = np.concatenate([reading.images for _, reading in looks])
+        mode, confidence, agreement, maps = assign_by_all(ruler.modes, ruler.readers, images)
+        start = 0
+        for rows, reading in looks:
+            mine, n = slice(start, start + len(reading.chosen)), len(reading.chosen)
+            start += n
+            names = np.array(ruler.modes.names)[mode[mine]]
+            rows["mode"][reading.chosen] = np.where(reading.strange, "", names)
+            for name, values in (("mode_confidence", confidence), ("mode_agreement", agreement)):
+                rows[name][reading.chosen] = np.where(reading.strange, np.nan, values[mine])
+            self._keep_examples(rows, reading, maps[mine])
+
+    def _keep_examples(self, rows: np.ndarray, reading: Reading, maps: np.ndarray) -> None:
+        mine, usual = rows[reading.chosen], ~reading.strange
+        for label in sorted(set(mine["label"][usual].tolist()) - set(self.examples)):
+            them = np.flatnonzero((mine["label"] == label) & usual)
+            n = them[np.argsort(mine["length"][them])[len(them) // 2]]
+            self.examples[label] = Example.of(reading, mine, maps, n)
+        if self.wanted is not None:
+            usual = usual & (mine["i"] == self.wanted[0]) & (mine["j"] == self.wanted[1])
+        least = self.strangest[-1].size if len(self.strangest) == STRANGEST else 0.0
+        for n in np.flatnonzero(usual & (np.abs(mine["deviation"]) > least)):
+            self.strangest.append(Example.of(reading, mine, maps, n))
+        best: dict[tuple[int, int], Example] = {}
+        for example in sorted(self.strangest, key=lambda one: -one.size):
+            best.setdefault((int(example.row["i"]), int(example.row["j"])), example)
+        self.strangest = list(best.values())[:STRANGEST]
 
     @property
     def rows(self) -> np.ndarray:
@@ -152,5 +210,8 @@ class BondSurvey:
                 names, counts = np.unique(mine[column][mine[column] != ""], return_counts=True)
                 if len(names):
                     entry[column] = dict(zip(names.tolist(), counts.tolist(), strict=True))
+            if "mode" in entry:
+                sure = mine["mode"][is_sure(mine["mode_confidence"], mine["mode_agreement"])].tolist()
+                entry["mode_sure"] = {name: sure.count(name) for name in entry["mode"]}
             table[label] = entry
         return table

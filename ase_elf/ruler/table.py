@@ -16,7 +16,7 @@ from ase_elf.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["COLUMNS", "BondTable"]
+__all__ = ["COLUMNS", "SURVEY_COLUMNS", "BondTable"]
 
 COLUMNS = np.dtype(
     [
@@ -37,6 +37,21 @@ COLUMNS = np.dtype(
     ]
 )
 """Columns of every table, in order; lengths, deviation and uncertainty in Å."""
+
+EXTRA = np.dtype(
+    [
+        ("frame", np.int64),
+        ("mode", "U32"),
+        ("mode_confidence", np.float64),
+        ("mode_agreement", np.float64),
+        ("image_type", "U16"),
+        ("image_type_probability", np.float64),
+    ]
+)
+"""Columns of a survey beyond those of a table; "" and NaN where no ruler read the bond."""
+
+SURVEY_COLUMNS = np.dtype([*EXTRA.descr[:1], *COLUMNS.descr, *EXTRA.descr[1:]])
+"""Columns of :class:`~ase_elf.ruler.survey.BondSurvey`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +85,14 @@ class BondTable:
             raise InputError(f"rows must be one-dimensional with the columns {COLUMNS.names}.")
         rows.flags.writeable = False
         object.__setattr__(self, "rows", rows)
+
+    @classmethod
+    def of_survey(cls, rows: np.ndarray) -> BondTable:
+        """The columns of a table, of rows with ``SURVEY_COLUMNS``."""
+        table = np.zeros(len(rows), COLUMNS)
+        for name in COLUMNS.names:
+            table[name] = rows[name]
+        return cls(table)
 
     @property
     def columns(self) -> tuple[str, ...]:

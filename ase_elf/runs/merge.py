@@ -40,6 +40,11 @@ class Part:
     @classmethod
     def read(cls, directory: Path) -> Part:
         identity = read_provenance(directory)["identity"]
+        if identity.get("kind") == "bonds":
+            raise OutputError(
+                f"{directory} holds bonds of a molecule or cluster, whose runs are not merged: analyse the whole "
+                "trajectory in one run."
+            )
         frames = [result.frame for result in Journal(directory / JOURNAL, FrameResult)]
         if not frames:
             raise OutputError(f"{directory} holds no analysed frame; run that part again.")

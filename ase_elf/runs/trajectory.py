@@ -43,7 +43,7 @@ from ase_elf.storage.atomic import writing_into
 from ase_elf.storage.journal import Journal
 from ase_elf.structures.trajectory import Frame, Trajectory
 
-__all__ = ["AnalysisRun", "quantities", "snapshot_path"]
+__all__ = ["AnalysisRun", "quantities", "snapshot_path", "until_failure"]
 
 logger = logging.getLogger(__name__)
 
@@ -120,11 +120,14 @@ class AnalysisRun:
         with writing_into(self.directory, advice):
             return self._execute(progress)
 
+    def _start(self) -> _Started:
+        return _Started(self)
+
     def _execute(self, progress: Callable[[int], None] | None) -> Path:
-        started = _Started(self)
+        started = self._start()
         self.directory.mkdir(parents=True, exist_ok=True)
         claim(self.directory, started.identity(), self.options, self.sources, overwrite=self.overwrite)
-        with Journal(self.directory / JOURNAL, FrameResult) as journal:
+        with Journal(self.directory / JOURNAL, started.record) as journal:
             failure = started.analyze(journal, progress)
             started.conclude(journal, failure)
         if failure is not None:
@@ -138,10 +141,15 @@ class _Started:
     The file is not opened again for the frames after the first, unless a run is taken up again.
     """
 
-    def __init__(self, run: AnalysisRun) -> None:
+    record: type = FrameResult
+    """What the journal holds."""
+
+    def __init__(
+        self, run: AnalysisRun, first: Frame | None = None, rest: Iterator[Frame] | None = None
+    ) -> None:
         self.run, self.directory = run, run.directory
-        self._rest = iter(run.trajectory)
-        first = next(self._rest)
+        self._rest = iter(run.trajectory) if rest is None else rest
+        first = next(self._rest) if first is None else first
         symbols = set(first.atoms.get_chemical_symbols())
         self.domain = domain = find_domain(run.domain, symbols, first.atoms.pbc)
         if note := domain.open_note(first.atoms):
@@ -162,11 +170,22 @@ class _Started:
         Every setting is in it, by the fields of the classes that hold them, so that none can be
         forgotten.
         """
-        trajectory = self.run.trajectory
-        source = {f.name: getattr(trajectory, f.name) for f in fields(trajectory)}
         settings = self.settings.to_dict()
         del settings["elements"]  # those of the formula
         rulers = self.domain.ruler_cards if self.settings.rulers else {}
+        return {
+            **self._source(),
+            "ruler_weights": sorted(card["sha256"] for card in rulers.values()),
+            **settings,
+            "batch": self.batch,
+            "quantities": quantities(),
+            "ase_elf": __version__,
+        }
+
+    def _source(self) -> dict[str, Any]:
+        """The part of it that says what is analysed, and with which pack."""
+        trajectory = self.run.trajectory
+        source = {f.name: getattr(trajectory, f.name) for f in fields(trajectory)}
         return {
             "trajectory": Path(source.pop("path")).name,
             **{name: _yaml(value) for name, value in source.items()},
@@ -175,11 +194,6 @@ class _Started:
             "first_frame": f"{geometry_digest(self.first.atoms):08x}",
             "domain": address(self.domain),
             "pack": pack_digest(self.domain),
-            "ruler_weights": sorted(card["sha256"] for card in rulers.values()),
-            **settings,
-            "batch": self.batch,
-            "quantities": quantities(),
-            "ase_elf": __version__,
         }
 
     def analyze(self, journal: Journal, progress: Callable[[int], None] | None) -> ElfError | None:
@@ -216,10 +230,10 @@ class _Started:
         calls = ((group, done + n * self.batch, self.domain, self.settings) for n, group in enumerate(groups))
         if self.run.workers is None:
             found = (_analyze_group(*call, self.run.device) for call in calls)
-            yield from _until_failure(found)
+            yield from until_failure(found)
             return
         with workers(self.run.workers, self.run.device) as team:
-            yield from _until_failure(in_order(team, _analyze_group, calls))
+            yield from until_failure(in_order(team, _analyze_group, calls))
 
     def _resume(self, journal: Journal) -> tuple[int, Iterator[Frame]]:
         """Number of frames that need not be analysed again, and those that do.
@@ -301,9 +315,10 @@ def _goes_on(frames: Iterator[Frame]) -> bool:
         return True
 
 
-def _until_failure(
+def until_failure(
     found: Iterable[tuple[list[FrameResult], dict[int, Snapshot], InputError | None]],
 ) -> Iterator[tuple[list[FrameResult], dict[int, Snapshot]]]:
+    """Results and snapshots of batches; raises what ended one, after what came before it."""
     for results, snapshots, failure in found:
         if results:
             yield results, snapshots

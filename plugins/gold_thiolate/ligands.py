@@ -10,10 +10,10 @@ from ase import Atoms
 from ase.build import molecule
 from scipy.spatial.transform import Rotation
 
-KINDS = ("SH", "ethyl", "phenyl", "benzyl", "selenolate", "thiophene", "phosphine")
-"""What :func:`exchanged` can put in; the last two stand beside a gold atom."""
+KINDS = ("SH", "ethyl", "phenyl", "benzyl", "adamantyl", "selenolate", "silver", "thiophene", "phosphine")
+"""What :func:`exchanged` can put in. Silver takes the place of a gold atom, and the last two stand beside one."""
 
-LENGTHS = {"SH": 1.35, "ethyl": 1.53, "phenyl": 1.78, "benzyl": 1.51}
+LENGTHS = {"SH": 1.35, "ethyl": 1.53, "phenyl": 1.78, "benzyl": 1.51, "adamantyl": 1.85}
 """Å, of the bond that is made."""
 
 BESIDE = {"thiophene": ("C4H4S", "S", 2.4), "phosphine": ("PH3", "P", 2.3)}
@@ -40,18 +40,22 @@ def exchanged(atoms: Atoms, kind: str, n: int) -> tuple[Atoms, int] | None:
     -------
     atoms : Atoms
     int
-        The atom that binds to gold.
+        The atom that binds to gold, or the silver.
     None
         Where there is no room.
     """
     atoms = Atoms(atoms.numbers, atoms.positions)
     if kind in BESIDE:
         return _beside(atoms, kind, int(atoms.symbols.indices()["Au"][n]))
+    if kind == "silver":
+        place = int(atoms.symbols.indices()["Au"][n])
+        atoms.symbols[place] = "Ag"
+        return atoms, place
     sulfur, carbon, hydrogens = methyls(atoms)[n]
     if kind == "selenolate":
         atoms.symbols[sulfur] = "Se"
         return atoms, sulfur
-    if kind in ("SH", "phenyl"):
+    if kind in ("SH", "phenyl", "adamantyl"):
         choices = [(sulfur, carbon, [carbon, *hydrogens])]
     else:
         choices = [(carbon, h, [h]) for h in hydrogens]
@@ -88,6 +92,8 @@ def _fragment(kind: str) -> Atoms:
     """What replaces methyl or one of its hydrogens; its first atom binds."""
     if kind == "SH":
         return Atoms("H")
+    if kind == "adamantyl":
+        return _adamantyl()
     if kind == "ethyl":
         whole = molecule("CH3SH")
         carbon = int(whole.symbols.indices()["C"][0])
@@ -97,6 +103,23 @@ def _fragment(kind: str) -> Atoms:
         fragment = molecule("C6H6")
         hydrogen = int(np.argmin([fragment.get_distance(0, h) if h > 5 else 9.0 for h in range(12)]))
         del fragment[hydrogen]
+    fragment.positions -= fragment.positions[0]
+    return fragment
+
+
+def _adamantyl() -> Atoms:
+    """C10H15 of ideal angles; its first carbon, which holds no hydrogen, binds."""
+    a, h = 1.54 / np.sqrt(3), 1.10 / np.sqrt(3)
+    corners = np.array([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)], float)
+    edges = np.concatenate([np.eye(3), -np.eye(3)])
+    hydrogens = [(a + h) * corner for corner in corners[1:]]
+    for edge in edges:
+        # Two of the corners are its neighbours; its hydrogens lie across from them.
+        near = corners[corners @ edge > 0]
+        across = np.cross(edge, near[0] - near[1])
+        across *= np.sqrt(2) / np.linalg.norm(across)
+        hydrogens += [2 * a * edge + h * (edge + side * across) for side in (1, -1)]
+    fragment = Atoms("C10H15", np.concatenate([a * corners, 2 * a * edges, hydrogens]))
     fragment.positions -= fragment.positions[0]
     return fragment
 

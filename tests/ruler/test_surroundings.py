@@ -12,17 +12,19 @@ from click.testing import CliRunner
 from places import ROOT
 
 from ase_elf import ELFCalculator, ELFGrid
+from ase_elf.analysis.bond_frames import not_covered
 from ase_elf.cli import main
 from ase_elf.dataset import LabelStore
 from ase_elf.domains import Domain, domain_for, get_domain
 from ase_elf.errors import DomainError, ElfWarning, FormatError, InputError
 from ase_elf.ruler import measure_bonds
+from ase_elf.ruler.bonds import read_bonds
 from ase_elf.ruler.surroundings import BONDS, Element, Surroundings, are_strange, load_surroundings
 from ase_elf.ruler.survey import BondSurvey
 
 gold = get_domain("gold-thiolate")
 
-from ase_elf_gold_thiolate.ligands import exchanged, methyls  # noqa: E402 - found through get_domain
+from ase_elf_gold_thiolate.ligands import KINDS, exchanged, methyls  # noqa: E402 - found through get_domain
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,54 @@ def test_bonds_of_another_ligand_are_marked_and_the_others_are_not(au25, kind):
         far = next(s for s, _, _ in methyls(atoms) if atoms.get_distance(s, sulfur) > 8)
         assert not are_strange(gold, ("Au", "S"), atoms, np.array([far]), np.array(golds_of(atoms, far)[:1]))
     assert len(marked) >= 2 and np.mean(marked) >= 0.8
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_bond_at_a_ligand_or_metal_that_was_never_seen_has_a_deviation(au25, kind):
+    """A reading there is marked, or there is none, whatever the ELF is from; contacts are named."""
+    calculator, found = ELFCalculator(), 0
+    # Where the shell of Au25 has no room, as for a cage, a ring of four has.
+    base = read(ROOT / "examples" / "gold-ring.extxyz", 0) if kind == "adamantyl" else au25
+    places = range(0, 25 if kind in ("silver", "thiophene", "phosphine") else len(methyls(base)), 9)
+    for made in (exchanged(base, kind, n) for n in (places if base is au25 else range(4))):
+        if made is None:
+            continue
+        atoms, binding = made
+        with warnings.catch_warnings(action="ignore"):
+            # Of elements that the pack does not know the ELF is somebody else's.
+            rows, _ = read_bonds(*constant_elf(atoms) if kind in UNREAD else (atoms, calculator))
+        near = [binding, *np.flatnonzero((atoms.get_distances(binding, range(len(atoms))) < 2.95)
+                                         & np.isin(atoms.symbols, ("Au", "Ag")))]  # fmt: skip
+        mine = np.isin(rows["i"], near) | np.isin(rows["j"], near)
+        own = (rows["i"] == binding) | (rows["j"] == binding)
+        judged = mine if kind in ("silver", "selenolate", "phosphine") else own
+        assert np.isnan(rows["deviation"][judged]).all() and np.isnan(rows["uncertainty"][judged]).all()
+        named = not_covered(atoms, rows)
+        assert named["Au-Au"] > (50 if base is au25 else 0)
+        if kind in UNREAD:
+            assert named[UNREAD[kind]] > 0
+        found += 1
+    assert found
+
+
+UNREAD = {"phosphine": "Au-P", "selenolate": "Au-Se", "silver": "Ag-Au"}
+"""Contacts that come with it, and have no ruler."""
+
+
+def test_adamantane_has_the_geometry_of_its_textbook():
+    ring = read(ROOT / "examples" / "gold-ring.extxyz", 0)
+    made = next(m for m in (exchanged(ring, "adamantyl", n) for n in range(4)) if m is not None)
+    cage = made[0][-25:]
+    assert cage.get_chemical_formula() == "C10H15"
+    apart = cage.get_all_distances()
+    carbon, hydrogen = apart[:10, :10], apart[:10, 10:]
+    assert np.sort(carbon[np.triu_indices(10, 1)])[:12] == pytest.approx(1.54, abs=1e-6)
+    assert np.sort(carbon[np.triu_indices(10, 1)])[12] > 2.4
+    assert (
+        hydrogen.min(0) == pytest.approx(1.10, abs=1e-6)
+        and (hydrogen < 1.2).sum(1).tolist() == [0] + [1] * 3 + [2] * 6
+    )
+    assert cage.get_all_distances()[10:, 10:][np.triu_indices(15, 1)].min() > 1.7
 
 
 def golds_of(atoms, sulfur):
