@@ -334,7 +334,10 @@ class ELFGrid:
         InputError
             If the cell is not orthorhombic with its vectors along x, y and z.
         """
-        from gridData import Grid
+        try:
+            from gridData import Grid
+        except ImportError as error:
+            raise InputError("GridDataFormats is not installed: pip install 'ase-elf[mda]'.") from error
 
         lengths = np.diag(self.cell)
         if np.abs(self.cell - np.diag(lengths)).max() > 1e-8 or lengths.min() <= 0:

@@ -33,7 +33,7 @@ def path(name: str) -> Path:
 
 
 def hydrogen() -> list[Atoms]:
-    """Fluid hydrogen at 1420 K and 186 GPa (r_s = 1.42 bohr): 40 frames of 64 atoms, 4 fs apart.
+    """Fluid hydrogen at 1420 K and 186 GPa (r_s = 1.42 bohr): 40 frames of 64 atoms, 2 fs apart.
 
     From a DFT molecular dynamics run (PBE, Quantum ESPRESSO), described in ``examples/dense-hydrogen-md`` of
     the repository.
@@ -48,7 +48,7 @@ def hydrogen() -> list[Atoms]:
     >>> from ase_elf.examples import hydrogen
     >>> frames = hydrogen()
     >>> len(frames), frames[1].info["time_fs"], str(frames[0].symbols)
-    (40, 4.0, 'H64')
+    (40, 2.0, 'H64')
     """
     from ase.io import read
 
