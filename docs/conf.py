@@ -19,7 +19,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "model_cards",
-    "coverage",
+    "coverage_table",
 ]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
