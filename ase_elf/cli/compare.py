@@ -100,8 +100,14 @@ def _structure(path: Path):
     return next(iter(Trajectory(path))).atoms
 
 
+WIDEST = 48
+"""Letters of a name in a terminal; the report has the rest."""
+
+
 def _lines(comparison) -> list[str]:
-    table = [tuple(row) for row in comparison.rows()]
+    table = [
+        (row[0] if len(row[0]) <= WIDEST else f"{row[0][:WIDEST]}…", *row[1:]) for row in comparison.rows()
+    ]
     if len(table[0]) == 4:
         table.insert(0, ("", "A", "B", "B - A"))
     width = [max(len(row[k]) for row in table) for k in range(len(table[0]))]

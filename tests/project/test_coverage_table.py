@@ -9,7 +9,7 @@ from places import ROOT
 from ase_elf.domains import installed
 
 sys.path.insert(0, str(ROOT / "docs" / "_ext"))
-import coverage_table as coverage  # noqa: E402
+import coverage_table as coverage
 
 
 @pytest.mark.parametrize(
