@@ -47,7 +47,7 @@ def hydrogen() -> list[Atoms]:
     --------
     >>> from ase_elf.examples import hydrogen
     >>> frames = hydrogen()
-    >>> len(frames), frames[1].info["time_fs"], str(frames[0].symbols)
+    >>> len(frames), float(frames[1].info["time_fs"]), str(frames[0].symbols)
     (40, 2.0, 'H64')
     """
     from ase.io import read

@@ -64,7 +64,7 @@ def main() -> int:
     parser.add_argument("--keep", action="append", default=[], metavar="NAME",
                         help="use the version that is installed here (a torch without CUDA)")  # fmt: skip
     parser.add_argument("--results", type=Path, help="JSON file that is added to")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     with tempfile.TemporaryDirectory(prefix="bounds-") as folder:
         venv.create(folder, with_pip=True)
         python = str(Path(folder) / "bin" / "python")
