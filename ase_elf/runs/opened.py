@@ -8,9 +8,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ase_elf import domains
 from ase_elf.analysis.screening import Screened, rank
 from ase_elf.analysis.settings import AnalysisSettings
-from ase_elf.domains import get_domain
 from ase_elf.errors import OutputError
 from ase_elf.report.results import RunResults, read_results
 from ase_elf.runs.provenance import CONFIG, JOURNAL, SNAPSHOTS, read_provenance
@@ -77,7 +77,7 @@ def parts_of(identity: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
     names = [f.name for f in fields(AnalysisSettings) if f.name in identity]
     given = {name: identity[name] for name in names} | {"elements": sorted(set(symbols))}
     settings = AnalysisSettings.from_dict(given)
-    what = {"settings": settings, "domain": get_domain(identity["domain"]), "symbols": symbols}
+    what = {"settings": settings, "domain": domains.get_domain(identity["domain"]), "symbols": symbols}
     return what, settings.plan(step=identity["step"])
 
 

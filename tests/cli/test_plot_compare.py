@@ -31,7 +31,6 @@ def results(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name in ("domain_for", "get_domain"):
             patch.setattr(f"ase_elf.domains.{name}", lambda *_: domain)
-        patch.setattr("ase_elf.runs.opened.get_domain", lambda *_: domain)
         for name, words in (("a", ()), ("b", ("--start", "2"))):
             assert asked("analyze", folder / "run.extxyz", "-o", folder / name, *words).exit_code == 0
         (folder / "many").mkdir()
@@ -48,7 +47,8 @@ def results(tmp_path_factory):
 
 @pytest.mark.parametrize("what", RUN)
 def test_every_figure_of_a_run_is_drawn(results, what, tmp_path):
-    done = asked("plot", results / "a", "--what", what, "-o", tmp_path / "a.svg", "--figsize", 4, 3)
+    done = asked("plot", results / "a", "--what", what, "-o", tmp_path / "a.svg", "--figsize", 4, 3,
+                 "--color", "red", "--style", "ggplot", "--set", "alpha=0.5")  # fmt: skip
     assert done.exit_code == 0, done.output
     assert (tmp_path / "a.svg").read_text().startswith("<?xml")
 
