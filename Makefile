@@ -19,8 +19,8 @@ $(VENV)/installed-%: $(VENV)/installed
 	touch $@
 
 demo: $(VENV)/installed
-	OMP_NUM_THREADS=1 $(BIN)/ase-elf analyze examples/dense-hydrogen.extxyz --workers $(CORES) -o $(REPORT)
-	@echo "The report is $(REPORT)/report.html"
+	OMP_NUM_THREADS=1 $(BIN)/ase-elf analyze examples/dense-hydrogen.extxyz --step 3 --workers $(CORES) -o $(REPORT)
+	@echo "The report is $(abspath $(REPORT))/report.html"
 
 # Those marked `ci` take long, and those marked `dft` run the real programs; `.ci/run` runs both, by TESTS='not long'.
 TESTS := not long and not ci and not dft

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Real
@@ -14,7 +15,7 @@ from scipy.special import expit, logit
 from ase_elf.errors import ElfWarning, InputError
 from ase_elf.geometry import spline
 from ase_elf.geometry.lattice import MOST_POINTS, adequate_shape, interpolate, lengths, upright
-from ase_elf.geometry.plane import Plane
+from ase_elf.geometry.plane import Plane, PlaneThrough
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -135,8 +136,16 @@ class ELFGrid:
             if array is not None:
                 _locked(array)
 
-    def plot(self, ax: Axes | None = None, *, normal: int = 2, at: float = 0.5) -> Axes:
-        """The ELF in the plane of two cell vectors.
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        normal: int = 2,
+        at: float = 0.5,
+        through: Sequence[int] | None = None,
+        **draw: Any,
+    ) -> Axes:
+        """The ELF in the plane of two cell vectors, or in that through three atoms.
 
         Parameters
         ----------
@@ -146,20 +155,36 @@ class ELFGrid:
             Cell vector that is not in the plane: 0, 1 or 2.
         at : float
             Fractional coordinate along it.
+        through : sequence of 3 int, optional
+            Indices of atoms, from 0, in place of ``normal`` and ``at``. The images of the second and third
+            that are nearest to the first are taken.
+        **draw
+            ``figsize``, ``style``, ``units`` (Å, nm, pm, bohr), and what
+            :meth:`matplotlib.axes.Axes.pcolormesh` takes, such as ``cmap``.
 
         Raises
         ------
         InputError
-            If ``normal`` or ``at`` is not that.
+            If ``normal`` or ``at`` is not that, or ``through`` names no plane.
         """
         from ase_elf.plotting.fields import plot_plane
 
         if normal not in (0, 1, 2) or not np.isfinite(at):
             raise InputError(f"normal = {normal!r} must be 0, 1 or 2, and at = {at!r} a number.")
-        plane = Plane(self.cell, normal, at)
+        plane = Plane(self.cell, normal, at) if through is None else self._plane_through(through)
         elf = self.sample(plane.points).reshape(plane.xy.shape[:2])
         nuclei = plane.nuclei(self.atoms.get_scaled_positions())
-        return plot_plane(plane.xy, elf, nuclei, ax, x_label=plane.x_label, title=plane.title)
+        return plot_plane(plane.xy, elf, nuclei, ax, x_label=plane.x_label, title=plane.title, **draw)
+
+    def _plane_through(self, atoms: Sequence[int]) -> PlaneThrough:
+        n = len(self.atoms)
+        if len(set(atoms)) != 3 or not all(0 <= k < n for k in atoms):
+            raise InputError(f"through = {list(atoms)} must be three different atoms of 0 to {n - 1}.")
+        first, *others = atoms
+        away = self.atoms.get_distances(first, others, mic=True, vector=True)
+        corners = self.atoms.positions[first] + np.concatenate([np.zeros((1, 3)), away])
+        one, two, three = (f"{self.atoms.symbols[k]}{k}" for k in atoms)
+        return PlaneThrough(self.cell, corners, (one, two, three))
 
     def sample(self, xyz: np.ndarray) -> np.ndarray:
         """ELF at Cartesian points.
@@ -309,7 +334,10 @@ class ELFGrid:
         InputError
             If the cell is not orthorhombic with its vectors along x, y and z.
         """
-        from gridData import Grid
+        try:
+            from gridData import Grid
+        except ImportError as error:
+            raise InputError("GridDataFormats is not installed: pip install 'ase-elf[mda]'.") from error
 
         lengths = np.diag(self.cell)
         if np.abs(self.cell - np.diag(lengths)).max() > 1e-8 or lengths.min() <= 0:

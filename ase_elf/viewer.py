@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from plotly.graph_objects import Figure as PlotlyFigure
 
-__all__ = ["view_elf", "view_network"]
+    from ase_elf.report.snapshots import Snapshot
+
+__all__ = ["draw_network", "view_elf", "view_network"]
 
 
 def view_elf(
@@ -118,25 +120,60 @@ def view_network(elf: ELFGrid | Sequence[ELFGrid], *, isovalue: float | None = N
     from plotly.graph_objects import Figure as PlotlyFigure
 
     from ase_elf.report import network_view
-    from ase_elf.report.snapshots import Snapshot
-    from ase_elf.topology import networking
 
     grids = [elf] if isinstance(elf, ELFGrid) else list(elf)
     if not grids:
         raise InputError("no grid is given; give an ELFGrid or a list of them.")
-    if isovalue is not None and not 0 < isovalue < 1:
-        raise InputError(f"isovalue = {isovalue} must lie between 0 and 1.")
-    snapshots, bonds, levels = [], {}, []
-    for k, grid in enumerate(grids):
-        network = networking(grid)
-        snapshots.append(Snapshot.of(k, np.nan, grid, network))
-        bonds[k] = _bonds_of(grid)
-        phi = network.phi if network.phi > grid.values.min() else grid.values.max() / 2
-        levels.append(phi if isovalue is None else isovalue)
-    parts = network_view.figure(snapshots, bonds, levels)
+    found = [_network_of(grid, k, isovalue) for k, grid in enumerate(grids)]
+    bonds = {k: bonds for k, (_, bonds, _) in enumerate(found)}
+    parts = network_view.figure([f[0] for f in found], bonds, [f[2] for f in found])
     if len(grids) == 1:
         parts["layout"].pop("sliders")
     return PlotlyFigure(parts["data"], parts["layout"])
+
+
+def draw_network(elf: ELFGrid, ax: Axes | None = None, *, isovalue: float | None = None, **draw: Any) -> Axes:
+    """The same of one grid with matplotlib: a figure for a paper, which needs no screen.
+
+    Parameters
+    ----------
+    elf : ELFGrid
+    ax : matplotlib.axes.Axes, optional
+    isovalue : float, optional
+        As in :func:`view_network`.
+    **draw
+        As :func:`ase_elf.plotting.solid.plot_solid` takes them: ``view`` (elevation and azimuth of the
+        viewer, degrees), ``color`` and ``alpha`` of the surface, ``cmap`` of bonds, ``figsize``, ``style``.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    InputError
+        If ``isovalue`` does not lie between 0 and 1.
+    """
+    from ase_elf.plotting.solid import plot_solid
+    from ase_elf.report.network_view import solid_of
+
+    snapshot, bonds, level = _network_of(elf, 0, isovalue)
+    return plot_solid(solid_of(snapshot, bonds, level), ax, **{"title": f"ELF = {level:.3g}"} | draw)
+
+
+def _network_of(
+    grid: ELFGrid, number: int, isovalue: float | None
+) -> tuple[Snapshot, dict[str, np.ndarray] | None, float]:
+    """What is seen of a grid, its bonds, and the value of its surface."""
+    from ase_elf.report.snapshots import Snapshot
+    from ase_elf.topology import networking
+
+    if isovalue is not None and not 0 < isovalue < 1:
+        raise InputError(f"isovalue = {isovalue} must lie between 0 and 1.")
+    network = networking(grid)
+    phi = network.phi if network.phi > grid.values.min() else grid.values.max() / 2
+    snapshot = Snapshot.of(number, np.nan, grid, network)
+    return snapshot, _bonds_of(grid), float(phi if isovalue is None else isovalue)
 
 
 def _bonds_of(grid: ELFGrid) -> dict[str, np.ndarray] | None:

@@ -19,12 +19,15 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "model_cards",
+    "coverage_table",
 ]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build", "mdakit"]
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["front.css"]
 html_title = f"ase_elf {release}"
 
 autodoc_member_order = "bysource"

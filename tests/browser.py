@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+WEBGL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 
-def probed(page: Path, script: str, profile: Path) -> str:
+
+def probed(page: Path, script: str, profile: Path, *, webgl: bool = True, width: int = 1200) -> str:
     """Open a page in which ``script`` runs and ends with ``say(text)``; returns the text.
 
     Fails if anything was reported as an error on the console.
@@ -27,9 +29,9 @@ def probed(page: Path, script: str, profile: Path) -> str:
     head, _, tail = page.read_text(encoding="utf-8").rpartition("</body>")
     copy.write_text(head + probe + tail, encoding="utf-8")
     done = subprocess.run(
-        [browser, "--headless", "--no-sandbox", "--disable-dev-shm-usage", "--use-gl=angle",
-         "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--enable-logging=stderr",
-         f"--user-data-dir={profile}", "--window-size=1200,1500", "--virtual-time-budget=30000",
+        [browser, "--headless", "--no-sandbox", "--disable-dev-shm-usage", "--enable-logging=stderr",
+         *(WEBGL if webgl else ["--disable-3d-apis"]),
+         f"--user-data-dir={profile}", f"--window-size={width},1500", "--virtual-time-budget=30000",
          "--dump-dom", copy.as_uri()],
         capture_output=True, text=True, timeout=600,
     )  # fmt: skip

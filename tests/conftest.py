@@ -12,7 +12,6 @@ from stand_in_cli import stand_in
 # to need one of these modules, replace them there for ever.
 from ase_elf import potential, prediction  # noqa: F401
 from ase_elf.analysis import recorder  # noqa: F401
-from ase_elf.runs import merge  # noqa: F401
 
 _SHARED = ROOT.parent / "shared" / "data"
 
@@ -37,8 +36,7 @@ def shared_data() -> Path:
 @pytest.fixture
 def stand_in_pack(monkeypatch):
     """One pack for every chemistry, and no other installed."""
-    for module in ("ase_elf.domains", "ase_elf.runs.merge"):
-        monkeypatch.setattr(f"{module}.get_domain", stand_in)
+    monkeypatch.setattr("ase_elf.domains.get_domain", stand_in)
     monkeypatch.setattr("ase_elf.domains.domain_for", stand_in)
     monkeypatch.setattr("ase_elf.domains.installed", lambda: {"stand-in": stand_in()})
 

@@ -18,9 +18,11 @@ COMMANDS = {
     "predict": "ELF of structures, written as ELFCAR, cube, XSF or a store.",
     "topology": "Critical points, basins and networking value of an ELF.",
     "ruler": "Bonds of a structure measured with the ELF.",
+    "plot": "One figure of a run, a ranking or an ELF, as PNG, SVG or PDF.",
     "train": "Fit a field network to labels.",
     "evaluate": "Accuracy of a model against labels.",
     "dataset": "Label structures with a reference engine.",
+    "compare": "Two ELF of one structure, or two analysed trajectories.",
     "merge": "Join the output directories of parts of one trajectory.",
     "info": "Versions, devices, installed domain packs and engines.",
 }

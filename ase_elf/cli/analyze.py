@@ -129,7 +129,17 @@ def _follow(ctx: click.Context, source: Trajectory, output: Path | None, given: 
         sources=options.sources(ctx, *NOT_IN_CONFIG, *OF_READING, *OF_RANKING),
     )
     _execute(run, run.trajectory, given["progress"], "frame")
+    click.echo(_result(directory))
     click.echo(f"results in {directory / ('report.html' if given['report'] else 'summary.json')}")
+
+
+def _result(directory: Path) -> str:
+    """φ in one line."""
+    import json
+
+    summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
+    n = summary["frames"]
+    return f"φ = {summary['averages']['elf_phi']['text']}, mean of {n} frame{'s' if n != 1 else ''}"
 
 
 def _screen(ctx: click.Context, path: Path, output: Path | None, given: dict) -> None:

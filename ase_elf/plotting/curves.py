@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_elf.plotting.figure import COLORS, new_axis, style
+from ase_elf.plotting.figure import COLORS, drawing, in_units
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +25,8 @@ def plot_series(
     *,
     x_label: str,
     y_label: str,
+    units: str | None = None,
+    **draw: Any,
 ) -> Axes:
     """Series with their means: thin the frames, thick means over parts, band the error of the mean.
 
@@ -36,29 +38,32 @@ def plot_series(
     means : mapping of str to tuple
         By the same labels: mean, standard error (NaN draws no band), and both as text.
     """
-    with style():
-        ax = new_axis(ax, (10.5, 3.0))
+    alone = len(series) == 1
+    factor, x_label = in_units(x_label, units)
+    time = factor * time
+    with drawing(ax, (5.6, 4.2) if alone else (10.5, 3.0), draw) as (ax, options):
         for color, (label, values) in zip(COLORS, series.items(), strict=False):
             mean, error, text = means[label]
+            look = {"color": color} | options
             few = len(time) < 50
-            ax.plot(time, values, color=color, lw=1.2 if few else 0.6, alpha=0.45)
+            ax.plot(time, values, **{"lw": 1.2 if few else 0.6, "alpha": 0.45} | look)
             centers, parts = _parts(time, values)
-            ax.plot(centers, parts, color=color, label=f"{label}  {text}")
-            _band_across(ax, mean, error, color)
+            marker = "o" if len(centers) == 1 else None
+            ax.plot(centers, parts, **{"marker": marker, "label": f"{label}  {text}"} | look)
+            _band_across(ax, mean, error, look["color"])
         ax.set(xlabel=x_label, ylabel=y_label)
         ax.margins(x=0)
-        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.02), fontsize=9)
+        place = {"loc": "lower left"} if alone else {"loc": "upper left"}
+        ax.legend(**place, bbox_to_anchor=(0.0, 1.0) if alone else (1.0, 1.02), fontsize=9)
     return ax
 
 
-def plot_mean(
-    mean: float, error: float, label: str, ax: Axes | None = None, *, color: str = COLORS[0]
-) -> Axes:
+def plot_mean(mean: float, error: float, label: str, ax: Axes | None = None, **draw: Any) -> Axes:
     """A mean as a horizontal line, ± one standard error as a band unless that is NaN."""
-    with style():
-        ax = new_axis(ax)
-        ax.axhline(mean, color=color, label=label)
-        _band_across(ax, mean, error, color)
+    with drawing(ax, options=draw) as (ax, options):
+        look = {"color": COLORS[0], "label": label} | options
+        ax.axhline(mean, **look)
+        _band_across(ax, mean, error, look["color"])
         ax.legend(fontsize=9)
     return ax
 
@@ -86,13 +91,17 @@ def plot_curves(
     y_label: str,
     y_limits: tuple[float, float],
     font_size: float | None = None,
+    units: str | None = None,
+    **draw: Any,
 ) -> Axes:
     """Curves with error bands, by label; those of ``dashed`` in grey."""
-    with style():
-        ax = new_axis(ax)
+    factor, x_label = in_units(x_label, units)
+    x = factor * x
+    with drawing(ax, options=draw) as (ax, options):
         for color, (label, (mean, error)) in zip(COLORS, curves.items(), strict=False):
-            ax.plot(x, mean, color=color, label=label)
-            ax.fill_between(x, mean - error, mean + error, color=color, alpha=0.2, lw=0)
+            look = {"color": color, "label": label} | options
+            ax.plot(x, mean, **look)
+            ax.fill_between(x, mean - error, mean + error, color=look["color"], alpha=0.2, lw=0)
         for label, (mean, error) in (dashed or {}).items():
             ax.plot(x, mean, color=COLORS[-1], ls="--", label=label)
             ax.fill_between(x, mean - error, mean + error, color=COLORS[-1], alpha=0.2, lw=0)
@@ -108,6 +117,9 @@ def plot_radial(
     minima: Sequence[float | None],
     coordination: np.ndarray | None = None,
     ax: Axes | None = None,
+    *,
+    units: str | None = None,
+    **draw: Any,
 ) -> Axes:
     """g(r) with error bands, and the running coordination number on the right.
 
@@ -122,16 +134,18 @@ def plot_radial(
     coordination : ndarray, shape (n,), optional
         Neighbors up to the outer edge of each bin.
     """
-    with style():
-        ax = new_axis(ax)
+    factor, x_label = in_units("r / Å", units)
+    edges = factor * edges
+    with drawing(ax, options=draw) as (ax, options):
         r = (edges[1:] + edges[:-1]) / 2
         for color, (pair, (g, error)), minimum in zip(COLORS, curves.items(), minima, strict=False):
-            ax.plot(r, g, color=color, label=pair)
-            ax.fill_between(r, g - error, g + error, color=color, alpha=0.25, lw=0)
+            look = {"color": color, "label": pair} | options
+            ax.plot(r, g, **look)
+            ax.fill_between(r, g - error, g + error, color=look["color"], alpha=0.25, lw=0)
             if minimum is not None:
-                ax.axvline(minimum, color=color, lw=0.8, ls=":")
+                ax.axvline(factor * minimum, color=look["color"], lw=0.8, ls=":")
         ax.axhline(1, color="#9aa4ae", lw=0.8)
-        ax.set(xlabel="r / Å", ylabel="g(r)", xlim=(0, edges[-1]), ylim=(0, None))
+        ax.set(xlabel=x_label, ylabel="g(r)", xlim=(0, edges[-1]), ylim=(0, None))
         ax.legend(loc="upper right")
         if coordination is not None:
             right = ax.twinx()
@@ -143,7 +157,15 @@ def plot_radial(
 
 
 def plot_layers(
-    edges: np.ndarray, layers: np.ndarray, labels: Sequence[str], title: str, ax: Axes | None = None
+    edges: np.ndarray,
+    layers: np.ndarray,
+    labels: Sequence[str],
+    title: str,
+    ax: Axes | None = None,
+    *,
+    units: str | None = None,
+    cmap: str = "viridis",
+    **draw: Any,
 ) -> Axes:
     """Layers of g(r), filled one upon the other from below.
 
@@ -156,19 +178,23 @@ def plot_layers(
         One for each layer.
     title : str
         Of the legend.
+    cmap : str
+        Color map of the layers.
     """
     from matplotlib import colormaps
 
-    with style():
-        ax = new_axis(ax)
+    factor, x_label = in_units("r / Å", units)
+    edges = factor * edges
+    with drawing(ax, options=draw) as (ax, options):
         r = (edges[1:] + edges[:-1]) / 2
         tops = np.cumsum(layers, axis=0)
-        colors = colormaps["viridis"](np.linspace(0, 1, len(tops)))
+        colors = colormaps[cmap](np.linspace(0, 1, len(tops)))
         below = np.zeros(len(r))
         for color, top, label in zip(colors, tops, labels, strict=True):
-            ax.fill_between(r, below, top, color=color, lw=0, step="mid", label=label)
+            look = {"color": color, "lw": 0, "step": "mid", "label": label} | options
+            ax.fill_between(r, below, top, **look)
             below = top
-        ax.set(xlabel="r / Å", ylabel="g(r)", xlim=(0, edges[-1]), ylim=(0, None))
+        ax.set(xlabel=x_label, ylabel="g(r)", xlim=(0, edges[-1]), ylim=(0, None))
         ax.legend(title=title, fontsize=8, reverse=True, loc="upper left", bbox_to_anchor=(1.0, 1.02))
     return ax
 
@@ -181,13 +207,14 @@ def plot_bars(
     *,
     x_label: str,
     y_label: str,
+    **draw: Any,
 ) -> Axes:
     """Bars with error bars; of whole numbers, the last one stands for all above it as well."""
-    with style():
-        ax = new_axis(ax, (5.0, 3.2))
+    with drawing(ax, (5.0, 3.2), draw) as (ax, options):
         centers = (edges[1:] + edges[:-1]) / 2
         integers = np.allclose(np.diff(edges), 1)
-        ax.bar(centers, mean, width=np.diff(edges) * (0.8 if integers else 1), color=COLORS[0])
+        width = np.diff(edges) * (0.8 if integers else 1)
+        ax.bar(centers, mean, **{"width": width, "color": COLORS[0]} | options)
         ax.errorbar(centers, mean, error, fmt="none", ecolor="#2a3038", lw=1)
         if integers:
             labels = [f"{c:.0f}" for c in centers[:-1]] + [f"≥{centers[-1]:.0f}"]
@@ -206,24 +233,27 @@ def plot_profile(
     *,
     x_label: str,
     y_label: str,
+    units: str | None = None,
+    **draw: Any,
 ) -> Axes:
     """Mean per bin with error bars, and the spread within a bin as a band."""
-    with style():
-        ax = new_axis(ax, (5.0, 3.2))
+    factor, x_label = in_units(x_label, units)
+    x = factor * x
+    with drawing(ax, (5.0, 3.2), draw) as (ax, options):
+        look = {"fmt": ".-", "color": COLORS[0], "ms": 4, "lw": 1} | options
         spread = np.nan_to_num(spread)
         if spread.any():
-            ax.fill_between(
-                x, mean - spread, mean + spread, color=COLORS[0], alpha=0.15, lw=0, label="spread"
-            )
-        ax.errorbar(x, mean, error, fmt=".-", color=COLORS[0], ms=4, lw=1)
+            band = {"color": look["color"], "alpha": 0.15, "lw": 0, "label": "spread"}
+            ax.fill_between(x, mean - spread, mean + spread, **band)
+        ax.errorbar(x, mean, error, **look)
         ax.set(xlabel=x_label, ylabel=y_label)
     return ax
 
 
-def plot_message(text: str, ax: Axes | None = None, **place: object) -> Axes:
-    """A text instead of a plot that cannot be drawn; ``place`` goes to ``Axes.text``."""
-    with style():
-        ax = new_axis(ax)
-        ax.text(0.5, 0.5, fill(text, 60), ha="center", transform=ax.transAxes, **place)
+def plot_message(text: str, ax: Axes | None = None, **draw: Any) -> Axes:
+    """A text instead of a plot that cannot be drawn; ``draw`` may have ``figsize`` and ``style``."""
+    shown = {name: draw[name] for name in ("figsize", "style") if name in draw}
+    with drawing(ax, options=shown) as (ax, _):
+        ax.text(0.5, 0.5, fill(text, 60), ha="center", va="center", transform=ax.transAxes)
         ax.set_axis_off()
     return ax

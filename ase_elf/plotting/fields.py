@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_elf.plotting.figure import COLORS, new_axis, style
+from ase_elf.plotting.figure import COLORS, drawing, in_units
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 BINS = np.linspace(0, 1, 41)
 
 
-def draw_plane(ax: Axes, xy: np.ndarray, elf: np.ndarray, nuclei: np.ndarray) -> QuadMesh:
+def draw_plane(ax: Axes, xy: np.ndarray, elf: np.ndarray, nuclei: np.ndarray, **draw: Any) -> QuadMesh:
     """Draw the ELF in a plane, in true proportion.
 
     Parameters
@@ -27,13 +27,16 @@ def draw_plane(ax: Axes, xy: np.ndarray, elf: np.ndarray, nuclei: np.ndarray) ->
     elf : ndarray, shape (n, m)
     nuclei : ndarray, shape (k, 2)
         Å.
+    **draw
+        Go to :meth:`matplotlib.axes.Axes.pcolormesh`.
 
     Returns
     -------
     matplotlib.collections.QuadMesh
         For a color bar.
     """
-    image = ax.pcolormesh(xy[..., 0], xy[..., 1], elf, vmin=0, vmax=1, shading="gouraud", rasterized=True)
+    look = {"vmin": 0, "vmax": 1, "shading": "gouraud", "rasterized": True} | draw
+    image = ax.pcolormesh(xy[..., 0], xy[..., 1], elf, **look)
     if len(nuclei):
         ax.plot(*nuclei.T, "k.", markersize=4)
     ax.set(ylabel="Å", aspect="equal")
@@ -41,15 +44,24 @@ def draw_plane(ax: Axes, xy: np.ndarray, elf: np.ndarray, nuclei: np.ndarray) ->
 
 
 def plot_plane(
-    xy: np.ndarray, elf: np.ndarray, nuclei: np.ndarray, ax: Axes | None = None, *, x_label: str, title: str
+    xy: np.ndarray,
+    elf: np.ndarray,
+    nuclei: np.ndarray,
+    ax: Axes | None = None,
+    *,
+    x_label: str,
+    title: str,
+    units: str | None = None,
+    bar: str = "ELF",
+    **draw: Any,
 ) -> Axes:
-    """One plane with a color bar; arrays as for :func:`draw_plane`."""
-    with style():
-        ax = new_axis(ax, (4.8, 4.0))
+    """One plane with a color bar labelled ``bar``; arrays as for :func:`draw_plane`."""
+    factor, x_label = in_units(x_label, units)
+    with drawing(ax, (4.8, 4.0), draw) as (ax, options):
         ax.grid(visible=False)
-        image = draw_plane(ax, xy, elf, nuclei)
-        ax.set(xlabel=x_label, title=title)
-        ax.figure.colorbar(image, ax=ax, label="ELF")
+        image = draw_plane(ax, factor * xy, elf, factor * nuclei, **options)
+        ax.set(xlabel=x_label, ylabel=units or "Å", title=title)
+        ax.figure.colorbar(image, ax=ax, label=bar)
     return ax
 
 
@@ -59,6 +71,7 @@ def plot_network(
     largest: np.ndarray,
     marks: Mapping[str, float],
     ax: Axes | None = None,
+    **draw: Any,
 ) -> Axes:
     """Number of ELF regions and share of atoms in the largest against the isovalue.
 
@@ -68,12 +81,11 @@ def plot_network(
     marks : mapping of str to float
         Isovalues that get a vertical line; where they coincide they share a label. NaN gets none.
     """
-    with style():
-        ax = new_axis(ax)
+    with drawing(ax, options=draw) as (ax, options):
         ax.plot(isovalues, largest, color=COLORS[-1], ls="--", label="share of atoms in the largest")
         ax.set(xlabel="ELF isovalue", ylabel="share of atoms (dashed)", ylim=(0, 1.25), xlim=(0, 1))
         right = ax.twinx()
-        right.plot(isovalues, n_regions, color=COLORS[0])
+        right.plot(isovalues, n_regions, **{"color": COLORS[0]} | options)
         right.set(ylabel="ELF domains", ylim=(0, None))
         right.grid(visible=False)
         right.spines["right"].set_visible(True)
@@ -97,18 +109,24 @@ def _labels(marks: Mapping[str, float]) -> list[tuple[float, str]]:
     return labels
 
 
-def plot_kinds(values: Mapping[str, np.ndarray], ax: Axes | None = None, *, title: str) -> Axes:
+def plot_kinds(values: Mapping[str, np.ndarray], ax: Axes | None = None, *, title: str, **draw: Any) -> Axes:
     """Stacked histogram of the ELF at critical points, by kind; ``title`` is that of the legend."""
-    with style():
-        ax = new_axis(ax)
+    with drawing(ax, options=draw) as (ax, options):
         labels = [f"{kind} ({len(v)})" for kind, v in values.items()]
-        ax.hist(list(values.values()), BINS, stacked=True, color=COLORS[: len(values)], label=labels)
+        look = {"bins": BINS, "stacked": True, "color": COLORS[: len(values)], "label": labels} | options
+        ax.hist(list(values.values()), **look)
         ax.set(xlabel="ELF", ylabel="critical points", xlim=(0, 1))
         ax.legend(title=title, fontsize=9, title_fontsize=9)
     return ax
 
 
-def plot_bonds(bonds: Mapping[str, tuple[np.ndarray, ...]], ax: Axes | None = None) -> Axes:
+def plot_bonds(
+    bonds: Mapping[str, tuple[np.ndarray, ...]],
+    ax: Axes | None = None,
+    *,
+    units: str | None = None,
+    **draw: Any,
+) -> Axes:
     """ELF half way against bond length, one color for each label; whiskers down to the lowest.
 
     Parameters
@@ -116,13 +134,13 @@ def plot_bonds(bonds: Mapping[str, tuple[np.ndarray, ...]], ax: Axes | None = No
     bonds : mapping of str to three ndarray, shape (n,)
         Length (Å), ELF half way and lowest ELF of the bonds of each label.
     """
-    with style():
-        ax = new_axis(ax, (5.0, 3.4))
+    factor, x_label = in_units("bond length / Å", units)
+    with drawing(ax, (5.0, 3.4), draw) as (ax, options):
         for k, (label, (length, middle, lowest)) in enumerate(bonds.items()):
-            color = COLORS[k % len(COLORS)]
-            ax.vlines(length, lowest, middle, color=color, alpha=0.25)
-            ax.plot(length, middle, ".", color=color, label=f"{label} ({len(length)})")
-        ax.set(xlabel="bond length / Å", ylabel="ELF half way", ylim=(0, 1.03))
+            look = {"color": COLORS[k % len(COLORS)], "label": f"{label} ({len(length)})"} | options
+            ax.vlines(factor * length, lowest, middle, color=look["color"], alpha=0.25)
+            ax.plot(factor * length, middle, **{"marker": ".", "ls": "none"} | look)
+        ax.set(xlabel=x_label, ylabel="ELF half way", ylim=(0, 1.03))
         if bonds:
             ax.legend(fontsize=9)
     return ax

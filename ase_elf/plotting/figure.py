@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
+import matplotlib.style
+import numpy as np
 from matplotlib.figure import Figure
+
+from ase_elf.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLORS = ("#1f5fa8", "#c8502d", "#3b8a5a", "#8a5aa8", "#b08a1e", "#5a6672")
 """Line colors, told apart also by the color-blind."""
+
+UNITS = ({"Å": 1.0, "nm": 0.1, "pm": 100.0, "bohr": 1.8897261246}, {"fs": 1.0, "ps": 1e-3, "ns": 1e-6})
+"""What plots may be drawn in, lengths and times, with the number of each in the first."""
+
+DEFAULT_SIZE = (6.0, 3.4)
+"""Inches."""
 
 STYLE = {
     "axes.spines.top": False,
@@ -39,15 +49,98 @@ STYLE = {
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """The look of the package, for the length of a block."""
-    with matplotlib.rc_context(STYLE):
+def style(sheet: object = STYLE) -> Iterator[None]:
+    """The look of the package, or that of a style sheet, for the length of a block."""
+    with matplotlib.rc_context():
+        matplotlib.style.use(sheet)
         yield
 
 
-def new_axis(ax: Axes | None, size: tuple[float, float] = (6.0, 3.4)) -> Axes:
+def in_units(label: str, units: str | None) -> tuple[float, str]:
+    """Factor from the unit at the end of an axis label to another one, and the label with that.
+
+    Raises
+    ------
+    InputError
+        Where ``units`` is no unit of what is on the axis.
+
+    Examples
+    --------
+    >>> in_units("r / Å", "nm"), in_units("t / ps", None)
+    ((0.1, 'r / nm'), (1.0, 't / ps'))
+    """
+    if units is None:
+        return 1.0, label
+    what, _, unit = label.rpartition(" / ")
+    kind = next((kind for kind in UNITS if unit in kind), {})
+    if units not in kind:
+        known = f"it takes {', '.join(kind)}." if kind else "it takes no units."
+        raise InputError(f"units = {units!r} do not fit an axis that is labelled {label!r}; {known}")
+    return kind[units] / kind[unit], f"{what} / {units}"
+
+
+@contextmanager
+def drawing(
+    ax: Axes | None, size: tuple[float, float] = DEFAULT_SIZE, options: Mapping[str, Any] | None = None
+) -> Iterator[tuple[Axes, dict[str, Any]]]:
+    """Axes to draw on in the look that is asked for, and what is left for the artists.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes or None
+        By default that of a new figure, which pyplot does not know of.
+    size : tuple of float
+        Width and height of a new figure in inches, unless ``options`` has a ``figsize``.
+    options : mapping, optional
+        Keyword arguments of a plot. Taken from them are ``figsize``, and ``style``: what
+        :func:`matplotlib.style.use` takes, ``"default"`` for that of matplotlib.
+    """
+    left = dict(options or {})
+    if left.pop("units", None) is not None:
+        raise InputError("this plot has no axis in units of length or time; leave units out.")
+    size = left.pop("figsize", None) or size
+    with style(left.pop("style", None) or STYLE):
+        yield new_axis(ax, size), left
+
+
+def new_axis(ax: Axes | None, size: tuple[float, float] = DEFAULT_SIZE) -> Axes:
     """``ax``, or the axis of a new figure, which pyplot does not know of."""
     return Figure(figsize=size, layout="constrained").subplots() if ax is None else ax
+
+
+def label_points(ax: Axes, xy: np.ndarray, labels: Sequence[str], size: float = 8) -> None:
+    """Write a label beside each point, the first where there is most room.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Whose limits do not change any more.
+    xy : ndarray, shape (n, 2)
+    labels : sequence of str
+        In order of importance: one for which there is no room right, left, above or below is left out.
+    size : float
+        Of the letters, points.
+    """
+    ax.figure.draw_without_rendering()  # places depend on the layout
+    points = ax.transData.transform(xy) * 72 / ax.figure.dpi
+    taken: list[tuple[float, float, float, float]] = [(x - 2, y - 2, x + 2, y + 2) for x, y in points]
+    for n, (label, (x, y)) in enumerate(zip(labels, points, strict=True)):
+        width, height = 0.62 * size * len(label), size
+        for side, up in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+            dx = side * (5 + width / 2)
+            dy = up * (4 + height / 2)
+            box = (x + dx - width / 2, y + dy - height / 2, x + dx + width / 2, y + dy + height / 2)
+            if any(_overlap(box, other) for k, other in enumerate(taken) if k != n):
+                continue
+            taken.append(box)
+            ax.annotate(
+                label, xy[n], (dx, dy), textcoords="offset points", fontsize=size, ha="center", va="center"
+            )
+            break
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:

@@ -127,8 +127,8 @@ def plot_correlation(scores: Sequence[Score], ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_parity(scores: Sequence[Score]) -> Figure:
-    """Prediction against reference at every point, and the distributions of both."""
+def plot_parity(scores: Sequence[Score], names: tuple[str, str] = ("reference", "predicted")) -> Figure:
+    """Prediction against reference at every point, and the distributions of both, under their names."""
     joint = np.mean([score.joint for score in scores], axis=0)
     middle = (np.arange(len(joint)) + 0.5) / len(joint)
     with style():
@@ -138,8 +138,8 @@ def plot_parity(scores: Sequence[Score]) -> Figure:
         picture = left.imshow(shown.T, origin="lower", extent=(0, 1, 0, 1), cmap="viridis")
         figure.colorbar(picture, ax=left, label="log₁₀ of the share of points")
         left.plot([0, 1], [0, 1], color="#c8502d", lw=0.8)
-        left.set(xlabel="reference ELF", ylabel="predicted ELF")
-        for color, name, axis in zip(COLORS, ("reference", "predicted"), (1, 0), strict=False):
+        left.set(xlabel=f"ELF, {names[0]}", ylabel=f"ELF, {names[1]}")
+        for color, name, axis in zip(COLORS, names, (1, 0), strict=False):
             right.step(middle, joint.sum(axis) * len(joint), where="mid", color=color, label=name)
         right.set(xlabel="ELF", ylabel="density of points", ylim=(0, None))
         right.legend()

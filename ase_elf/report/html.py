@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -15,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ase_elf import __version__
-from ase_elf.analysis.quantities import FRAMES
+from ase_elf.analysis.quantities import FRAMES, named
 from ase_elf.report import network_view
 from ase_elf.report.tables import bond_rows
 from ase_elf.statistics.rounding import with_error
@@ -32,6 +33,12 @@ BOND_HEAD = (
     "type", "length the ruler reads / Å", "deviation / Å", "uncertainty / Å", "outside",
 )  # fmt: skip
 """Heads of :func:`ase_elf.report.tables.bond_rows`."""
+
+SHORT = (
+    "elf_phi", "elf_phi2", "elf_phi1", "elf_phi_star", "elf_molecular_fraction_domain", "elf_bond_length_mean",
+    "elf_nearest_distance_mean", "elf_degree_mean", "elf_mean",
+)  # fmt: skip
+"""Averages of the short table; all of them are in the folded one."""
 
 FIGURES = (
     ("networking", "Networking values",
@@ -100,26 +107,28 @@ def write_report(path: Path, results: RunResults, plots: Path, snapshots: list[S
     snapshots : list of Snapshot
         Frames for the 3D view.
     """
+    isovalue = results.settings.isovalue
+    bonds = {number: frame.bonds for number, frame in results.bonds.items()}
+    first = snapshots[0] if snapshots else None
     text = render(
         "page.html",
         title=_title(results),
         facts=_facts(results),
         warnings=results.warnings(),
         fine="All frames lie within the trained range of the domain pack.",
+        phi=_phi(results),
+        series=_figure(plots, "phi", "φ along the run", ""),
+        short=_short(results),
         averages=_averages(results),
         lifetime=_lifetime(results),
-        shown=len(snapshots),
-        isovalue=f"{results.settings.isovalue:g}",
+        isovalue=f"{isovalue:g}",
         figures=[_figure(plots, *figure) for figure in FIGURES],
         columns=BOND_HEAD,
         bonds=list(_bond_tables(results)),
         topics=CITE,
         packs={results.domain.name: list(results.weights)},
-        view=network_view.figure(
-            snapshots,
-            {number: frame.bonds for number, frame in results.bonds.items()},
-            [results.settings.isovalue] * len(snapshots),
-        ),
+        view=network_view.figure(snapshots, bonds, [isovalue] * len(snapshots)) if snapshots else None,
+        picture=network_view.picture(first, bonds.get(first.frame), isovalue) if first else b"",
     )
     path.write_text(text, encoding="utf-8")
 
@@ -137,26 +146,30 @@ def _pages() -> Environment:
     )
 
 
-def render(template: str, *, view: Mapping[str, Any], shown: int, **values: Any) -> str:
+def render(template: str, *, view: Mapping[str, Any] | None, picture: bytes = b"", **values: Any) -> str:
     """A page as text.
 
     Parameters
     ----------
     template : str
         Name of a file in this folder, which extends ``base.html``.
-    view : mapping
-        Figure of :func:`ase_elf.report.network_view.figure`.
-    shown : int
-        Structures in it; 0 leaves plotly.js out of the page.
+    view : mapping or None
+        Figure of :func:`ase_elf.report.network_view.figure`; None leaves plotly.js out of the page.
+    picture : bytes
+        JPEG to be seen where the view cannot be drawn.
     **values
         What the template asks for. A missing one is an error.
     """
     style = files("ase_elf.report").joinpath("style.css").read_text(encoding="utf-8")
+    arrays, network = Arrays(), ""
+    if view is not None:
+        network = packed(json.dumps(arrays.take(view), separators=(",", ":"), allow_nan=False).encode())
     return _pages().get_template(template).render(
         style=Markup(style),  # noqa: S704 - a file of this folder
-        plotly=plotly_js() if shown else "",
-        network=Markup(script_json(view)),  # noqa: S704 - made safe there
-        shown=shown,
+        plotly=plotly_js() if view is not None else "",
+        network=network,
+        arrays=packed(arrays.bytes()),
+        picture=base64.b64encode(picture).decode(),
         version=__version__,
         **values,
     )  # fmt: skip
@@ -167,17 +180,43 @@ def _title(results: RunResults) -> str:
     return f"ELF network of {formula}, {results.n} frame{'s' if results.n != 1 else ''}"
 
 
+def _phi(results: RunResults) -> dict[str, str]:
+    """The result in one line: φ, its error, and what the error is."""
+    average = results.averages["elf_phi"]
+    if results.n == 1:
+        sigma = results.averages["elf_phi_uncertainty"].mean
+        return {"value": with_error(average.mean, sigma),
+                "what": "± the uncertainty that grid and model state for this one frame"}  # fmt: skip
+    what = "mean over the frames"
+    if average.too_short or not np.isfinite(average.mean):
+        return {"value": str(average).split(" (")[0], "what": what + "; the run is too short for an error"}
+    return {"value": str(average), "what": what + " ± standard error of correlated frames"}
+
+
 def _facts(results: RunResults) -> dict[str, str]:
     first, last = results.ends[0], results.ends[-1]
-    facts = {"frames": f"{first.frame} to {last.frame}, {results.n} analysed"}
-    if np.isfinite([first.time_fs, last.time_fs]).all():
+    facts = {"frames": f"{results.n}, from {first.frame} to {last.frame}" if results.n > 1 else "1"}
+    if np.isfinite([first.time_fs, last.time_fs]).all() and results.n > 1:
         facts["time"] = f"{first.time_fs:g} to {last.time_fs:g} fs"
     facts["density"] = f"r_s = {results.averages['r_s_bohr'].mean:.3f} bohr"
     facts["isovalue"] = f"{results.settings.isovalue:g}"
-    facts["bonds"] = ", ".join(f"{a}-{b} up to {cut:g} Å" for (a, b), cut in results.settings.bonds.items())
+    if results.settings.bonds:
+        facts["bonds"] = ", ".join(
+            f"{a}-{b} up to {cut:g} Å" for (a, b), cut in results.settings.bonds.items()
+        )
     facts["domain pack"] = results.domain.name
-    facts["φ"] = str(results.averages["elf_phi"])
     return facts
+
+
+def _short(results: RunResults) -> list[dict]:
+    """Averages that describe a network, each under its name."""
+    rows = []
+    for quantity in named(*SHORT):
+        what = quantity.definition.partition(":")[0] + (f" / {quantity.unit}" if quantity.unit else "")
+        average = results.averages[quantity.name]
+        if np.isfinite(average.mean):
+            rows.append([what, str(average)])
+    return table_rows(rows)
 
 
 def _averages(results: RunResults) -> list[dict]:
@@ -246,14 +285,50 @@ def _bond_tables(results: RunResults) -> Iterator[dict]:
         }
 
 
-def plotly_js() -> Markup:
-    """plotly.js, from the installed package."""
+@cache
+def plotly_js() -> str:
+    """plotly.js of the installed package, packed."""
     from plotly.offline import get_plotlyjs
 
-    return Markup(f"<script>{get_plotlyjs()}</script>")  # noqa: S704 - the library itself
+    return packed(get_plotlyjs().encode())
 
 
-def script_json(content: Mapping[str, Any]) -> str:
-    """JSON that cannot end the script element it stands in."""
-    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+def packed(content: bytes) -> str:
+    """Compressed and in letters, as ``unpacked()`` of the page reads it; no letter ends an element."""
+    return base64.b64encode(gzip.compress(content, compresslevel=9, mtime=0)).decode()
+
+
+class Arrays:
+    """Arrays taken out of a figure: integers modulo 2^16, each as its difference from the one before.
+
+    Neighbors on a surface are close, in space and by number, so that this compresses well.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[np.ndarray] = []
+        self._at = 0
+
+    def take(self, content: object) -> object:
+        """The same with every array replaced by where it lies: offset, length, first value and step."""
+        if isinstance(content, Mapping):
+            return {name: self.take(value) for name, value in content.items()}
+        if isinstance(content, list):
+            return [self.take(value) for value in content]
+        return self._put(content) if isinstance(content, np.ndarray) else content
+
+    def _put(self, array: np.ndarray) -> dict[str, list[float]]:
+        start, step = 0.0, 1.0
+        if array.dtype.kind == "f":  # steps of some 0.001 Å, which nobody sees
+            start = float(array.min())
+            step = float(np.ptp(array)) / 2**13 or 1.0
+            array = np.round((array - start) / step)
+        whole = array.astype(np.int64)
+        steps = np.diff(whole, prepend=0) % 2**16
+        self._parts.append(steps.astype("<u2"))
+        place = self._at
+        self._at += len(steps)
+        return {"packed": [place, len(steps), start, step]}
+
+    def bytes(self) -> bytes:
+        """All of them, one after the other."""
+        return b"".join(part.tobytes() for part in self._parts)

@@ -1,22 +1,21 @@
-"""The ELF network in 3D for a handful of frames, as data for plotly.js."""
+"""The ELF network in 3D for a handful of frames: data for plotly.js, and a picture where that cannot run."""
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ase_elf.geometry.surface import isosurface
+from ase_elf.plotting.solid import SCALE, Solid, plot_solid
+
 if TYPE_CHECKING:
     from ase_elf.report.snapshots import Snapshot
 
-SCALE = [[0.0, "#d9dee4"], [0.4, "#86a8cc"], [0.7, "#c98a3d"], [1.0, "#c8502d"]]
-"""ELF from 0 to 1."""
-
-MOST_VERTICES = 2**15
-"""Of a surface; more are thinned, which keeps eight frames below some 10 MB."""
+MOST_VERTICES = 12_000
+"""Of a surface; more are thinned, which keeps a frame below 0.2 MB and indices below 2^16."""
 
 PER_FRAME = 6
 """Traces of one frame: what the slider switches."""
@@ -29,6 +28,8 @@ def figure(
     labels: Sequence[str] | None = None,
 ) -> dict:
     """Data and layout for ``Plotly.newPlot``; only the first snapshot is visible.
+
+    Surfaces are arrays; everything else is plain JSON.
 
     Parameters
     ----------
@@ -62,21 +63,15 @@ def _traces(snapshot: Snapshot, bonds: Mapping[str, np.ndarray] | None, isovalue
 
 
 def _surface(snapshot: Snapshot, isovalue: float) -> dict[str, Any]:
-    """Isosurface by marching cubes in voxels, then to the cell, which may be skewed."""
-    from skimage.measure import marching_cubes
-
-    values = np.pad(snapshot.values, [(0, 1)] * 3, mode="wrap").astype(np.float32)
-    level = 255 * isovalue
-    name = {"name": f"ELF = {isovalue:.3g}", "showlegend": True, "type": "mesh3d"}
-    if not values.min() < level < values.max():
+    xyz, faces = isosurface(snapshot.values, snapshot.cell, 255 * isovalue, MOST_VERTICES)
+    if not len(faces):
         return nothing() | {"name": f"ELF = {isovalue:.3g} (empty)"}
-    voxels, faces, _, _ = marching_cubes(values, level)
-    if len(voxels) > MOST_VERTICES:
-        voxels, faces, _, _ = marching_cubes(values, level, step_size=2)
-    xyz = voxels / np.array(snapshot.values.shape) @ snapshot.cell
-    return name | {
-        **dict(zip("xyz", map(_f4, xyz.T), strict=True)),
-        **dict(zip("ijk", map(_index, faces.T), strict=True)),
+    return {
+        "type": "mesh3d",
+        "name": f"ELF = {isovalue:.3g}",
+        "showlegend": True,
+        **dict(zip("xyz", np.ascontiguousarray(xyz.T, dtype=np.float32), strict=True)),
+        **dict(zip("ijk", np.ascontiguousarray(faces.T, dtype=np.uint16), strict=True)),
         "color": "#6fa3d4",
         "opacity": 0.32,
         "hoverinfo": "skip",
@@ -111,7 +106,7 @@ def _bonds(snapshot: Snapshot, bonds: Mapping[str, np.ndarray] | None) -> dict[s
     if bonds is None or not len(bonds["i"]):
         return nothing() | {"name": "bonds (none)"}
     start = snapshot.positions[bonds["i"]]
-    vector = _vectors(snapshot, bonds)
+    vector = vectors(snapshot, bonds)
     gap = np.full_like(start, np.nan)
     line = np.stack([start, start + vector, gap], axis=1).reshape(-1, 3)
     elf = np.repeat(bonds["elf_min"], 3)
@@ -136,14 +131,19 @@ def _bonds(snapshot: Snapshot, bonds: Mapping[str, np.ndarray] | None) -> dict[s
             "cmax": 1,
             "colorscale": SCALE,
             "showscale": True,
-            "colorbar": {"title": {"text": "ELF on the bond"}, "len": 0.6, "thickness": 12},
+            "colorbar": {
+                "title": {"text": "ELF on the bond", "side": "right"},
+                "len": 0.6,
+                "thickness": 9,
+                "x": 0.97,
+            },
         },
         "text": [label for label in text for _ in range(3)],
         "hoverinfo": "text",
     }
 
 
-def _vectors(snapshot: Snapshot, bonds: Mapping[str, np.ndarray]) -> np.ndarray:
+def vectors(snapshot: Snapshot, bonds: Mapping[str, np.ndarray]) -> np.ndarray:
     """From i to the bonded image of j, Å; the nearest one where the table does not say which."""
     apart = snapshot.positions[bonds["j"]] - snapshot.positions[bonds["i"]]
     if "S1" in bonds:
@@ -151,6 +151,40 @@ def _vectors(snapshot: Snapshot, bonds: Mapping[str, np.ndarray]) -> np.ndarray:
     from ase.geometry import find_mic
 
     return find_mic(apart, snapshot.cell)[0]
+
+
+def picture(
+    snapshot: Snapshot, bonds: Mapping[str, np.ndarray] | None, isovalue: float, title: str = ""
+) -> bytes:
+    """The same structure, surface and bonds as a JPEG file, a fifth of the size of a PNG."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    ax = plot_solid(solid_of(snapshot, bonds, isovalue), figsize=(6.4, 5.6), title=title)
+    stream = BytesIO()
+    ax.figure.savefig(stream, format="png", dpi=300)
+    image = Image.open(stream).convert("RGB")
+    small = image.resize((image.width // 3, image.height // 3), Image.Resampling.BOX)  # smooths the edges
+    stream = BytesIO()
+    small.save(stream, format="jpeg", quality=82, optimize=True)
+    return stream.getvalue()
+
+
+def solid_of(snapshot: Snapshot, bonds: Mapping[str, np.ndarray] | None, isovalue: float) -> Solid:
+    """What :func:`ase_elf.plotting.solid.plot_solid` draws of a snapshot."""
+    from ase.data import covalent_radii
+    from ase.data.colors import jmol_colors
+
+    vertices, faces = isosurface(snapshot.values, snapshot.cell, 255 * isovalue, MOST_VERTICES)
+    sticks, elf = np.empty((0, 2, 3)), np.empty(0)
+    if bonds is not None and len(bonds["i"]):
+        start = snapshot.positions[bonds["i"]]
+        sticks, elf = np.stack([start, start + vectors(snapshot, bonds)], axis=1), bonds["elf_min"]
+    return Solid(
+        vertices, faces, snapshot.positions, 0.12 + 0.25 * covalent_radii[snapshot.numbers],
+        jmol_colors[snapshot.numbers], snapshot.cell, sticks, elf,
+    )  # fmt: skip
 
 
 def _passes(snapshot: Snapshot) -> dict[str, Any]:
@@ -210,23 +244,25 @@ def layout_of(labels: Sequence[str], per_frame: int) -> dict[str, Any]:
         }
         for shown, text in enumerate(labels)
     ]
-    axis = {"showbackground": False, "gridcolor": "#e6e9ed", "zeroline": False}
+    axis = {"visible": False}  # the cell is drawn
     return {
-        "height": 656,
-        "margin": {"l": 0, "r": 0, "t": 10, "b": 10},
+        "height": 456,
+        "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "system-ui, sans-serif", "color": "#2a3038"},
-        "legend": {"x": 0.01, "y": 0.99, "bgcolor": "rgba(255,255,255,0.7)"},
+        "legend": {"x": 0.01, "y": 0.99, "bgcolor": "rgba(255,255,255,0.7)", "font": {"size": 11}},
+        "modebar": {"bgcolor": "rgba(255,255,255,0.7)", "color": "#9aa4ae", "orientation": "h"},
         "scene": {
             "aspectmode": "data",
-            "camera": {"eye": {"x": 1.5, "y": 1.25, "z": 0.9}, "center": {"x": 0, "y": 0, "z": -0.08}},
-            **{f"{name}axis": axis | {"title": {"text": f"{name} / Å"}} for name in "xyz"},
+            "camera": {"eye": {"x": 1.15, "y": 0.96, "z": 0.7}, "center": {"x": 0, "y": 0, "z": -0.05}},
+            **{f"{name}axis": axis for name in "xyz"},
         },
         "sliders": [
             {
                 "active": 0,
                 "steps": steps,
-                "pad": {"t": 10, "b": 24, "l": 50, "r": 50},
+                "pad": {"t": 4, "b": 10, "l": 75, "r": 60},
+                "font": {"size": 11},
                 "currentvalue": {"prefix": "", "xanchor": "center"},
             }
         ],
@@ -244,14 +280,3 @@ def points(xyz: np.ndarray) -> dict[str, Any]:
     rows = np.round(np.asarray(xyz, dtype=float).reshape(-1, 3), 3)
     columns = [[None if math.isnan(v) else v for v in column] for column in rows.T.tolist()]
     return dict(zip("xyz", columns, strict=True))
-
-
-def _f4(values: np.ndarray) -> dict[str, str]:
-    """A typed array as plotly.js reads it, a third of the size of text."""
-    return {"dtype": "f4", "bdata": base64.b64encode(values.astype("<f4").tobytes()).decode()}
-
-
-def _index(values: np.ndarray) -> dict[str, str]:
-    dtype = "u2" if values.max(initial=0) < 2**16 else "u4"
-    data = np.ascontiguousarray(values, dtype=f"<{dtype}").tobytes()
-    return {"dtype": dtype, "bdata": base64.b64encode(data).decode()}

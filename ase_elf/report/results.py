@@ -12,7 +12,7 @@ from ase_elf import __version__
 from ase_elf.analysis.quantities import FRAMES, Quantity, named, names_of
 from ase_elf.geometry.pairs import by_name
 from ase_elf.plotting.curves import plot_series
-from ase_elf.report.tables import Tables
+from ase_elf.report.tables import Tables, kind_of
 from ase_elf.statistics import RunStatistics
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class RunResults:
     def add(self, ordinal: int, frame: FrameResult) -> None:
         self.statistics.update(frame)
         for reason in frame.outside:
-            kind = reason.split(" = ")[0]
+            kind = kind_of(reason)
             self.reasons[kind] = self.reasons.get(kind, 0) + 1
         self.weights[frame.weights] = self.weights.get(frame.weights, 0) + 1
         if ordinal % self._stride == 0:
@@ -151,18 +151,22 @@ class RunResults:
 
     def figures(self) -> dict[str, Figure]:
         """Every plot of the run, by file name."""
-        figures = {name: self._plot_series(*group).figure for name, group in SERIES.items()}
+        figures = {name: self.plot_series(name).figure for name in SERIES}
         return figures | {name: self.results[name].plot().figure for name in DRAWN}
 
-    def _plot_series(self, y_label: str, names: tuple[str, ...]) -> Axes:
+    def plot_series(self, name: str, ax: Axes | None = None, **draw: Any) -> Axes:
+        """One of :data:`SERIES`, frame by frame."""
+        y_label, names = SERIES[name]
         time, x_label = self.abscissa()
         averages = {each.label: self.averages[each.name] for each in named(*names)}
         return plot_series(
             time,
             {each.label: np.array(self.series[each.name]) for each in named(*names)},
             {label: (each.mean, each.stated_error, str(each)) for label, each in averages.items()},
+            ax,
             x_label=x_label,
             y_label=y_label,
+            **draw,
         )
 
     def summary(self) -> dict[str, Any]:
@@ -198,6 +202,7 @@ class RunResults:
 
 
 SERIES = {
+    "phi": ("networking value φ", ("elf_phi",)),
     "networking": ("ELF", ("elf_phi", "elf_phi2", "elf_phi1", "elf_phi_star")),
     "molecular_fraction": (
         "share of atoms",

@@ -7,21 +7,22 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from markupsafe import Markup
 
 from ase_elf import __version__
 from ase_elf.analysis.quantities import TC, names_of
 from ase_elf.analysis.screening import VALUES, Screened, rank, temperatures
 from ase_elf.errors import DomainError
-from ase_elf.plotting.figure import COLORS, new_axis, svg
-from ase_elf.plotting.figure import style as plot_style
+from ase_elf.plotting.figure import COLORS, drawing, label_points, svg
 from ase_elf.report import network_view
 from ase_elf.report.html import CITE, embedded, render, table_rows
 from ase_elf.report.snapshots import Snapshot
-from ase_elf.report.tables import number, write_json
+from ase_elf.report.tables import kind_of, number, write_json
 from ase_elf.statistics.rounding import with_error
 from ase_elf.storage.atomic import replacing
 
@@ -155,7 +156,7 @@ def _warnings(ranked: Sequence[Screened], failure: Exception | None) -> list[str
         out.append(f"The screening stopped early, after {len(ranked)} structures: {failure}")
     outside = [row for row in ranked if row.outside]
     if outside:
-        kinds = sorted({reason.split(" = ")[0] for row in outside for reason in row.outside})
+        kinds = sorted({kind_of(reason) for row in outside for reason in row.outside})
         out.append(
             f"{len(outside)} of {len(ranked)} structures lie outside the range the domain pack was "
             f"trained on ({', '.join(kinds)}): the model extrapolates there, and its stated "
@@ -183,7 +184,8 @@ def _page(
     failure: Exception | None,
 ) -> str:
     good = [row for row in ranked if row.error is None]
-    view = _view(good[:BEST], grids(good[:BEST]))
+    shown = _shown(good[:BEST], grids(good[:BEST]))
+    columns, ranking = _ranking(good[:MOST_ROWS])
     used = sorted({row.domain for row in good if row.domain})
     weights = {name: sorted({row.weights for row in good if row.domain == name}) for name in used}
     return render(
@@ -194,106 +196,160 @@ def _page(
         fine="All structures lie within the trained range."
         if used
         else "Nothing was predicted: the ELF is that of the files.",
-        shown=len(view["layout"]["sliders"][0]["steps"]) if good else 0,
-        figures=list(_figures(good)) if good else [],
+        best=_best(good),
+        shown=len(shown.labels),
+        figures=list(_figures(good)),
         most=f"The first {MOST_ROWS} are shown." if len(good) > MOST_ROWS else "",
-        columns=RANKING_HEAD,
-        ranking=_ranking(good[:MOST_ROWS]),
+        columns=columns,
+        ranking=ranking,
+        outside=any(row.outside for row in good),
+        tc=any(temperatures(row.values) for row in good),
         failed=table_rows([(row.name, row.formula, row.error) for row in ranked if row.error][:MOST_ROWS]),
         topics=CITE[:3] + CITE[4:],
         packs=weights,
-        view=view,
+        view=shown.figure(),
+        picture=shown.picture(),
     )
 
 
 def _facts(ranked: Sequence[Screened], good: Sequence[Screened], source: str) -> dict:
     facts = {"from": source, "structures": f"{len(ranked)}"}
-    facts["not analysed"] = f"{len(ranked) - len(good)}"
-    facts["outside the trained range"] = f"{sum(bool(row.outside) for row in good)}"
+    for what, n in (("not analysed", len(ranked) - len(good)),
+                    ("outside the trained range", sum(bool(row.outside) for row in good))):  # fmt: skip
+        if n:
+            facts[what] = f"{n}"
     if good:
         atoms = [row.n_atoms for row in good]
         facts["atoms in a cell"] = f"{min(atoms)} to {max(atoms)}"
-        facts["ELF"] = ", ".join(f"{n} {elf}" for elf, n in Counter(r.elf for r in good).items())
-        highest = rank(good)[0]  # the ranking may be by something else
-        facts["highest φ"] = f"{highest.values['elf_phi']:.3f}, {highest.name}"
+        sources = Counter("of files" if r.from_file else f"by {r.domain}" for r in good)
+        facts["ELF"] = ", ".join(f"{n} {source}" for source, n in sources.items())
     return facts
 
 
-def _view(best: Sequence[Screened], grids: Iterable[Found | None]) -> dict:
-    """The first of the ranking in 3D, each with the surface on which it is just connected."""
+def _best(good: Sequence[Screened]) -> dict[str, str] | None:
+    """Highest φ and whose it is; the ranking may be by something else."""
+    if not good:
+        return None
+    row = rank(good)[0]
+    value = _with_error(row.values["elf_phi"], row.values["elf_phi_uncertainty"])
+    return {"value": value, "name": row.name, "formula": row.formula}
+
+
+@dataclass
+class _Shown:
+    """Structures in 3D, each with the surface on which it is just connected."""
+
+    snapshots: list[Snapshot] = field(default_factory=list)
+    bonds: dict[int, dict[str, np.ndarray]] = field(default_factory=dict)
+    isovalues: list[float] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+
+    def figure(self) -> dict | None:
+        """Of all of them; None where there is none."""
+        if not self.labels:
+            return None
+        return network_view.figure(self.snapshots, self.bonds, self.isovalues, self.labels)
+
+    def picture(self) -> bytes:
+        """Of the first."""
+        if not self.labels:
+            return b""
+        first = self.snapshots[0]
+        return network_view.picture(first, self.bonds.get(first.frame), self.isovalues[0])
+
+
+def _shown(best: Sequence[Screened], grids: Iterable[Found | None]) -> _Shown:
+    """The first of the ranking, but those whose grid does not fit into memory."""
     from ase_elf.ruler import measure_bonds
     from ase_elf.topology import networking
 
-    snapshots, bonds, isovalues, labels = [], {}, [], []
+    shown = _Shown()
     for place, (row, found) in enumerate(zip(best, grids, strict=True), 1):
         if found is None:
             continue
         grid, cutoffs = found
-        snapshots.append(Snapshot.of(place, math.nan, grid, networking(grid)))
+        shown.snapshots.append(Snapshot.of(place, math.nan, grid, networking(grid)))
         with suppress(DomainError):  # of elements that nothing installed has bonds for
             table = measure_bonds(grid.atoms, grid, cutoffs=cutoffs)
-            bonds[place] = {name: table[name] for name in table.columns}
-        isovalues.append(row.values["elf_phi"])
-        labels.append(f"{place}. {row.name}  φ = {row.values['elf_phi']:.3f}")
-    return network_view.figure(snapshots, bonds, isovalues, labels)
+            shown.bonds[place] = {name: table[name] for name in table.columns}
+        shown.isovalues.append(row.values["elf_phi"])
+        shown.labels.append(f"{place}. {row.name}  φ = {row.values['elf_phi']:.3f}")
+    return shown
 
 
 def _figures(good: Sequence[Screened]):
     drawn = (
-        ("density", plot_density, "φ against density",
-         "r_s is the radius of the sphere an atom has for itself. Bars are one standard deviation; "
-         "open symbols lie outside the trained range."),
-        ("molecularity", plot_molecularity, "φ against φ*",
+        ("uncertainty", plot_uncertainty, ("elf_phi", "elf_phi_uncertainty"), "φ against its uncertainty",
+         "One standard deviation from grid and, where the ELF is predicted, model. High and to the left is "
+         "what is both well connected and known well. The five highest have their place in the ranking by φ."),
+        ("density", plot_density, ("elf_phi", "r_s_bohr"), "φ against density",
+         "r_s is the radius of the sphere an atom has for itself. Bars are one standard deviation."),
+        ("molecularity", plot_molecularity, ("elf_phi", "elf_phi_star"), "φ against φ*",
          "On the line all links are alike; below it hydrogen forms units that are linked weakly."),
     )  # fmt: skip
-    for name, plot, title, text in drawn:
-        yield embedded(name, svg(plot(good).figure), title, text)
+    for name, plot, needed, title, text in drawn:
+        rows = [row for row in good if all(math.isfinite(row.values[each]) for each in needed)]
+        if rows:
+            yield embedded(name, svg(plot(rows).figure), title, text)
 
 
-def plot_density(rows: Sequence[Screened], ax: Axes | None = None) -> Axes:
+def plot_uncertainty(rows: Sequence[Screened], ax: Axes | None = None, **draw: Any) -> Axes:
+    """φ against its uncertainty; the five highest are numbered by their place."""
+    ax = _scatter(rows, "elf_phi_uncertainty", ax, **draw)
+    ax.set(xlabel="uncertainty of φ", ylabel="networking value φ", xlim=(0, None))
+    best = [row.values for row in rank(rows)[:5]]
+    at = np.array([(values["elf_phi_uncertainty"], values["elf_phi"]) for values in best])
+    label_points(ax, at, [str(place) for place in range(1, len(best) + 1)])
+    return ax
+
+
+def plot_density(rows: Sequence[Screened], ax: Axes | None = None, **draw: Any) -> Axes:
     """φ with its uncertainty against r_s, one symbol per structure."""
-    ax = _scatter(rows, "r_s_bohr", ax, error="elf_phi_uncertainty")
+    ax = _scatter(rows, "r_s_bohr", ax, error="elf_phi_uncertainty", **draw)
     ax.set(xlabel="r_s / bohr", ylabel="networking value φ")
     return ax
 
 
-def plot_molecularity(rows: Sequence[Screened], ax: Axes | None = None) -> Axes:
+def plot_molecularity(rows: Sequence[Screened], ax: Axes | None = None, **draw: Any) -> Axes:
     """φ against φ*, with the line on which they are equal."""
-    ax = _scatter(rows, "elf_phi_star", ax)
+    ax = _scatter(rows, "elf_phi_star", ax, **draw)
     low = min((row.values["elf_phi"] for row in rows), default=0.0)
     ax.plot([low, 1], [low, 1], color="#9aa4ae", lw=0.8, zorder=0)
     ax.set(xlabel="molecularity index φ*", ylabel="networking value φ")
     return ax
 
 
-def _scatter(rows: Sequence[Screened], x_name: str, ax: Axes | None, *, error: str | None = None) -> Axes:
+def _scatter(
+    rows: Sequence[Screened], x_name: str, ax: Axes | None, *, error: str | None = None, **draw: Any
+) -> Axes:
     groups = (
         ("within the trained range", 0, True, lambda r: not r.outside and not r.from_file),
         ("outside the trained range", 1, False, lambda r: bool(r.outside)),
         ("ELF from files", 2, True, lambda r: r.from_file),
     )
-    with plot_style():
-        ax = new_axis(ax, (5.4, 3.8))
+    with drawing(ax, (5.4, 3.8), draw) as (ax, options):
         for label, color, filled, belongs in groups:
             chosen = [row.values for row in rows if belongs(row)]
-            if not chosen and color == 2:
+            if not chosen:
                 continue
             x = np.array([values[x_name] for values in chosen])
             y = np.array([values["elf_phi"] for values in chosen])
             color = COLORS[color]
-            if error is not None and chosen:
+            if error is not None:
                 bars = [values[error] for values in chosen]
                 ax.errorbar(x, y, bars, fmt="none", ecolor=color, alpha=0.25, lw=0.8)
-            ax.scatter(
-                x, y, s=9 if filled else 12, linewidths=0.8, edgecolors=color,
-                facecolors=color if filled else "none", label=f"{label} ({len(chosen)})",
-            )  # fmt: skip
+            look = {
+                "s": 9 if filled else 12, "linewidths": 0.8, "edgecolors": color,
+                "facecolors": color if filled else "none", "label": f"{label} ({len(chosen)})",
+            }  # fmt: skip
+            ax.scatter(x, y, **look | options)
         ax.legend(fontsize=8)
     return ax
 
 
-def _ranking(rows: Sequence[Screened]) -> list[dict]:
-    lines = []
+def _ranking(rows: Sequence[Screened]) -> tuple[list[str], list[dict]]:
+    """Head and rows of the table, without the columns in which nothing stands."""
+    lines: list[dict] = []
     for place, row in enumerate(rows, 1):
         v = row.values
         cells = [
@@ -302,10 +358,22 @@ def _ranking(rows: Sequence[Screened]) -> list[dict]:
             _with_error(v["elf_phi_star"], v["elf_phi_star_uncertainty"]),
             _plain(v["elf_phi1"]), _plain(v["elf_phi2"]), _plain(v["r_s_bohr"]),
             row.elf if row.from_file else "; ".join(row.outside) or "predicted, within",
-            _temperatures(v), "; ".join(row.notes),
+            _temperatures(v), _folded(row.notes),
         ]  # fmt: skip
         lines += table_rows([cells], "outside" if row.outside else "")
-    return lines
+    full = [k for k in range(len(RANKING_HEAD)) if any(line["cells"][k] not in ("", "–") for line in lines)]
+    for line in lines:
+        line["cells"] = [line["cells"][k] for k in full]
+    return [RANKING_HEAD[k] for k in full], lines
+
+
+def _folded(notes: Sequence[str]) -> str:
+    """Notes behind their number: they are long, and alike in many rows."""
+    if not notes:
+        return ""
+    items = Markup("").join(Markup("<li>{}</li>").format(note) for note in notes)
+    head = "1 note" if len(notes) == 1 else f"{len(notes)} notes"
+    return Markup('<details class="notes"><summary>{}</summary><ul>{}</ul></details>').format(head, items)
 
 
 def _temperatures(values: Mapping[str, float]) -> str:
@@ -314,7 +382,9 @@ def _temperatures(values: Mapping[str, float]) -> str:
     if not kelvin:
         return ""
     errors = [value for name, value in values.items() if name.startswith("tc_") and name.endswith("_error")]
-    return f"{min(kelvin):.0f} to {max(kelvin):.0f}" + (f" ± {max(errors):.0f}" if errors else "")
+    return f"{min(kelvin):.0f} to\u00a0{max(kelvin):.0f}" + (
+        f"\u00a0±\u00a0{max(errors):.0f}" if errors else ""
+    )
 
 
 def _plain(value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -67,6 +68,11 @@ def _cell(value: object) -> object:
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.5f}"
     return int(value) if isinstance(value, bool) else value
+
+
+def kind_of(reason: str) -> str:
+    """What a reason to lie outside the trained range is about, without the numbers of one structure."""
+    return re.split(r" = | is \d", reason)[0]
 
 
 def number(value: float) -> str:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -115,7 +115,7 @@ class BondTable:
         kinds = sorted(set(self["label"].tolist()))
         return f"BondTable({len(self)} bonds{': ' if kinds else ''}{', '.join(kinds)})"
 
-    def plot(self, ax: Axes | None = None) -> Axes:
+    def plot(self, ax: Axes | None = None, **draw: Any) -> Axes:
         """ELF half way against bond length, by label."""
         from ase_elf.plotting.fields import plot_bonds
 
@@ -124,7 +124,7 @@ class BondTable:
         for label in sorted(set(self["label"].tolist())):
             rows = self.rows[self["label"] == label]
             bonds[label] = tuple(rows[name] for name in columns)
-        return plot_bonds(bonds, ax)
+        return plot_bonds(bonds, ax, **draw)
 
     def to_dict(self) -> dict[str, list]:
         """Columns as lists of plain numbers and strings (NaN stays NaN)."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ase_elf.analysis.settings import AnalysisSettings
-from ase_elf.domains import get_domain
 from ase_elf.errors import OutputError
 from ase_elf.report.run import write_results
 from ase_elf.report.snapshots import CAPACITY
+from ase_elf.runs.opened import parts_of, stopped_by
 from ase_elf.runs.provenance import JOURNAL, SNAPSHOTS, read_provenance, write_config
 from ase_elf.runs.trajectory import quantities, snapshot_path
 from ase_elf.statistics.frame import FrameResult
@@ -94,16 +92,8 @@ def _merged(parts: Sequence[Part], output: Path) -> int:
             for result in Journal(part.directory / JOURNAL, FrameResult):
                 journal.append([result])
         _copy_snapshots(parts, output / SNAPSHOTS)
-        settings = _settings(identity)
-        write_results(
-            output,
-            journal,
-            settings.plan(step=identity["step"]),
-            settings=settings,
-            domain=get_domain(identity["domain"]),
-            symbols=_symbols(identity),
-            failure=_failure(parts[-1].directory),
-        )
+        what, plan = parts_of(identity)
+        write_results(output, journal, plan, failure=stopped_by(parts[-1].directory), **what)
     return sum(part.n for part in parts)
 
 
@@ -130,18 +120,6 @@ def _check(parts: Sequence[Part]) -> None:
             )
 
 
-def _settings(identity: dict[str, Any]) -> AnalysisSettings:
-    names = [f.name for f in fields(AnalysisSettings) if f.name in identity]
-    elements = sorted(set(_symbols(identity)))
-    return AnalysisSettings.from_dict({name: identity[name] for name in names} | {"elements": elements})
-
-
-def _symbols(identity: dict[str, Any]) -> list[str]:
-    from ase.symbols import string2symbols
-
-    return string2symbols(identity["formula"])
-
-
 def _copy_snapshots(parts: Sequence[Part], folder: Path) -> None:
     """At most as many snapshots as one run keeps, spread over all parts."""
     offset, found = 0, []
@@ -153,10 +131,3 @@ def _copy_snapshots(parts: Sequence[Part], folder: Path) -> None:
     for k in np.unique(np.linspace(0, len(found) - 1, min(CAPACITY, len(found))).round().astype(int)):
         ordinal, path = found[k]
         shutil.copyfile(path, snapshot_path(folder, ordinal))
-
-
-def _failure(directory: Path) -> str | None:
-    try:
-        return json.loads((directory / "summary.json").read_text())["stopped_by"]
-    except (OSError, ValueError, KeyError):
-        return "the last part has no summary; it did not finish."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -50,12 +50,12 @@ class BinnedAverage:
     def centers(self) -> np.ndarray:
         return (self.edges[1:] + self.edges[:-1]) / 2
 
-    def plot(self, ax: Axes | None = None) -> Axes:
+    def plot(self, ax: Axes | None = None, **draw: Any) -> Axes:
         """Mean with error bars, and the spread as a band."""
         from ase_elf.plotting.curves import plot_profile
 
         labels = {"x_label": self.x_label, "y_label": self.y_label}
-        return plot_profile(self.centers, self.mean, self.error, self.spread, ax, **labels)
+        return plot_profile(self.centers, self.mean, self.error, self.spread, ax, **labels, **draw)
 
 
 class MidpointELF(RatioAccumulator):

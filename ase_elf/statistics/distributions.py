@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -41,11 +41,11 @@ class Distribution:
     error: np.ndarray
     too_short: np.ndarray
 
-    def plot(self, ax: Axes | None = None) -> Axes:
+    def plot(self, ax: Axes | None = None, **draw: Any) -> Axes:
         """Bars with error bars."""
         from ase_elf.plotting.curves import plot_bars
 
-        return plot_bars(self.edges, self.mean, self.error, ax, x_label=self.what, y_label=self.unit)
+        return plot_bars(self.edges, self.mean, self.error, ax, x_label=self.what, y_label=self.unit, **draw)
 
 
 class _Histogram(BlockedAccumulator):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -92,16 +92,16 @@ class Lifetime:
     exchanges: int
     too_short: bool
 
-    def plot(self, ax: Axes | None = None) -> Axes:
+    def plot(self, ax: Axes | None = None, **draw: Any) -> Axes:
         """C(t) and S(t) with error bands, or the reason why there are none."""
         from ase_elf.plotting.curves import plot_curves, plot_message
 
         if self.refused:
-            return plot_message(self.refused, ax, va="center")
+            return plot_message(self.refused, ax, **draw)
         curves = {
             "bonded again, C(t)": (self.intermittent, self.intermittent_error),
             "still bonded, S(t)": (self.continuous, self.continuous_error),
         }
         return plot_curves(
-            self.lag_fs, curves, ax, x_label="t / fs", y_label="probability", y_limits=(0, 1.03)
+            self.lag_fs, curves, ax, x_label="t / fs", y_label="probability", y_limits=(0, 1.03), **draw
         )

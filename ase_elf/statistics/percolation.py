@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class PercolationCurve:
     largest_error: np.ndarray
     too_short: bool
 
-    def plot(self, ax: Axes | None = None) -> Axes:
+    def plot(self, ax: Axes | None = None, **draw: Any) -> Axes:
         """The four curves with error bands."""
         from ase_elf.plotting.curves import plot_curves
 
@@ -64,6 +64,7 @@ class PercolationCurve:
             y_label="share of frames / of atoms",
             y_limits=(-0.02, 1.05),
             font_size=9,
+            **draw,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -54,13 +54,13 @@ class RDF:
     first_minimum: tuple[float | None, ...]
     too_short: bool
 
-    def plot(self, ax: Axes | None = None) -> Axes:
+    def plot(self, ax: Axes | None = None, **draw: Any) -> Axes:
         """g(r) with its error band."""
         from ase_elf.plotting.curves import plot_radial
 
         curves = dict(zip(self.pairs, zip(self.g, self.error, strict=True), strict=True))
         coordination = self.coordination[0] if len(self.pairs) == 1 else None
-        return plot_radial(self.edges, curves, self.first_minimum, coordination, ax)
+        return plot_radial(self.edges, curves, self.first_minimum, coordination, ax, **draw)
 
 
 class RadialDistribution(BlockedAccumulator):

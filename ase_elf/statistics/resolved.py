@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,15 +48,15 @@ class ResolvedRDF:
         """ndarray, shape (n_r,), Å: bin centers."""
         return (self.edges[1:] + self.edges[:-1]) / 2
 
-    def plot(self, ax: Axes | None = None) -> Axes:
+    def plot(self, ax: Axes | None = None, **draw: Any) -> Axes:
         """g(r) of the first pair, stacked by class."""
         from ase_elf.plotting.curves import plot_layers, plot_message
 
         if not self.pairs:
-            return plot_message("no pair of these elements bonds", ax)
+            return plot_message("no pair of these elements bonds", ax, **draw)
         classes = zip(self.elf_edges[:-1], self.elf_edges[1:], strict=True)
         labels = [f"{low:.1f} to {high:.1f}" for low, high in classes]
-        return plot_layers(self.edges, self.g[0], labels, f"{self.pairs[0]}, ELF half way", ax)
+        return plot_layers(self.edges, self.g[0], labels, f"{self.pairs[0]}, ELF half way", ax, **draw)
 
 
 class ResolvedDistribution(BlockedAccumulator):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,11 +47,11 @@ class ScalarAverage:
     too_short: bool
     constant: bool = False
 
-    def plot(self, ax: Axes | None = None) -> Axes:
+    def plot(self, ax: Axes | None = None, **draw: Any) -> Axes:
         """Mean as a line and its standard error as a band, to be drawn over a series."""
         from ase_elf.plotting.curves import plot_mean
 
-        return plot_mean(self.mean, self.stated_error, str(self), ax)
+        return plot_mean(self.mean, self.stated_error, str(self), ax, **draw)
 
     @property
     def stated_error(self) -> float:

@@ -118,12 +118,12 @@ class CriticalPoints:
             raise InputError(f"{kind!r} is no kind of critical point; use one of {KINDS}.")
         return self.select(self.kind == kind)
 
-    def plot(self, ax: Axes | None = None) -> Axes:
+    def plot(self, ax: Axes | None = None, **draw: Any) -> Axes:
         """Histogram of the ELF at the points, by kind."""
         from ase_elf.plotting.fields import plot_kinds
 
         values = {kind: self.values[self.kind == kind] for kind in KINDS}
-        return plot_kinds(values, ax, title=f"Morse sum {self.euler}")
+        return plot_kinds(values, ax, title=f"Morse sum {self.euler}", **draw)
 
     def select(self, which: np.ndarray) -> CriticalPoints:
         """Only the points at ``which`` (mask or indices)."""

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -230,7 +230,7 @@ class Networking:
         warnings.warn("Networking.passes is saddles since 0.2.", DeprecationWarning, stacklevel=2)
         return self.saddles
 
-    def plot(self, ax: Axes | None = None) -> Axes:
+    def plot(self, ax: Axes | None = None, **draw: Any) -> Axes:
         """ELF domains against the isovalue, with φ, φ1, φ2 and φ* marked."""
         from ase_elf.plotting.fields import plot_network
 
@@ -239,7 +239,9 @@ class Networking:
         atoms = [max((len(d.atoms) for d in domains), default=0) for domains in found]
         marks = {"φ": self.phi, "φ₂": self.phi2, "φ₁": self.phi1, "φ*": self.phi_star}
         n_regions = np.array([len(domains) for domains in found])
-        return plot_network(isovalues, n_regions, np.array(atoms) / max(1, len(self.atoms)), marks, ax)
+        return plot_network(
+            isovalues, n_regions, np.array(atoms) / max(1, len(self.atoms)), marks, ax, **draw
+        )
 
     def graph(self, isovalue: float, *, persistence: float = 1e-3) -> nx.MultiGraph:
         """The network at ``isovalue``.

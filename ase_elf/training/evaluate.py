@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from ase_elf.training.matching import Match, connectivity, match_critical_points
 from ase_elf.training.region import EVERYWHERE, Region
 from ase_elf.training.residual import Spectrum, spectrum
 
-__all__ = ["JOINT", "Predictor", "Score", "compare", "score_label"]
+__all__ = ["JOINT", "Predictor", "Score", "compare", "compare_grids", "score_label"]
 
 JOINT = 50
 """Bins of ELF values in :attr:`Score.joint`."""
@@ -176,14 +176,42 @@ def compare(
     inside = region.of(label)
     if not inside.any():
         raise InputError(f"label {label.name!r} holds no point that is to be scored ({region}).")
-    truth, found = label.values.astype(float)[inside], prediction.values.astype(float)[inside]
-    error = found - truth
-    mean_square = float((error**2).mean())
+    sigma = None if prediction.sigma is None else prediction.sigma[inside]
     score = {
         "name": label.name,
         "kind": label.kind,
         "split": label.split,
         "r_s": describe(label.atoms).get("r_s_bohr", math.nan),
+        **_of_values(label.values[inside], prediction.values[inside], sigma),
+        "distance": math.nan if prediction.distance is None else prediction.distance,
+        "seconds": seconds,
+    }
+    if label.points is not None:
+        return Score(**score, phi=math.nan, phi_reference=math.nan, phi_uncertainty=math.nan)
+    predicted = ELFGrid(prediction.values, label.atoms, sigma=prediction.sigma)
+    return Score(**score, **_of_grids(label.grid, predicted, topology=topology))
+
+
+def compare_grids(reference: ELFGrid, other: ELFGrid) -> Score:
+    """:func:`compare` of two grids of one shape on the same atoms, topology included."""
+    return Score(
+        name=str(reference.atoms.symbols),
+        kind="",
+        split="",
+        r_s=describe(reference.atoms).get("r_s_bohr", math.nan),
+        distance=math.nan,
+        seconds=math.nan,
+        **_of_values(reference.values, other.values, other.sigma),
+        **_of_grids(reference, other, topology=True),
+    )
+
+
+def _of_values(truth: np.ndarray, found: np.ndarray, sigma: np.ndarray | None) -> dict[str, Any]:
+    """What is compared point by point."""
+    truth, found = truth.astype(float), found.astype(float)
+    error = found - truth
+    mean_square = float((error**2).mean())
+    return {
         "r2": 1 - mean_square / float(truth.var()),
         "mae": float(np.abs(error).mean()),
         "rmse": mean_square**0.5,
@@ -191,20 +219,18 @@ def compare(
         "max_error": float(np.abs(error).max()),
         "histogram": _distance(found, truth),
         "joint": _joint(truth, found),
-        "distance": math.nan if prediction.distance is None else prediction.distance,
-        "seconds": seconds,
+        "bars": None if sigma is None else error_bars(error, sigma),
     }
-    if prediction.sigma is not None:
-        score["bars"] = error_bars(error, prediction.sigma[inside])
-    if label.points is not None:
-        return Score(**score, phi=math.nan, phi_reference=math.nan, phi_uncertainty=math.nan)
-    grids = label.grid, ELFGrid(prediction.values, label.atoms, sigma=prediction.sigma)
+
+
+def _of_grids(reference: ELFGrid, predicted: ELFGrid, *, topology: bool) -> dict[str, Any]:
+    """What is compared of whole grids."""
+    grids = reference, predicted
     nets = [networking(grid) for grid in grids]
-    score["spectrum"] = spectrum(prediction.values.astype(float) - label.values, label.atoms.cell.array)
+    found = {"spectrum": spectrum(predicted.values.astype(float) - reference.values, reference.cell)}
     if topology:
-        score["matches"] = match_critical_points(*grids)
-        score["connectivity"] = connectivity(*nets)
-    return Score(**score, **_phi(*nets))
+        found |= {"matches": match_critical_points(*grids), "connectivity": connectivity(*nets)}
+    return found | _phi(*nets)
 
 
 def _timed(model: Predictor, label: Label) -> tuple[Prediction, float]:

@@ -36,10 +36,11 @@ QUICK = ("tests/test_grid.py", "tests/formats/test_formats.py", "tests/formats/t
 
 
 def declared(extras: bool = False) -> list[str]:
-    """``name>=version`` of what setup.cfg requires, after what its extras do where they are wanted."""
+    """``name>=version`` of what setup.cfg and its extra ``mda`` require, or all its extras where they are wanted."""
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    more = setup["options.extras_require"].values() if extras else ()
+    optional = setup["options.extras_require"]
+    more = optional.values() if extras else [optional["mda"]]
     lists = [*more, setup["options"]["install_requires"]]
     lines = [line.partition(";")[0].strip() for line in "\n".join(lists).splitlines()]
     return [line for line in lines if line]
@@ -63,7 +64,7 @@ def main() -> int:
     parser.add_argument("--keep", action="append", default=[], metavar="NAME",
                         help="use the version that is installed here (a torch without CUDA)")  # fmt: skip
     parser.add_argument("--results", type=Path, help="JSON file that is added to")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     with tempfile.TemporaryDirectory(prefix="bounds-") as folder:
         venv.create(folder, with_pip=True)
         python = str(Path(folder) / "bin" / "python")

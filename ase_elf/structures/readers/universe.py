@@ -31,7 +31,13 @@ def open_universe(path: str | Path, topology: str | Path | None) -> MDAnalysis.U
     FormatError
         If MDAnalysis cannot read them.
     """
-    import MDAnalysis
+    try:
+        import MDAnalysis
+    except ImportError as error:
+        raise InputError(
+            f"{str(path)!r} is of a format that MDAnalysis reads, which is not installed: "
+            "pip install 'ase-elf[mda]'."
+        ) from error
 
     files = [str(path)] if topology is None else [str(topology), str(path)]
     try:
