@@ -74,7 +74,7 @@ def at_points(model: FieldModel, structures: Sequence[Atoms], points: Sequence[n
     for rows, index, vectors in _equally_many(homes, places, model.arch.cutoff):
         index, vectors = model._put((index, vectors))
         raw = _raw_invariants(model.network.output_invariants, model.arch.cutoff, vectors, across, index)
-        z[torch.from_numpy(rows).to(model.device)] = model.network.on_grid(raw, sigma=False)[0]
+        z[torch.from_numpy(rows).to(model.device)] = model.network.on_grid(raw, TOGETHER, sigma=False)[0]
     values = torch.sigmoid(z).to(torch.float32).split([len(xyz) for xyz in places])
     return [
         AtPoints(one.cpu().numpy(), None if known is None else known.distance(each), each.cpu().numpy())
