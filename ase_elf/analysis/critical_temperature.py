@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["H_DOS_ERROR", "one_shot_share", "tc_beside", "tc_by_bands"]
 
 H_DOS_ERROR = 0.10
-"""Standard error of the one-shot share of hydrogen: twice what self-consistent bands of ten held-out hydrides show
-(``plugins/many_elements/fermi_levels.csv``). Its bias there is 0.002, so that nothing is corrected."""
+"""Standard error of the one-shot share of hydrogen: beside self-consistent bands of 42 structures of 29 held-out hydrides
+(``plugins/many_elements/fermi_levels.csv``) the rms error is 0.072, and 90 % are within 0.091. The bias there,
+-0.018, is small beside it, and nothing is corrected."""
 
 P_BLOCK = frozenset(
     "B C N O F Ne Al Si P S Cl Ar Ga Ge As Se Br Kr In Sn Sb Te I Xe Tl Pb Bi Po At Rn".split()
