@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["H_DOS_ERROR", "one_shot_share", "tc_beside", "tc_by_bands"]
 
 H_DOS_ERROR = 0.10
-"""Standard error of the one-shot share of hydrogen: beside self-consistent bands of 42 structures of 29 held-out hydrides
-(``plugins/many_elements/fermi_levels.csv``) the rms error is 0.072, and 90 % are within 0.091. The bias there,
+"""Standard error of the one-shot share of hydrogen. Beside self-consistent bands of 42 structures of 29 held-out
+hydrides (``plugins/many_elements/fermi_levels.csv``) the rms error is 0.072, and 90 % are within 0.091. The bias there,
 -0.018, is small beside it, and nothing is corrected."""
 
 P_BLOCK = frozenset(

@@ -294,7 +294,8 @@ class Domain:
             )
         if expected_r2 is not None and expected_r2 < LEAST_R2:
             reasons.append(
-                f"its error bars are large beside the little that the ELF varies: R² = {max(expected_r2, 0.0):.2f} is expected"
+                "its error bars are large beside the little that the ELF varies: R² = "
+                f"{max(expected_r2, 0.0):.2f} is expected"
             )
         return reasons
 
