@@ -134,11 +134,14 @@ def _follow(ctx: click.Context, source: Trajectory, output: Path | None, given: 
 
 
 def _result(directory: Path) -> str:
-    """φ in one line."""
+    """φ in one line; of a run over bonds how many were read."""
     import json
 
     summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
     n = summary["frames"]
+    if "types" in summary:
+        read, bonds = (sum(kind[name] for kind in summary["types"].values()) for name in ("read", "bonds"))
+        return f"{read} of {bonds} bonds read in {n} frame{'s' if n != 1 else ''}"
     return f"φ = {summary['averages']['elf_phi']['text']}, mean of {n} frame{'s' if n != 1 else ''}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,12 @@ import numpy as np
 from ase_elf.report import network_view
 
 if TYPE_CHECKING:
+    from ase import Atoms
+
     from ase_elf.analysis.bond_frames import BondFrame
     from ase_elf.analysis.bond_history import BondHistory
 
-__all__ = ["figure"]
+__all__ = ["figure", "picture"]
 
 SCALE = [[0.0, "#1f5fa8"], [0.5, "#e9ecef"], [1.0, "#c8502d"]]
 """Deviation from the smallest to the largest shown."""
@@ -37,6 +40,20 @@ def figure(history: BondHistory, numbers: np.ndarray, shown: Sequence[int]) -> d
     ]
     layout = network_view.layout_of([network_view.label(history.frames[n]) for n in shown], PER_FRAME)
     return {"data": data, "layout": layout, "config": {"displaylogo": False}}
+
+
+def picture(atoms: Atoms) -> bytes:
+    """The structure from one side as a JPEG, for where the view cannot be drawn."""
+    from ase.visualize.plot import plot_atoms
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 5))
+    axes = figure.add_subplot()
+    plot_atoms(atoms, axes, rotation="20x,30y", show_unit_cell=0)
+    axes.set_axis_off()
+    target = BytesIO()
+    figure.savefig(target, format="jpeg", dpi=110, bbox_inches="tight")
+    return target.getvalue()
 
 
 def _traces(frame: BondFrame, numbers: np.ndarray, symbols: np.ndarray, end: float) -> list[dict[str, Any]]:

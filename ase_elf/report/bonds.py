@@ -147,7 +147,7 @@ def write_bond_report(
         last=history.frames[-1].frame,
         topics=(*REFERENCE, CITE[0], CITE[-1]),
         packs=packs or {},
-        shown=len(shown),
+        picture=bond_view.picture(atoms),
         view=bond_view.figure(history, atoms.numbers, shown),
     )  # fmt: skip
     path.write_text(text, encoding="utf-8")

@@ -64,6 +64,8 @@ class _StartedBonds(_Started):
             self.domain.check(atoms)
         except InputError as error:
             raise InputError(f"{str(run.trajectory.path)!r}, frame {first.index}: {error}") from error
+        if note := self.domain.open_note(atoms):
+            warnings.warn(note, ElfWarning, stacklevel=2)
         own, given = self.domain.bonds, dict(run.chosen.get("bonds") or {})
         self.cutoffs = {
             pair: own[pair] for pair in own if set(pair) <= set(atoms.get_chemical_symbols())

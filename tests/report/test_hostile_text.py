@@ -24,7 +24,7 @@ class HostileDomain(GaussianDomain):
         return super().card | {"name": EVIL, "title": EVIL, "weights": {"file": EVIL, "sha256": EVIL},
                                "where_it_fails": [EVIL]}  # fmt: skip
 
-    def outside(self, atoms, distance=None, near=None):
+    def outside(self, atoms, distance=None, near=None, expected_r2=None):
         return [EVIL]
 
 

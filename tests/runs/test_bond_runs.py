@@ -123,7 +123,7 @@ def test_the_page_shows_the_cluster_with_its_bonds_and_needs_nothing_from_outsid
     said = probed(
         page,
         "setTimeout(function () {"
-        " var d = document.getElementById('network').data;"
+        " var d = document.querySelector('#network .view').data;"
         " var broken = [].filter.call(document.images, function (i) { return !i.naturalWidth; });"
         " var lines = d.filter(function (t) { return t.mode === 'lines' && t.line.colorbar; });"
         " say([d.length, lines.length, document.images.length, broken.length,"

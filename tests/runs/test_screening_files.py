@@ -221,7 +221,7 @@ def test_tc_of_a_density_of_states_beside(tmp_path, name, dos):
         assert float(row[f"tc_{key}"]) == pytest.approx(estimate.kelvin, abs=0.1)
     assert "h_dos" in call("topology", tmp_path / "in") and "0.500" in call("topology", tmp_path / "in")
     kelvin = sorted(e.kelvin for e in estimates.values())
-    assert f"{kelvin[0]:.0f} to {kelvin[-1]:.0f}" in (tmp_path / "out" / "report.html").read_text()
+    assert f"{kelvin[0]:.0f} to\u00a0{kelvin[-1]:.0f}" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_density_of_states_belongs_to_nothing_where_that_is_not_clear(folder):
