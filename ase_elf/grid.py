@@ -337,7 +337,7 @@ class ELFGrid:
         try:
             from gridData import Grid
         except ImportError as error:
-            raise InputError("GridDataFormats is not installed: pip install 'ase-elf[mda]'.") from error
+            raise InputError("GridDataFormats is not installed: pip install GridDataFormats.") from error
 
         lengths = np.diag(self.cell)
         if np.abs(self.cell - np.diag(lengths)).max() > 1e-8 or lengths.min() <= 0:

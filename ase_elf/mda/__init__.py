@@ -24,7 +24,7 @@ except ModuleNotFoundError as error:
     if error.name != "MDAnalysis":
         raise
     raise ModuleNotFoundError(
-        "ase_elf.mda needs MDAnalysis, which is not installed: pip install 'ase-elf[mda]'.", name=error.name
+        "ase_elf.mda needs MDAnalysis, which is not installed: pip install MDAnalysis.", name=error.name
     ) from error
 
 __all__ = [

@@ -36,11 +36,11 @@ QUICK = ("tests/test_grid.py", "tests/formats/test_formats.py", "tests/formats/t
 
 
 def declared(extras: bool = False) -> list[str]:
-    """``name>=version`` of what setup.cfg and its extra ``mda`` require, or all its extras where they are wanted."""
+    """``name>=version`` of what setup.cfg requires, and of its extras where they are wanted."""
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     optional = setup["options.extras_require"]
-    more = optional.values() if extras else [optional["mda"]]
+    more = optional.values() if extras else []
     lists = [*more, setup["options"]["install_requires"]]
     lines = [line.partition(";")[0].strip() for line in "\n".join(lists).splitlines()]
     return [line for line in lines if line]

@@ -36,7 +36,7 @@ def open_universe(path: str | Path, topology: str | Path | None) -> MDAnalysis.U
     except ImportError as error:
         raise InputError(
             f"{str(path)!r} is of a format that MDAnalysis reads, which is not installed: "
-            "pip install 'ase-elf[mda]'."
+            "pip install MDAnalysis."
         ) from error
 
     files = [str(path)] if topology is None else [str(topology), str(path)]
