@@ -16,7 +16,7 @@ setup.read(ROOT / "setup.cfg")
 
 
 def test_the_conda_recipe_has_the_dependencies_of_the_package():
-    recipe = yaml.safe_load((ROOT / "packaging" / "conda" / "recipe.yaml").read_text())
+    recipe = yaml.safe_load((ROOT / "recipes" / "conda" / "recipe.yaml").read_text())
     needed = [line.split(">=") for line in setup["options"]["install_requires"].split()]
     wanted = {f"{CALLED.get(name, name)} >={least}" for name, least in needed}
     assert set(recipe["requirements"]["run"]) == wanted | {"python >=${{ python_min }}"}
@@ -26,7 +26,7 @@ def test_the_conda_recipe_has_the_dependencies_of_the_package():
 
 
 def test_the_container_copies_what_is_there_and_asks_for_known_extras():
-    text = (ROOT / "packaging" / "Dockerfile").read_text()
+    text = (ROOT / "recipes" / "Dockerfile").read_text()
     for line in re.findall(r"^COPY (.*) /source", text, flags=re.MULTILINE):
         assert all((ROOT / name).exists() for name in line.split())
     (extras,) = re.findall(r"/source\[(.*?)\]", text)
