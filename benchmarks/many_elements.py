@@ -323,7 +323,8 @@ def main() -> None:
     features, domain = KeptFeatures(options.features), get_domain("many-elements")
     model, labels = domain.load(device="cpu"), list(LabelStore(LABELS))
     test = [label for label in labels if label.split == "test"]
-    rows = [by_model(label, model, Predictor(domain, "cpu")) for label in test]
+    predictor = Predictor(domain, "cpu")
+    rows = [by_model(label, model, predictor) for label in test]
     table("Compounds never trained on", rows)
     flags(rows)
     by_element(rows)

@@ -64,7 +64,7 @@ def add(
     progress: bool | None,
     as_json: bool,
 ) -> None:
-    """Compute frames of STRUCTURES by DFT and add them to the label STORE, which is made where there is none.
+    """Compute frames of STRUCTURES by DFT and add them to the label STORE, a new one if it does not exist.
 
     With the options that `predict --engine` computes with. `train` takes the store as it is (`labels: [STORE]`).
     Can be stopped at any moment; started again, it goes on.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -51,9 +50,7 @@ def picture(atoms: Atoms) -> bytes:
     axes = figure.add_subplot()
     plot_atoms(atoms, axes, rotation="20x,30y", show_unit_cell=0)
     axes.set_axis_off()
-    target = BytesIO()
-    figure.savefig(target, format="jpeg", dpi=110, bbox_inches="tight")
-    return target.getvalue()
+    return network_view.jpeg(figure)
 
 
 def _traces(frame: BondFrame, numbers: np.ndarray, symbols: np.ndarray, end: float) -> list[dict[str, Any]]:

@@ -12,6 +12,8 @@ from ase_elf.geometry.surface import isosurface
 from ase_elf.plotting.solid import SCALE, Solid, plot_solid
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from ase_elf.report.snapshots import Snapshot
 
 MOST_VERTICES = 12_000
@@ -156,14 +158,18 @@ def vectors(snapshot: Snapshot, bonds: Mapping[str, np.ndarray]) -> np.ndarray:
 def picture(
     snapshot: Snapshot, bonds: Mapping[str, np.ndarray] | None, isovalue: float, title: str = ""
 ) -> bytes:
-    """The same structure, surface and bonds as a JPEG file, a fifth of the size of a PNG."""
+    """The same structure, surface and bonds as a JPEG file."""
+    return jpeg(plot_solid(solid_of(snapshot, bonds, isovalue), figsize=(6.4, 5.6), title=title).figure)
+
+
+def jpeg(figure: Figure) -> bytes:
+    """A figure as a JPEG file, a fifth of the size of a PNG."""
     from io import BytesIO
 
     from PIL import Image
 
-    ax = plot_solid(solid_of(snapshot, bonds, isovalue), figsize=(6.4, 5.6), title=title)
     stream = BytesIO()
-    ax.figure.savefig(stream, format="png", dpi=300)
+    figure.savefig(stream, format="png", dpi=300)
     image = Image.open(stream).convert("RGB")
     small = image.resize((image.width // 3, image.height // 3), Image.Resampling.BOX)  # smooths the edges
     stream = BytesIO()

@@ -245,7 +245,7 @@ class _Shown:
     labels: list[str] = field(default_factory=list)
 
     def figure(self) -> dict | None:
-        """Of all of them; None where there is none."""
+        """All structures in one view, or None if there are no structures."""
         if not self.labels:
             return None
         return network_view.figure(self.snapshots, self.bonds, self.isovalues, self.labels)
