@@ -35,6 +35,7 @@ KINDS = {
     "hot": ("hot", 4),
     "molecules": ("molecule", 7),
     "single-atom": ("molecule", 10),
+    "groups": ("molecule", 4),
     "crystals-distorted": ("distorted-crystal", 12),
 }
 
@@ -61,6 +62,7 @@ def lists(published: Path | None) -> dict[str, Iterable[Atoms]]:
         "crystals-distorted": crystals.distorted_crystals(chosen),
         "molecules": molecules.molecules(table),
         "single-atom": molecules.single_atom_hydrides(),
+        "groups": molecules.pairs_of_groups(),
         "ternary": ternary.ternary_hydrides(),
         "hot": ternary.hot_hydrides(),
         "helium": ternary.helium_mixtures(),

@@ -10,7 +10,7 @@ from ase_elf_many_elements.campaign import sources
 from ase_elf_many_elements.compact import CORE, POINTS, VACUUM, thinned
 from ase_elf_many_elements.splits import HELD_OUT, reduced_formula, split_of
 from ase_elf_many_elements.structures import hydrides, ternary, trials
-from ase_elf_many_elements.structures.molecules import single_atom_hydrides
+from ase_elf_many_elements.structures.molecules import pairs_of_groups, single_atom_hydrides
 from places import ROOT
 
 from ase_elf.dataset import Label, LabelStore
@@ -81,6 +81,21 @@ def test_molecules_of_single_atoms_have_the_shapes_of_their_groups():
         angles = [atoms.get_angle(i, 0, j) for i, j in itertools.combinations(range(1, len(atoms)), 2)]
         assert np.mean(angles) == pytest.approx(wanted, abs=18)
         assert not atoms.pbc.any() and atoms.get_distance(0, 1) > 0.8
+
+
+def test_pairs_of_groups_are_molecules_with_one_bond_between_them():
+    some = {atoms.info["id"]: atoms for atoms in pairs_of_groups()}
+    assert not {reduced_formula(atoms) for atoms in some.values()} & HELD_OUT
+    hydrazine, methylphosphine = some["group-N-N"], some["group-C-P"]
+    assert hydrazine.get_chemical_formula() == "H4N2"
+    assert np.mean(hydrazine.get_angles([[0, 3, 4], [0, 3, 5], [3, 0, 1], [3, 0, 2]])) == pytest.approx(
+        108, abs=6
+    )
+    assert methylphosphine.get_distance(0, 4) == pytest.approx(0.76 + 1.07, rel=0.06)
+    for atoms in some.values():
+        apart = atoms.get_all_distances() + 9 * np.eye(len(atoms))
+        assert apart.min() > 0.85
+        assert sum(atoms.numbers) % 2 == 0
 
 
 def test_helium_mixtures_have_the_density_that_their_name_states():

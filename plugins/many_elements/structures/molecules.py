@@ -1,8 +1,9 @@
-"""Molecules in boxes: those of the G2 set, and hydrides of single atoms in the shapes of their groups."""
+"""Molecules in boxes: those of the G2 set, hydrides of single atoms in the shapes of their groups, pairs of groups."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations_with_replacement
 
 import numpy as np
 from ase import Atoms
@@ -25,6 +26,20 @@ SHAPES = {
 
 TURNS = 3
 """Structures of each: bonds of 0.9 to 1.2 sums of covalent radii, angles of 0.9 to 1.1 times those of the shape."""
+
+GROUPS = {
+    # central atom: (hydrogen atoms, degrees between them and the bond, degrees from one to the next around it)
+    "N": (2, 108, 115),
+    "O": (1, 104, 0),
+    "C": (3, 109.47, 120),
+    "F": (0, 0, 0),
+    "Si": (3, 109.47, 120),
+    "P": (2, 95, 94),
+    "S": (1, 95, 0),
+    "B": (2, 120, 180),
+    "Cl": (0, 0, 0),
+}
+"""NH2, OH, CH3 and the like, two of which make a molecule with a single bond."""
 
 
 def molecules(elements: set[str]) -> Iterator[Atoms]:
@@ -59,6 +74,36 @@ def single_atom_hydrides() -> Iterator[Atoms]:
                 atoms.center(vacuum=VACUUM)
                 atoms.info["id"] = f"hydride-molecule-{symbol}H{len(ways)}-{turn}"
                 yield atoms
+
+
+def pairs_of_groups() -> Iterator[Atoms]:
+    """Two of :data:`GROUPS` at random turns, bonds 0.95 to 1.08 sums of covalent radii; none that is held out."""
+    for first, second in combinations_with_replacement(GROUPS, 2):
+        random = seeded(f"group-{first}-{second}")
+        apart = random.uniform(0.97, 1.05) * sum(
+            covalent_radii[atomic_numbers[symbol]] for symbol in (first, second)
+        )
+        atoms = _group(first, random)
+        other = _group(second, random)
+        other.rotate(180, "x")
+        other.translate([0, 0, apart])
+        atoms += other
+        if len(atoms) < 3 or reduced_formula(atoms) in HELD_OUT:
+            continue
+        atoms.center(vacuum=VACUUM)
+        atoms.info["id"] = f"group-{first}-{second}"
+        yield atoms
+
+
+def _group(symbol: str, random: np.random.Generator) -> Atoms:
+    """A group whose free bond points along z, turned at random around it."""
+    count, polar, around = GROUPS[symbol]
+    turns = np.radians(around) * np.arange(count) + random.uniform(0, 2 * np.pi)
+    flat = np.sin(np.radians(polar)) * np.stack([np.cos(turns), np.sin(turns)], -1)
+    ways = np.column_stack([flat, np.full(count, np.cos(np.radians(polar)))])
+    length = random.uniform(0.95, 1.08) * (covalent_radii[1] + covalent_radii[atomic_numbers[symbol]])
+    places = length * ways + random.normal(0, 0.03, ways.shape)
+    return Atoms(f"{symbol}H{count}" if count else symbol, np.vstack([np.zeros((1, 3)), places]), pbc=False)
 
 
 def _directions(count: int, angle: float) -> np.ndarray:
