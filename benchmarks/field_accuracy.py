@@ -43,7 +43,7 @@ from ase_elf.training.config import TrainConfig  # noqa: E402
 from ase_elf.training.error_bars import rank_correlation  # noqa: E402
 from ase_elf.training.evaluate import Score, score_label  # noqa: E402
 from ase_elf.training.matching import PERSISTENCE, REACH, match_critical_points  # noqa: E402
-from ase_elf.training.pack import accuracy_rows, write_card, write_familiarity  # noqa: E402
+from ase_elf.training.pack import accuracy_rows, write_card, write_novelty  # noqa: E402
 from ase_elf.training.run import training_labels  # noqa: E402
 from ase_elf.training.score_tables import ALL, grouped, summary  # noqa: E402
 
@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     pack = Domain(given.pack)
     if given.card:
-        _renew_familiarity(pack)
+        _renew_novelty(pack)
         pack = Domain(given.pack)
     model = pack.load(device="cpu")
     scores: dict[str, list[Score]] = {}
@@ -368,7 +368,7 @@ def figures(scores: dict[str, list[Score]], folder: Path) -> Table:
     return lines[:-1]
 
 
-def _renew_familiarity(pack: Domain) -> None:
+def _renew_novelty(pack: Domain) -> None:
     """From the structures that ``train.yaml`` names, which have to be those of the card."""
     settings = TrainConfig.read(pack.folder / "train.yaml")
     train = training_labels(settings)
@@ -380,7 +380,7 @@ def _renew_familiarity(pack: Domain) -> None:
         )
     weights = pack.card["weights"]["sha256"]
     card = json.loads((pack.folder / "card.json").read_text(encoding="utf-8"))
-    card["familiarity"] = write_familiarity(pack.folder, pack.load(device="cpu"), train, weights)
+    card["novelty"] = write_novelty(pack.folder, pack.load(device="cpu"), train, weights)
     write_card(pack.folder / "card.json", card)
 
 

@@ -5,7 +5,7 @@
 Held-out compounds are those of the rulers' validation and test sets. Strange ones are clusters in
 which one methyl thiolate is exchanged, or beside which a molecule stands. ``--renew`` first writes
 what the packs know of surroundings (``ruler-*-surroundings.safetensors``, and for gold
-``familiarity.safetensors``) from the structures they were fitted to; the geometries lie in
+``novelty.safetensors``) from the structures they were fitted to; the geometries lie in
 ``../shared/data`` beside the repository.
 """
 
@@ -29,12 +29,12 @@ sys.path.insert(0, str(ROOT))
 
 from ase_elf.dataset import LabelStore, read_labels  # noqa: E402
 from ase_elf.domains import Domain, get_domain  # noqa: E402
-from ase_elf.model.novelty import Familiarity  # noqa: E402
+from ase_elf.model.novelty import Novelty  # noqa: E402
 from ase_elf.model.weights import digest  # noqa: E402
 from ase_elf.ruler.bond_set import BondSet  # noqa: E402
 from ase_elf.ruler.pairs import find_pairs  # noqa: E402
 from ase_elf.ruler.surroundings import are_strange  # noqa: E402
-from ase_elf.training.pack import FAMILIARITY, write_card  # noqa: E402
+from ase_elf.training.pack import NOVELTY, write_card  # noqa: E402
 from ase_elf.training.ruler import RulerConfig, write_surroundings  # noqa: E402
 
 DATA = ROOT.parent / "shared" / "data"
@@ -87,9 +87,9 @@ def renew(gold: Domain, hydrogen: Domain) -> None:
     train = [(group, atoms) for _, group, atoms in gold_structures() if group not in held]
     write_surroundings(gold, GOLD, [a for _, a in train], [g for g, _ in train])
     model = gold.load(device="cpu")
-    Familiarity.of([model.invariants(atoms) for _, atoms in train]).save(gold.folder / FAMILIARITY)
+    Novelty.of([model.invariants(atoms) for _, atoms in train]).save(gold.folder / NOVELTY)
     card = json.loads((gold.folder / "card.json").read_text(encoding="utf-8"))
-    card["familiarity"] = {"file": FAMILIARITY, "sha256": digest(gold.folder / FAMILIARITY),
+    card["novelty"] = {"file": NOVELTY, "sha256": digest(gold.folder / NOVELTY),
                            "weights": card["weights"]["sha256"], "structures": len(train)}  # fmt: skip
     write_card(gold.folder / "card.json", card)
     labels = read_labels(DATA / "hydrogen" / "labels", "train")

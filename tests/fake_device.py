@@ -54,8 +54,8 @@ def on_device(model: FieldModel) -> FieldModel:
             for name, value in kind.items():
                 if value is not None:
                     kind[name] = torch.empty(value.shape, dtype=value.dtype, device=DEVICE)
-    known = model.familiarity
-    model.familiarity = replace(
+    known = model.novelty
+    model.novelty = replace(
         known,
         **{k: torch.empty(getattr(known, k).shape, device=DEVICE) for k in ("mean", "whiten", "unit")},
     )

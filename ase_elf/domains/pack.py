@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,6 +41,9 @@ MANY = 12
 
 LEAST_R2 = 0.9
 """Below it a prediction says little of where the ELF is larger or smaller."""
+
+OLD_NOVELTY = "familiarity"
+"""Key of a card before 0.3."""
 
 FINEST = 0.01
 """Å or bohr. A card that asks for a finer grid is damaged."""
@@ -118,12 +122,12 @@ class Domain:
         return load_model(**self._files(self.card), **options)
 
     def _files(self, card: dict) -> dict[str, object]:
-        """Weights, and what training structures read, unless it was read with other weights."""
-        weights, known = card["weights"], card.get("familiarity")
+        """Weights, and the novelty measure, unless it was made with other weights."""
+        weights, known = card["weights"], card.get("novelty")
         found = {"path": self.folder / weights["file"], "digest": weights["sha256"]}
         if known and known["weights"] == weights["sha256"]:
-            found["familiarity"] = self.folder / known["file"]
-            found["familiarity_digest"] = known["sha256"]
+            found["novelty"] = self.folder / known["file"]
+            found["novelty_digest"] = known["sha256"]
         return found
 
     @cached_property
@@ -230,10 +234,10 @@ class Domain:
     def distance(self, atoms: Atoms) -> float | None:
         """How far ``atoms`` are from what was trained on, without predicting; None if it is not known.
 
-        In units of :class:`ase_elf.model.novelty.Familiarity`; on a CPU, milliseconds.
+        In units of :class:`ase_elf.model.novelty.Novelty`; on a CPU, milliseconds.
         """
         model = self.load(device="cpu")
-        known = getattr(model, "familiarity", None)
+        known = getattr(model, "novelty", None)
         return None if known is None else known.distance(model.invariants(atoms))
 
     def pair_distances(self, atoms: Atoms) -> dict[str, float]:
@@ -249,9 +253,9 @@ class Domain:
         from ase.data import covalent_radii
 
         model = self.load(device="cpu")
-        if model.familiarity is None:
+        if model.novelty is None:
             return {}
-        far = model.familiarity.of_atoms(model.invariants(atoms)).tolist()
+        far = model.novelty.of_atoms(model.invariants(atoms)).tolist()
         radii = covalent_radii[atoms.numbers]
         found: dict[str, float] = {}
         for i, j, length in zip(*neighbor_list("ijd", atoms, 2 * CONTACT * radii.max()), strict=True):
@@ -313,7 +317,7 @@ def _read_card(path: Path, check: Callable[[dict], None]) -> dict:
 
 
 def _check_card(card: dict) -> None:
-    """Raise for a card that would fail later, somewhere else, with a worse message."""
+    """Raise for a card that would fail later, somewhere else, with a worse message; rename old keys."""
     from ase.data import atomic_numbers
 
     if not isinstance(card["name"], str) or not card["elements"]:
@@ -334,9 +338,17 @@ def _check_card(card: dict) -> None:
             raise ValueError(f"trained range of {quantity!r:.20}: {low!r:.20} to {high!r:.20}")
     for part in (card, *([card["large_cells"]] if "large_cells" in card else [])):
         _check_file(part["weights"])
-        if "familiarity" in part:
-            _check_file(part["familiarity"])
-            part["familiarity"]["weights"]
+        if OLD_NOVELTY in part:
+            part["novelty"] = part.pop(OLD_NOVELTY)
+            warnings.warn(
+                f"the card of the domain pack {card['name']!r} has the key {OLD_NOVELTY!r}, "
+                "which is 'novelty' since 0.3 and not read by 0.4; rename it in card.json.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+        if "novelty" in part:
+            _check_file(part["novelty"])
+            part["novelty"]["weights"]
 
 
 def _check_ruler_card(card: dict) -> None:

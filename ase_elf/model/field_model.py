@@ -33,7 +33,7 @@ from ase_elf.model.network import ROWS, FieldNetwork
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from ase_elf.model.novelty import Familiarity
+    from ase_elf.model.novelty import Novelty
 
 __all__ = [
     "BOUNDS",
@@ -95,7 +95,7 @@ class Prediction:
         One standard deviation of the ELF, same shape.
     distance : float or None
         Of the structure from those trained on; above 1 it lies farther out than 99 % of them
-        (:class:`ase_elf.model.novelty.Familiarity`). None where the model does not know.
+        (:class:`ase_elf.model.novelty.Novelty`). None where the model does not know.
     large : bool
         Whether the model for large cells made it.
     """
@@ -153,7 +153,7 @@ class FieldModel:
     dtype : torch.dtype
     native_spacing : float, bohr
         Spacing of the grid the network runs on.
-    familiarity : Familiarity, optional
+    novelty : Novelty, optional
         Field invariants of training, for the distance that comes with a prediction.
     large : FieldModel, optional
         Without orbitals, for structures they are not made for
@@ -167,12 +167,12 @@ class FieldModel:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         native_spacing: float = NATIVE_SPACING,
-        familiarity: Familiarity | None = None,
+        novelty: Novelty | None = None,
         large: FieldModel | None = None,
     ) -> None:
         self.network = network.to(device=device, dtype=dtype)
         self.device, self.dtype = torch.device(device), dtype
-        self.native_spacing, self.familiarity, self.large = native_spacing, familiarity, large
+        self.native_spacing, self.novelty, self.large = native_spacing, novelty, large
         self._waves: OrderedDict = OrderedDict()
         self._spare: list[torch.Tensor] = []
 
@@ -270,7 +270,7 @@ class FieldModel:
         """Field invariants at the nuclei of a structure, shape (n_atoms, n_invariants).
 
         The distance of a structure from training is computed from them
-        (:class:`~ase_elf.model.novelty.Familiarity`).
+        (:class:`~ase_elf.model.novelty.Novelty`).
         """
         surroundings = self._surroundings(atoms, atoms.get_positions() / Bohr)
         neighbours, species = self._neighbours([atoms], [surroundings])
@@ -373,9 +373,9 @@ class FieldModel:
         coefficients = self.network.coefficients(species, *neighbours)
         sizes = [len(atoms) for atoms in structures]
         distances: list[torch.Tensor | None] = [None] * len(sizes)
-        if self.familiarity is not None:
+        if self.novelty is not None:
             invariants = self._at_nuclei(neighbours, coefficients).split(sizes)
-            distances = [self.familiarity.on_device(each) for each in invariants]
+            distances = [self.novelty.on_device(each) for each in invariants]
         return coefficients.split(sizes), distances
 
     def _at_nuclei(self, neighbours: tuple, coefficients: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Distance of a structure from those of training, in field invariants at the nuclei.
+"""Novelty: the distance of a structure from those of training, in field invariants at the nuclei.
 
 A network can be wrong where density and shortest distance are ordinary but surroundings are not. The
 measure is the distance of the field invariants (:class:`ase_elf.model.network.FieldInvariants`) at the
@@ -8,6 +8,7 @@ nuclei from those of the training structures, in the metric of their covariance
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from safetensors.torch import load_file, save_file
 
 from ase_elf.errors import FormatError, InputError
 from ase_elf.storage.atomic import replacing
+
+__all__ = ["Novelty"]
 
 ATOMS = 0.95
 """Quantile over atoms that stands for a structure: a few strange ones count, a single one of
@@ -31,7 +34,7 @@ does not decide alone."""
 
 
 @dataclass(frozen=True)
-class Familiarity:
+class Novelty:
     """Distribution of the field invariants at the nuclei of training structures.
 
     Parameters
@@ -48,7 +51,7 @@ class Familiarity:
     unit: torch.Tensor
 
     @classmethod
-    def of(cls, invariants: list[torch.Tensor]) -> Familiarity:
+    def of(cls, invariants: list[torch.Tensor]) -> Novelty:
         """From those of each training structure, (n_atoms, n_invariants) each.
 
         Every atom counts once, whatever structure it belongs to.
@@ -97,7 +100,7 @@ class Familiarity:
             save_file({k: getattr(self, k).contiguous() for k in self.__dataclass_fields__}, part)
 
     @classmethod
-    def load(cls, path: Path) -> Familiarity:
+    def load(cls, path: Path) -> Novelty:
         """Read what :meth:`save` wrote; :class:`FormatError` if it is anything else."""
         try:
             # Copies lie in memory as fresh tensors do; sums then round alike.
@@ -114,3 +117,11 @@ class Familiarity:
                 f"{path} does not hold the field invariants of training structures ({str(error)[:300]})."
             ) from error
         return found
+
+
+def __getattr__(name: str) -> type[Novelty]:
+    """``Familiarity``, the name before 0.3; it goes with 0.4."""
+    if name != "Familiarity":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn("Familiarity is Novelty since 0.3.", DeprecationWarning, stacklevel=2)
+    return Novelty

@@ -68,7 +68,7 @@ def at_points(model: FieldModel, structures: Sequence[Atoms], points: Sequence[n
     coefficients = model.network.coefficients(species, *neighbours)
     sizes = [len(atoms) for atoms in structures]
     invariants = model._at_nuclei(neighbours, coefficients).split(sizes)
-    known = model.familiarity
+    known = model.novelty
     across = coefficients.T.contiguous()  # of all atoms one coefficient after the other
     z = torch.empty(sum(map(len, places)), device=model.device, dtype=model.dtype)
     for rows, index, vectors in _equally_many(homes, places, model.arch.cutoff):

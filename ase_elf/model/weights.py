@@ -19,7 +19,7 @@ from ase_elf.errors import FormatError, InputError
 from ase_elf.model.energy import EnergyNetwork
 from ase_elf.model.field_model import NATIVE_SPACING, FieldModel
 from ase_elf.model.network import Architecture, AtomNetwork, FieldNetwork, stored_name
-from ase_elf.model.novelty import Familiarity
+from ase_elf.model.novelty import Novelty
 from ase_elf.storage.atomic import replacing
 
 
@@ -112,8 +112,8 @@ def load_model(
     device: str | None = None,
     dtype: str = "float32",
     native_spacing: float = NATIVE_SPACING,
-    familiarity: Path | None = None,
-    familiarity_digest: str | None = None,
+    novelty: Path | None = None,
+    novelty_digest: str | None = None,
     large: FieldModel | None = None,
 ) -> FieldModel:
     """The model in a weights file, once per process, device and precision.
@@ -129,9 +129,9 @@ def load_model(
         ``"float32"`` or ``"float64"``.
     native_spacing : float, bohr
         Of the grid the network runs on.
-    familiarity : Path, optional
-        Field invariants at the nuclei of training structures (:meth:`ase_elf.model.novelty.Familiarity.save`).
-    familiarity_digest : str, optional
+    novelty : Path, optional
+        Field invariants at the nuclei of training structures (:meth:`ase_elf.model.novelty.Novelty.save`).
+    novelty_digest : str, optional
         SHA-256 that that file must have.
     large : FieldModel, optional
         For cells of too many atoms for this one's orbitals.
@@ -145,7 +145,7 @@ def load_model(
     """
     return _load(
         Path(path), digest, choose_device(device), choose_dtype(dtype), native_spacing,
-        familiarity, familiarity_digest, large,
+        novelty, novelty_digest, large,
     )  # fmt: skip
 
 
@@ -156,24 +156,24 @@ def _load(
     device: torch.device,
     dtype: torch.dtype,
     native_spacing: float,
-    familiarity: Path | None,
-    familiarity_digest: str | None,
+    novelty: Path | None,
+    novelty_digest: str | None,
     large: FieldModel | None,
 ) -> FieldModel:
     network, known = load_network(path, expected), None
-    if familiarity is not None:
+    if novelty is not None:
         try:
-            check_digest(familiarity, familiarity_digest)
+            check_digest(novelty, novelty_digest)
         except OSError as error:
-            raise FormatError(f"cannot read {familiarity}: {error.strerror or error}.") from error
-        known = Familiarity.load(familiarity)
+            raise FormatError(f"cannot read {novelty}: {error.strerror or error}.") from error
+        known = Novelty.load(novelty)
         if len(known.mean) != network.output_invariants.n_invariants:
             raise FormatError(
-                f"{familiarity} holds {len(known.mean)} invariants where {path} has "
+                f"{novelty} holds {len(known.mean)} invariants where {path} has "
                 f"{network.output_invariants.n_invariants}; make the pack again."
             )
     return FieldModel(
-        network, device=device, dtype=dtype, native_spacing=native_spacing, familiarity=known,
+        network, device=device, dtype=dtype, native_spacing=native_spacing, novelty=known,
         large=large,
     )  # fmt: skip
 

@@ -191,16 +191,16 @@ def are_strange(
     if invariants is not None:
         return known.distances(atoms, invariants.astype(float), i, j) > 1
     model = pack.load(device="cpu")
-    familiar = np.isin(atoms.get_chemical_symbols(), pack.elements)
-    number = np.cumsum(familiar) - 1  # of each atom among those that are familiar
-    kept = atoms[familiar]
+    covered = np.isin(atoms.get_chemical_symbols(), pack.elements)
+    number = np.cumsum(covered) - 1  # of each atom among those that are covered
+    kept = atoms[covered]
     readings = model.invariants(kept).numpy().astype(float)
     strange = known.distances(kept, readings, number[i], number[j]) > 1
-    if familiar.all():
+    if covered.all():
         return strange
     first, second = neighbor_list("ij", atoms, model.reach)
     near = np.zeros(len(atoms), bool)
-    near[first[~familiar[second]]] = True
+    near[first[~covered[second]]] = True
     return strange | near[i] | near[j]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,8 +36,8 @@ class TrainConfig:
         Train only on these kinds of structure; all of them if empty.
     without : tuple of str
         Elements: structures that hold one are not trained on.
-    familiar : tuple of str
-        Kinds of structure that count as known when the distance from training is made; all of them if empty.
+    novelty_kinds : tuple of str
+        Kinds of structure that the novelty of others is measured from; all of them if empty.
         What is trained on but described badly still is left out, and comes with a warning.
     features : Path, optional
         Folder in which orbital features are kept for the next fit.
@@ -52,7 +53,7 @@ class TrainConfig:
     start: Path | None
     kinds: tuple[str, ...]
     without: tuple[str, ...]
-    familiar: tuple[str, ...]
+    novelty_kinds: tuple[str, ...]
     features: Path | None
     scored: Region
     architecture: Architecture
@@ -69,7 +70,15 @@ class TrainConfig:
         InputError
             A key is unknown or missing, or a value has the wrong type.
         """
-        raw = RawConfig(**checked(RawConfig, read_mapping(path), ""))
+        given = read_mapping(path)
+        if "familiar" in given:
+            warnings.warn(
+                f"{path}: the key 'familiar' is 'novelty_kinds' since 0.3, and not read by 0.4.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            given.setdefault("novelty_kinds", given.pop("familiar"))
+        raw = RawConfig(**checked(RawConfig, given, ""))
         folder = Path(path).resolve().parent
         if not raw.labels:
             raise InputError("labels: name at least one folder of labels.")
@@ -80,7 +89,7 @@ class TrainConfig:
             start=folder / raw.start if raw.start else None,
             kinds=tuple(raw.kinds),
             without=tuple(raw.without),
-            familiar=tuple(raw.familiar),
+            novelty_kinds=tuple(raw.novelty_kinds),
             features=folder / raw.features if raw.features else None,
             scored=Region(**checked(Region, raw.scored, "scored.")),
             architecture=Architecture.from_dict(checked(Architecture, raw.architecture, "architecture.")),
@@ -99,7 +108,7 @@ class RawConfig:
     start: str | None = None
     kinds: list = field(default_factory=list)
     without: list = field(default_factory=list)
-    familiar: list = field(default_factory=list)
+    novelty_kinds: list = field(default_factory=list)
     features: str | None = None
     scored: dict = field(default_factory=dict)
     recipe: dict = field(default_factory=dict)

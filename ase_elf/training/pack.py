@@ -1,6 +1,6 @@
 """Turning a fitted network into a domain pack: weights file and model card.
 
-Writes ``weights.safetensors``, ``familiarity.safetensors`` and ``card.json`` into a folder;
+Writes ``weights.safetensors``, ``novelty.safetensors`` and ``card.json`` into a folder;
 everything on the card that can be computed is computed here, the rest comes from the pack's
 ``card.yaml``.
 """
@@ -20,7 +20,7 @@ from ase import Atoms
 from ase_elf.dataset.label import Label, digest
 from ase_elf.geometry.checks import describe
 from ase_elf.model import FieldModel, FieldNetwork, save_network
-from ase_elf.model.novelty import Familiarity
+from ase_elf.model.novelty import Novelty
 from ase_elf.model.weights import digest as digest_of
 from ase_elf.storage.atomic import replacing
 from ase_elf.training.evaluate import Score
@@ -29,17 +29,17 @@ __all__ = [
     "KEPT",
     "accuracy_rows",
     "by_group",
-    "familiarity_of",
+    "novelty_of",
     "planned",
-    "save_familiarity",
+    "save_novelty",
     "shorten",
     "trained_range",
     "write_card",
-    "write_familiarity",
+    "write_novelty",
     "write_pack",
 ]
 
-WEIGHTS, FAMILIARITY = "weights.safetensors", "familiarity.safetensors"
+WEIGHTS, NOVELTY = "weights.safetensors", "novelty.safetensors"
 
 KEPT = 7
 """Bits of a parameter's fraction that are written. The other 16 move the ELF by 4e-4 rms, a twentieth of
@@ -53,7 +53,7 @@ def write_pack(
     train: list[Label],
     recipe: dict,
     scores: list[Score],
-    familiarity: Familiarity | None = None,
+    novelty: Novelty | None = None,
     more: dict | None = None,
 ) -> dict:
     """Write weights and card; returns the card.
@@ -69,15 +69,15 @@ def write_pack(
         The fit's configuration.
     scores : list of Score
         On structures that were not trained on.
-    familiarity : Familiarity, optional
-        What nuclei read in training, where it is known already.
+    novelty : Novelty, optional
+        Distance from the training structures, where it has been made; of all of ``train`` by default.
     more : dict, optional
         Further entries of the card.
     """
     card = planned(folder)
     card["weights"] = {"file": WEIGHTS, "sha256": save_network(folder / WEIGHTS, network)}
-    known = familiarity or familiarity_of(FieldModel(network), train)
-    card["familiarity"] = save_familiarity(folder, known, card["weights"]["sha256"])
+    known = novelty or novelty_of(FieldModel(network), train)
+    card["novelty"] = save_novelty(folder, known, card["weights"]["sha256"])
     card["trained_range"] = trained_range(train)
     card["training"] = {
         "labels": len(train),
@@ -124,8 +124,8 @@ def trained_range(labels: list[Label]) -> dict[str, list[float]]:
     }
 
 
-def write_familiarity(folder: Path, model: FieldModel, train: list[Label], weights: str) -> dict[str, str]:
-    """Write what nuclei read in training; returns its part of the card.
+def write_novelty(folder: Path, model: FieldModel, train: list[Label], weights: str) -> dict[str, str]:
+    """Write the distance from training structures; returns its part of the card.
 
     Parameters
     ----------
@@ -134,21 +134,21 @@ def write_familiarity(folder: Path, model: FieldModel, train: list[Label], weigh
     train : list of Label
         All that the weights were fitted to.
     weights : str
-        SHA-256 of the weights: others read other things.
+        SHA-256 of the weights, since field invariants depend on them.
     """
-    return save_familiarity(folder, familiarity_of(model, train), weights)
+    return save_novelty(folder, novelty_of(model, train), weights)
 
 
-def familiarity_of(model: FieldModel, train: list[Label]) -> Familiarity:
-    """Of what the nuclei of training structures read."""
-    return Familiarity.of([model.invariants(label.atoms) for label in train])
+def novelty_of(model: FieldModel, train: list[Label]) -> Novelty:
+    """Distance from these structures, in the field invariants of this model."""
+    return Novelty.of([model.invariants(label.atoms) for label in train])
 
 
-def save_familiarity(folder: Path, known: Familiarity, weights: str) -> dict[str, str]:
+def save_novelty(folder: Path, known: Novelty, weights: str) -> dict[str, str]:
     """Write it beside the weights of this digest; returns its part of the card."""
-    path = folder / FAMILIARITY
+    path = folder / NOVELTY
     known.save(path)
-    return {"file": FAMILIARITY, "sha256": digest_of(path), "weights": weights}
+    return {"file": NOVELTY, "sha256": digest_of(path), "weights": weights}
 
 
 def by_group(

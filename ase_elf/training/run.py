@@ -20,7 +20,7 @@ from ase_elf.training.evaluate import score_label
 from ase_elf.training.fit import Fit, Recipe
 from ase_elf.training.kept_features import MADE_ANEW, KeptFeatures
 from ase_elf.training.loop import ALONE
-from ase_elf.training.pack import by_group, familiarity_of, planned, shorten, write_pack
+from ase_elf.training.pack import by_group, novelty_of, planned, shorten, write_pack
 from ase_elf.training.processes import Processes
 from ase_elf.training.region import EVERYWHERE, Region
 from ase_elf.training.samples import Pool
@@ -89,10 +89,11 @@ def finish(settings: TrainConfig, fit: Fit) -> dict | None:
     factor = calibrate(network, fit.validation) if fit.validation else 1.0
     train = [pool.label for pool in fit.train]
     model = FieldModel(network, native_spacing=planned(settings.pack).get("native_spacing", NATIVE_SPACING))
-    known = [label for label in train if not settings.familiar or label.kind in settings.familiar]
+    known = [label for label in train if not settings.novelty_kinds or label.kind in settings.novelty_kinds]
     if not known:
-        raise InputError(f"no training label is of a kind in familiar: {', '.join(settings.familiar)}.")
-    model.familiarity = familiarity_of(model, known)
+        kinds = ", ".join(settings.novelty_kinds)
+        raise InputError(f"no training label is of a kind in novelty_kinds: {kinds}.")
+    model.novelty = novelty_of(model, known)
     held_out = [label for source in settings.labels for label in source.read("validation", "test")]
     scores = [score_label(model, label, region=settings.scored) for label in held_out]
     more = {"scored": asdict(settings.scored)} if settings.scored != EVERYWHERE else {}
@@ -112,5 +113,5 @@ def finish(settings: TrainConfig, fit: Fit) -> dict | None:
         },
         scores=scores,
         more=more,
-        familiarity=model.familiarity,
+        novelty=model.novelty,
     )

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from ase_elf import ELFCalculator
 from ase_elf.domains import Domain
 from ase_elf.errors import ElfWarning, FormatError, InputError
 from ase_elf.model import Architecture, FieldModel, FieldNetwork
-from ase_elf.model.novelty import ATOMS, Familiarity
+from ase_elf.model.novelty import ATOMS, Novelty
 from ase_elf.testing import molecular_fluid
 from ase_elf.training.pack import write_pack
 
@@ -26,8 +27,8 @@ def normal(n, d=5, seed=0):
 
 
 def test_distance_is_the_mahalanobis_quantile_in_units_of_the_training_structures():
-    known = Familiarity.of([normal(2000, seed=s) for s in range(5)])
-    bare = Familiarity(known.mean, known.whiten, torch.ones(()))
+    known = Novelty.of([normal(2000, seed=s) for s in range(5)])
+    bare = Novelty(known.mean, known.whiten, torch.ones(()))
     expected = math.sqrt(chi2(5).ppf(ATOMS) / 5)
     assert bare.distance(normal(20_000, seed=9)) == pytest.approx(expected, rel=0.02)
     assert known.distance(normal(20_000, seed=9)) == pytest.approx(1, rel=0.05)
@@ -36,20 +37,20 @@ def test_distance_is_the_mahalanobis_quantile_in_units_of_the_training_structure
 
 def test_a_reading_that_never_varied_does_not_break_the_metric():
     readings = [torch.cat([normal(40, seed=s), torch.ones(40, 1)], dim=1) for s in range(3)]
-    assert math.isfinite(Familiarity.of(readings).distance(readings[0]))
+    assert math.isfinite(Novelty.of(readings).distance(readings[0]))
     with pytest.raises(InputError, match="1 atoms"):
-        Familiarity.of([normal(1)])
+        Novelty.of([normal(1)])
 
 
 def test_what_was_saved_comes_back(tmp_path):
-    known = Familiarity.of([normal(30, seed=s) for s in range(3)])
+    known = Novelty.of([normal(30, seed=s) for s in range(3)])
     known.save(tmp_path / "f.safetensors")
-    again = Familiarity.load(tmp_path / "f.safetensors")
+    again = Novelty.load(tmp_path / "f.safetensors")
     expected = known.distance(normal(9, seed=4))
     assert again.distance(normal(9, seed=4)) == pytest.approx(expected, rel=1e-12)
     (tmp_path / "f.safetensors").write_bytes(b"nothing of that kind")
     with pytest.raises(FormatError, match="f.safetensors"):
-        Familiarity.load(tmp_path / "f.safetensors")
+        Novelty.load(tmp_path / "f.safetensors")
 
 
 ARCH = Architecture((1,), n_radial=4, channels=(6, 4, 2), point_channels=(6, 4, 2), n_updates=1,
@@ -81,13 +82,13 @@ def test_predictions_on_grids_and_points_bring_the_same_distance(pack):
 def test_distance_does_not_depend_on_how_a_structure_is_written_down(pack):
     model = pack.load(device="cpu", dtype="float64")
     atoms = analytic_label(7).atoms
-    expected = model.familiarity.distance(model.invariants(atoms))
+    expected = model.novelty.distance(model.invariants(atoms))
     moved = atoms.copy()
     moved.positions += [0.4, -1.0, 7.0]
     turned = atoms.copy()
     turned.rotate(50, (1, 2, 3), rotate_cell=True)
     for other in (moved, turned, atoms[[3, 1, 0, 2, 5, 4]]):
-        assert model.familiarity.distance(model.invariants(other)) == pytest.approx(expected, rel=1e-6)
+        assert model.novelty.distance(model.invariants(other)) == pytest.approx(expected, rel=1e-6)
     # Copies of the cell change a quantile only by how it interpolates between atoms.
     double = model.invariants(make_supercell(atoms, np.diag([2, 1, 1])))
     torch.testing.assert_close(double[:6], model.invariants(atoms), rtol=0, atol=1e-8)
@@ -109,10 +110,31 @@ def test_strange_surroundings_are_said_though_density_and_distances_are_ordinary
 
 def test_readings_of_other_weights_are_not_used(pack):
     card = json.loads(json.dumps(pack.card))
-    card["familiarity"]["weights"] = "0" * 64
+    card["novelty"]["weights"] = "0" * 64
     other = Domain(pack.folder)
     other.__dict__["card"] = card
-    assert other.load(device="cpu").familiarity is None
+    assert other.load(device="cpu").novelty is None
+
+
+def test_a_card_with_the_key_before_0_3_is_read_with_a_warning(pack, tmp_path):
+    folder = shutil.copytree(pack.folder, tmp_path / "older")
+    card = json.loads((folder / "card.json").read_text())
+    card["familiarity"] = card.pop("novelty")
+    (folder / "novelty.safetensors").rename(folder / "familiarity.safetensors")
+    card["familiarity"]["file"] = "familiarity.safetensors"
+    (folder / "card.json").write_text(json.dumps(card))
+    atoms = analytic_label(7).atoms
+    with pytest.warns(DeprecationWarning, match="'novelty' since 0.3"):
+        assert Domain(folder).distance(atoms) == pytest.approx(pack.distance(atoms), rel=1e-6)
+
+
+def test_the_class_has_its_name_before_0_3_with_a_warning():
+    import ase_elf.model.novelty as module
+
+    with pytest.warns(DeprecationWarning, match="Novelty since 0.3"):
+        assert module.Familiarity is Novelty
+    with pytest.raises(AttributeError, match="Unknown"):
+        _ = module.Unknown
 
 
 def test_a_pack_without_readings_predicts_without_a_distance():

@@ -139,7 +139,7 @@ def test_page_figures_and_card_are_made_from_weights_and_labels(pack, labels, tm
     page.write_text((BENCHMARKS.parent / "docs" / "field-model.md").read_text())
     card = json.loads((pack / "card.json").read_text())
     assert not card["accuracy"]
-    (pack / "card.json").write_text(json.dumps({k: v for k, v in card.items() if k != "familiarity"}))
+    (pack / "card.json").write_text(json.dumps({k: v for k, v in card.items() if k != "novelty"}))
     other = pack / field_accuracy.FLUIDS_ONLY
     other.parent.mkdir()
     shutil.copy(pack / "weights.safetensors", other)
@@ -157,7 +157,7 @@ def test_page_figures_and_card_are_made_from_weights_and_labels(pack, labels, tm
     assert names and all((tmp_path / name).is_file() for name in names)
     again = json.loads((pack / "card.json").read_text())
     assert [row["name"] for row in again["accuracy"]] == ["s2"]
-    assert again["familiarity"] == card["familiarity"]
+    assert again["novelty"] == card["novelty"]
     assert again["accuracy"][0]["distance"] > 0
 
 

@@ -138,3 +138,10 @@ def test_structures_with_elements_to_be_left_out_are_not_trained_on(monkeypatch,
         else:
             with pytest.raises(InputError, match="every training label holds one of without: H"):
                 training_labels(settings)
+
+
+def test_a_configuration_with_the_key_before_0_3_is_read_with_a_warning(tmp_path):
+    path = tmp_path / "train.yaml"
+    path.write_text("labels: [x]\noutput: run\narchitecture: {elements: [1, 3]}\nfamiliar: [hydride]\n")
+    with pytest.warns(DeprecationWarning, match="'novelty_kinds' since 0.3"):
+        assert TrainConfig.read(path).novelty_kinds == ("hydride",)

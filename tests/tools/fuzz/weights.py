@@ -9,7 +9,7 @@ import torch
 
 from ase_elf.errors import ElfError
 from ase_elf.model import Architecture, EnergyNetwork, FieldNetwork
-from ase_elf.model.novelty import Familiarity
+from ase_elf.model.novelty import Novelty
 from ase_elf.model.weights import load_network, save_network
 from ase_elf.ruler import ImageSpec, ReadingModes, Ruler
 from ase_elf.ruler.network import ImageReader, ReaderArchitecture
@@ -29,7 +29,7 @@ def make():
     potential = written("w.safetensors", lambda path: save_network(path, energy))
     modes = ReadingModes(("a",), np.ones((1, 1, 4, 4), "f4"), np.ones((1, 4, 4), "f4"), 1.0)
     ruler = Ruler(("H", "H"), spec, readers[:1], 1.0, spec, readers[1:], ("a",), modes)
-    known = Familiarity(torch.zeros(2), torch.eye(2), torch.ones(()))
+    known = Novelty(torch.zeros(2), torch.eye(2), torch.ones(()))
     return [sound, potential, written("r.safetensors", ruler.save),
             written("f.safetensors", known.save), _greedy(sound, n_radial=10**9), _greedy(sound, hidden=10**6),
             _greedy(sound, n_updates=10**9), _greedy(sound, channels=[10**6, 10**6])]  # fmt: skip
@@ -47,7 +47,7 @@ def _greedy(sound, **changes):
 
 def read(path):
     readers = (load_network, lambda path: load_network(path, kind=EnergyNetwork), Ruler.load,
-               Familiarity.load)  # fmt: skip
+               Novelty.load)  # fmt: skip
     for reader in readers:
         with suppress(ElfError):
             reader(path)
