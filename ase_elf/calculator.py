@@ -11,7 +11,6 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
-from functools import wraps
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -23,10 +22,11 @@ from ase.calculators.calculator import (
 from ase.outputs import all_outputs
 
 from ase_elf.analysis import bond_labels, frame_values
-from ase_elf.analysis.scalars import SCALARS, WITHOUT_GRID, accepted_names, is_outside, structure_scalars
+from ase_elf.analysis.scalars import SCALARS, accepted_names
 from ase_elf.domains import address
-from ase_elf.errors import ElfWarning, InputError, named
+from ase_elf.errors import ElfWarning, InputError
 from ase_elf.geometry.checks import changes
+from ase_elf.parallel.threads import in_turn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,29 +46,8 @@ __all__ = ["EXTRAS", "ELFCalculator"]
 EXTRAS = ("elf", "bond_rulers")
 """Properties beyond ASE's own."""
 
-NO_GRID = (
-    "not evaluated of a structure that is periodic nowhere, where it says how the box around it was chosen; "
-    "name it in properties= to have it all the same"
-)
-"""Why ``every=`` leaves some of its properties out."""
-
 _KEPT = 4
 """Grids kept of one structure: the default shape and a few asked for."""
-
-
-def _in_turn(method: Callable) -> Callable:
-    """Let threads that share a calculator into ``method`` one after the other.
-
-    The cache is of one structure: a thread that comes between choosing it and reading it would
-    hand out the grid of another.
-    """
-
-    @wraps(method)
-    def locked(self, *args, **kwargs):
-        with self._lock:
-            return method(self, *args, **kwargs)
-
-    return locked
 
 
 class ELFCalculator(BaseCalculator):
@@ -149,6 +128,7 @@ class ELFCalculator(BaseCalculator):
         properties: Iterable[str] | None = None,
     ) -> None:
         from ase_elf.prediction import Predictor  # ase.io imports this module
+        from ase_elf.reference import pack_of
 
         if calculator is not None and not hasattr(calculator, "get_property"):
             raise InputError(f"calculator must be an ASE calculator such as EMT(), not {calculator!r}.")
@@ -165,7 +145,9 @@ class ELFCalculator(BaseCalculator):
         accepted = (*EXTRAS, *SCALARS)
         self._all = properties is None
         self.properties = accepted_names(properties or accepted, accepted, "property")
-        self._predictor = Predictor(domain if engine is None else _in_place_of(domain, engine), device, dtype)
+        if domain is not None and engine is not None:
+            raise InputError("give domain= or engine=, not both.")
+        self._predictor = Predictor(domain if engine is None else pack_of(engine), device, dtype)
         self.elf_results: dict[str, Any] = {}
         self.elf_missing: dict[str, str] = {}
         self._n_structures = 0
@@ -176,9 +158,7 @@ class ELFCalculator(BaseCalculator):
         self.implemented_properties = [*getattr(calculator, "implemented_properties", []), *EXTRAS]
         self.parameters = self.todict()
 
-    # -- ASE's protocol ----------------------------------------------------------------
-
-    @_in_turn
+    @in_turn
     def get_property(self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True):
         """A property by name: ``"elf"``, ``"bond_rulers"``, or one of ``calculator``'s.
 
@@ -212,7 +192,7 @@ class ELFCalculator(BaseCalculator):
             allow_calculation,
         )
 
-    @_in_turn
+    @in_turn
     def get_potential_energy(self, atoms: Atoms | None = None, force_consistent: bool = False):
         """As the wrapped calculator has it, which may treat ``force_consistent`` its own way."""
         if self.calculator is None:
@@ -223,7 +203,7 @@ class ELFCalculator(BaseCalculator):
             True,
         )
 
-    @_in_turn
+    @in_turn
     def calculate(
         self, atoms: Atoms, properties: Sequence[str], system_changes: Sequence[str] = all_changes
     ) -> None:
@@ -231,14 +211,14 @@ class ELFCalculator(BaseCalculator):
         for name in properties:
             self.get_property(name, atoms)
 
-    @_in_turn
+    @in_turn
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """What changed since the last calculation, as the wrapped calculator sees it."""
         if self.calculator is not None and hasattr(self.calculator, "check_state"):
             return self.calculator.check_state(atoms, tol)
         return changes(self.atoms, atoms)
 
-    @_in_turn
+    @in_turn
     def calculation_required(self, atoms: Atoms, properties: Sequence[str]) -> bool:
         """Whether any of ``properties`` would have to be calculated."""
         standard = [name for name in properties if name not in EXTRAS]
@@ -258,7 +238,7 @@ class ELFCalculator(BaseCalculator):
             "properties": list(self.properties),
         }
 
-    @_in_turn
+    @in_turn
     def reset(self) -> None:
         """Forget everything calculated, here and in the wrapped calculator."""
         self.atoms, self.results, self.elf_results, self.elf_missing = None, {}, {}, {}
@@ -269,8 +249,6 @@ class ELFCalculator(BaseCalculator):
     def _get_name(self) -> str:
         return "elf"
 
-    # -- The ELF -----------------------------------------------------------------------
-
     @overload
     def get_elf(
         self, atoms: Atoms | None = None, *, shape: Shape | None = None, spacing: float | None = None
@@ -279,7 +257,7 @@ class ELFCalculator(BaseCalculator):
     @overload
     def get_elf(self, atoms: Atoms | None = None, *, points: ArrayLike) -> np.ndarray: ...
 
-    @_in_turn
+    @in_turn
     def get_elf(
         self,
         atoms: Atoms | None = None,
@@ -297,29 +275,26 @@ class ELFCalculator(BaseCalculator):
         shape : tuple of int, optional
             (nx, ny, nz).
         spacing : float, optional
-            Å. Largest distance of grid points along the cell vectors; the number of points
-            is rounded up to one that Fourier transforms quickly. Without ``shape`` or
-            ``spacing``, that of the domain pack.
+            Å. Largest distance of grid points along the cell vectors; the number of points is rounded up
+            to one that Fourier transforms quickly. Without ``shape`` or ``spacing``, that of the domain pack.
         points : array_like, shape (n, 3), optional
             Cartesian points in Å; the model is evaluated there, without a grid.
 
         Returns
         -------
         ELFGrid
-            ``info`` holds ``domain``, ``weights`` (their digest), ``out_of_domain``, the
-            reasons why the structure lies outside what was trained on (empty inside), and
-            ``domain_distance``, how far what its atoms see is from what was seen in training
-            (1 is as far as 99 % of the training structures; None where the pack cannot tell), and
-            ``pack``, the folder of a pack that is not installed.
-            ``sigma`` where the model knows its error.
+            ``info`` holds ``domain``, ``weights`` (their digest), ``out_of_domain`` (why the structure lies
+            outside what was trained on; empty inside), ``domain_distance`` (from the training structures, of
+            which 99 % are within 1; None where the pack cannot tell) and ``pack``, the folder of a pack that
+            is not installed. ``sigma`` where the model knows its error.
         ndarray, shape (n,), float32
             Where ``points`` are given.
 
         Raises
         ------
         InputError
-            For a structure the pack cannot take (no cell, unknown element, overlapping
-            atoms), or contradictory options.
+            For a structure the pack cannot take (no cell, unknown element, overlapping atoms), or
+            contradictory options.
         DomainError
             If no installed pack knows the elements.
 
@@ -335,7 +310,7 @@ class ELFCalculator(BaseCalculator):
             return self._grid(atoms, shape, spacing)
         return self._predictor.at_points(atoms, points)
 
-    @_in_turn
+    @in_turn
     def at_points(self, structures: Sequence[Atoms], points: Sequence[ArrayLike]) -> list[AtPoints]:
         """ELF of many structures at points of each, in one pass; what :meth:`get_elf` gives for one.
 
@@ -348,8 +323,7 @@ class ELFCalculator(BaseCalculator):
         Returns
         -------
         list of AtPoints
-            ``values``, shape (n,), float32, ``distance`` of the structure from training, and
-            ``invariants``, what every atom sees.
+            ``values``, shape (n,), float32, ``distance`` from training, and ``invariants`` of every atom.
 
         Raises
         ------
@@ -358,7 +332,7 @@ class ELFCalculator(BaseCalculator):
         """
         return self._predictor.at_points_of(structures, points)
 
-    @_in_turn
+    @in_turn
     def predict(
         self,
         structures: Sequence[Atoms],
@@ -397,8 +371,6 @@ class ELFCalculator(BaseCalculator):
         """The domain pack that is used for ``atoms``."""
         return self._predictor.domain_of(atoms)
 
-    # -- Inner workings ----------------------------------------------------------------
-
     def _ask_calculator(self, ask: Callable[[], Any], atoms: Atoms | None, allow_calculation: bool) -> Any:
         """Ask the wrapped calculator, mirror its results, and tell those who watch."""
         if atoms is not None:
@@ -421,7 +393,8 @@ class ELFCalculator(BaseCalculator):
         if not allow_calculation:
             if changes(self._elf_atoms, atoms):
                 return None
-            return self._bonds if name == "bond_rulers" else self._default_grid()
+            (default,) = self._predictor.shapes([atoms], None, None)
+            return self._bonds if name == "bond_rulers" else self._grids.get(default)
         value = self._grid(atoms) if name == "elf" else self._measure_bonds(atoms)
         self._see(atoms)
         return value
@@ -435,12 +408,15 @@ class ELFCalculator(BaseCalculator):
         self._n_structures += 1
         if self.every is None or number % self.every:
             return
-        results, failed, left_out = self._unasked(atoms)
+        wanted, left_out = self.properties, {}
+        if self._all:
+            wanted, left_out = frame_values.without_needless_grid(wanted, atoms)
+        results, failed = frame_values.evaluated(atoms, wanted, self)
         self.elf_results, self.elf_missing = {"structure": number, **results}, failed | left_out
         self.frame_values.renew(atoms)
         frame_values.put(atoms, results)
         if "bond_rulers" in results:
-            bond_labels.put_bonds(atoms, self._survey(atoms))
+            bond_labels.put_bonds(atoms, self.survey_bonds(atoms))
         for reason in dict.fromkeys(failed.values()):
             # The forces are there, and whoever asked for them asked for nothing else.
             names = "ELF" if not results else ", ".join(name for name in failed if failed[name] == reason)
@@ -449,31 +425,6 @@ class ELFCalculator(BaseCalculator):
                 ElfWarning,
                 stacklevel=5,
             )
-
-    def _unasked(self, atoms: Atoms) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
-        """What ``properties`` names, of ``atoms``; why some could not be had, and why some were not tried."""
-        from ase_elf.ruler import BondTable
-
-        wanted, left_out = self.properties, {}
-        if self._all and not atoms.pbc.any():
-            wanted = [name for name in wanted if name in ("bond_rulers", *WITHOUT_GRID)]
-            left_out = {n: NO_GRID for n in self.properties if n not in wanted}
-        scalars = [name for name in wanted if name in SCALARS]
-        bare = scalars if set(scalars) <= set(WITHOUT_GRID) and "elf" not in wanted else []
-        on_grid = [name for name in scalars if name not in bare]
-        results, failed = {}, {}
-        for names, make in (
-            (["elf"] if "elf" in wanted else [], lambda: {"elf": self._grid(atoms)}),
-            (["bond_rulers"] if "bond_rulers" in wanted else [],
-             lambda: {"bond_rulers": BondTable.of_survey(self._survey(atoms))}),
-            (on_grid, lambda: structure_scalars(self._grid(atoms), on_grid)),
-            (bare, lambda: {name: is_outside(atoms, self.domain_of(atoms)) for name in bare}),
-        ):  # fmt: skip
-            try:
-                results.update(make() if names else {})
-            except Exception as error:
-                failed.update(dict.fromkeys(names, named(error)))
-        return results, failed, left_out
 
     def _grid(self, atoms: Atoms, shape: Shape | None = None, spacing: float | None = None) -> ELFGrid:
         """The grid of ``atoms``, from the cache where it is known."""
@@ -486,10 +437,6 @@ class ELFCalculator(BaseCalculator):
             self._grids[wanted] = grid
         return self._grids[wanted]
 
-    def _default_grid(self) -> ELFGrid | None:
-        (wanted,) = self._predictor.shapes([self._elf_atoms], None, None)
-        return self._grids.get(wanted)
-
     def _measure_bonds(self, atoms: Atoms) -> BondTable:
         from ase_elf.ruler import measure_bonds
 
@@ -498,7 +445,7 @@ class ELFCalculator(BaseCalculator):
             self._bonds = measure_bonds(atoms, self)
         return self._bonds
 
-    @_in_turn
+    @in_turn
     def survey_bonds(self, atoms: Atoms | None = None) -> np.ndarray:
         """Bonds as ``get_property("bond_rulers")`` has them, with their reading modes.
 
@@ -507,13 +454,11 @@ class ELFCalculator(BaseCalculator):
         ndarray, shape (n_bonds,), dtype ``ase_elf.ruler.table.SURVEY_COLUMNS``
             Modes are "" without the package captum; types are from the structure alone.
         """
-        return self._survey(self._structure(atoms))
-
-    def _survey(self, atoms: Atoms) -> np.ndarray:
         from ase_elf.ruler.bonds import warn_of_strange
         from ase_elf.ruler.survey import BondSurvey, has_modes
         from ase_elf.ruler.table import BondTable
 
+        atoms = self._structure(atoms)
         self._keep_only(atoms)
         if self._surveyed is None:
             self._surveyed = BondSurvey(modes=has_modes(), types=False).add(atoms, self)
@@ -551,17 +496,3 @@ class ELFCalculator(BaseCalculator):
         self.watchers = []
         self.frame_values = frame_values.FrameValues()
         self._reset_caches()
-
-
-def _in_place_of(domain: object, engine: str | ReferenceEngine) -> str | Domain:
-    """A DFT engine as a domain pack."""
-    from ase_elf.domains import of_engine
-    from ase_elf.reference import EnginePack, ReferenceEngine
-
-    if domain is not None:
-        raise InputError("give domain= or engine=, not both.")
-    if isinstance(engine, str):
-        return of_engine(engine)
-    if not isinstance(engine, ReferenceEngine):
-        raise InputError(f"engine must be a name such as 'espresso', or a ReferenceEngine, not {engine!r}.")
-    return EnginePack(engine)

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +13,8 @@ from scipy.special import expit, logit
 
 from ase_elf.errors import ElfWarning, InputError
 from ase_elf.geometry import spline
-from ase_elf.geometry.lattice import MOST_POINTS, adequate_shape, interpolate, lengths, upright
+from ase_elf.geometry.lattice import MOST_POINTS, adequate_shape, fourier_interpolate, interpolate
+from ase_elf.geometry.mesh import MOST_OBLIQUE, MOST_PLANES, cartesian, check_cell, fast_shape, grid_shape
 from ase_elf.geometry.plane import Plane, PlaneThrough
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class ELFGrid:
 
     def __post_init__(self) -> None:
         atoms = self.atoms.copy()
-        _check_cell(atoms.cell.array)
+        check_cell(atoms.cell.array)
         values = _as_float32(self.values, "values")
         object.__setattr__(self, "values", _locked(_within_unit_interval(values)))
         object.__setattr__(self, "atoms", atoms)
@@ -358,7 +358,7 @@ class ELFGrid:
 
     def _interpolate(self, field: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
         if adequate_shape(self.cell, self.shape) == self.shape:
-            return _fourier_interpolate(field, shape)
+            return fourier_interpolate(field, shape)
         return interpolate(field, self.cell, shape)
 
     def _fractional(self, xyz: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -386,76 +386,8 @@ class ELFGrid:
         return [part.reshape(lead + part.shape[1:]) for part in out]
 
 
-def cartesian(cell: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Points of a grid in the unit of the cell, (nx·ny·nz, 3), z fastest."""
-    return np.indices(shape).reshape(3, -1).T / np.array(shape) @ cell
-
-
-MOST_PLANES = 100_000
-"""Of points, along a vector of the cell."""
-
-MOST_OBLIQUE = 8
-"""Times the points of a grid in the reduced cell that one of many points may have."""
-
-
-def fast_shape(cell: np.ndarray, spacing: float) -> tuple[int, int, int]:
-    """Smallest grid that Fourier transforms quickly, points at most ``spacing`` (Å) apart.
-
-    The distance is that along the cell vectors, rows of ``cell`` (3, 3) in Å: in any cell of a
-    lattice the grid holds all waves longer than twice the spacing.
-
-    Raises
-    ------
-    InputError
-        The spacing is no positive number, or so small that no memory holds the grid; or the cell so
-        oblique that the grid has :data:`MOST_OBLIQUE` times the points of the reduced cell's, and many.
-    """
-    from scipy.fft import next_fast_len
-
-    _check_cell(cell)
-    if not isinstance(spacing, Real) or not 0 < spacing < np.inf:
-        raise InputError(f"spacing = {spacing!r} Å must be positive.")
-    # A length that is a multiple of the spacing must not gain a point by round-off.
-    counts = np.ceil(lengths(cell) / float(spacing) - 1e-9)
-    # Logarithms: the number of points of a tiny spacing is no number of the machine.
-    points = np.log(counts).sum()
-    larger = points - np.log(lengths(upright(cell)[0]) / float(spacing)).sum()
-    if points > np.log(MOST_POINTS) and larger > np.log(MOST_OBLIQUE):
-        raise InputError(
-            f"the cell is so oblique that a grid with a spacing of {spacing!r} Å has 1e{points / np.log(10):.0f} "
-            "points; take the reduced cell of the same lattice (ase.geometry.minkowski_reduce), or give the shape "
-            "of the grid."
-        )
-    if counts.max() > MOST_PLANES:
-        raise InputError(
-            f"spacing = {spacing!r} Å makes {counts.max():.1e} planes of points; at most "
-            f"{MOST_PLANES} are taken. Give a larger one."
-        )
-    return tuple(next_fast_len(max(int(n), 1), real=True) for n in counts)
-
-
 def _unsqueeze(z: np.ndarray) -> np.ndarray:
     return (expit(z) - SQUEEZE) / (1 - 2 * SQUEEZE)
-
-
-def _fourier_interpolate(field: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """The trigonometric interpolant of a periodic ``field`` at the points of ``shape``."""
-    for axis, new in enumerate(shape):
-        field = np.moveaxis(field, axis, -1)
-        old = field.shape[-1]
-        waves = np.fft.rfft(field) / old
-        # The highest wave of an even grid stands for +k and -k together.
-        weight = np.full(waves.shape[-1], 2.0)
-        weight[0] = 1.0
-        if old % 2 == 0:
-            weight[-1] = 1.0
-        spectrum = np.zeros((*field.shape[:-1], new), dtype=complex)
-        for start in range(0, waves.shape[-1], new):
-            # Waves the new grid cannot tell apart coincide at its points: add them.
-            part = waves[..., start : start + new] * weight[start : start + new]
-            spectrum[..., : part.shape[-1]] += part
-        field = np.moveaxis(np.fft.ifft(spectrum).real * new, -1, axis)
-    return field
 
 
 def _as_float32(values: np.ndarray, name: str) -> np.ndarray:
@@ -492,23 +424,3 @@ def _within_unit_interval(values: np.ndarray) -> np.ndarray:
         )
     warnings.warn(f"ELF values run from {low:g} to {high:g}; clipped to [0, 1].", ElfWarning, stacklevel=4)
     return np.clip(values, 0.0, 1.0)
-
-
-def _check_cell(cell: np.ndarray) -> None:
-    edges = lengths(cell)
-    if not np.isfinite(cell).all() or edges.min() == 0:
-        raise InputError(f"the grid needs a three-dimensional cell, not {cell.tolist()} Å.")
-    if abs(np.linalg.det(cell)) < 1e-6 * edges.prod():
-        raise InputError(f"the cell vectors {cell.tolist()} Å lie in one plane.")
-
-
-def grid_shape(shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    """``shape`` as three positive ints, or :class:`InputError`."""
-    try:
-        numbers = tuple(shape)
-        checked = tuple(int(n) for n in numbers)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"shape must be three integers, not {shape!r}.") from error
-    if len(checked) != 3 or min(checked) < 1 or checked != numbers:
-        raise InputError(f"shape must be three positive integers, not {shape!r}.")
-    return checked

@@ -7,12 +7,21 @@ stands there must therefore be of the positions beside it, or not be there at al
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ase_elf.analysis import bond_labels
-from ase_elf.analysis.scalars import ARRAYS, SCALARS, nearest_neighbor_elf, structure_scalars
+from ase_elf.analysis.scalars import (
+    ARRAYS,
+    SCALARS,
+    WITHOUT_GRID,
+    is_outside,
+    nearest_neighbor_elf,
+    structure_scalars,
+)
+from ase_elf.errors import named
 from ase_elf.geometry.checks import changes
 
 if TYPE_CHECKING:
@@ -20,10 +29,29 @@ if TYPE_CHECKING:
 
     from ase_elf.grid import ELFGrid
 
-__all__ = ["POINTERS", "FrameValues", "clear", "key_value_pairs", "put", "write"]
+__all__ = [
+    "POINTERS",
+    "FrameValues",
+    "clear",
+    "evaluated",
+    "key_value_pairs",
+    "put",
+    "without_needless_grid",
+    "write",
+]
 
 POINTERS = ("elf_store", "elf_frame")
 """In ``atoms.info``: the store that holds the grid, and its number there."""
+
+
+GRIDLESS = ("bond_rulers", *WITHOUT_GRID)
+"""What needs no ELF on a grid."""
+
+NO_GRID = (
+    "not evaluated of a structure that is periodic nowhere, where it says how the box around it was chosen; "
+    "name it in properties= to have it all the same"
+)
+"""Why some of the properties of a calculator are left out."""
 
 
 class FrameValues:
@@ -45,6 +73,50 @@ class FrameValues:
             weakref.finalize(atoms, self._known.pop, id(atoms), None)
         self._known[id(atoms)] = atoms.copy()
         clear(atoms)
+
+
+def without_needless_grid(names: Sequence[str], atoms: Atoms) -> tuple[Sequence[str], dict[str, str]]:
+    """Those of ``names`` that say something of ``atoms``, and why the others are left out, by name."""
+    if atoms.pbc.any():
+        return names, {}
+    return [n for n in names if n in GRIDLESS], {n: NO_GRID for n in names if n not in GRIDLESS}
+
+
+def evaluated(atoms: Atoms, names: Sequence[str], calculator: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """What ``names`` stand for, of ``atoms``, and why some of it could not be had.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+    names : sequence of str
+        ``"elf"``, ``"bond_rulers"`` and names of ``SCALARS``.
+    calculator : ase_elf.ELFCalculator
+
+    Returns
+    -------
+    results : dict
+        By name.
+    failed : dict of str to str
+        Reasons, by name. What else was asked for is there all the same.
+    """
+    from ase_elf.ruler import BondTable
+
+    scalars = [name for name in names if name in SCALARS]
+    bare = scalars if set(scalars) <= set(WITHOUT_GRID) and "elf" not in names else []
+    on_grid = [name for name in scalars if name not in bare]
+    results: dict[str, Any] = {}
+    failed: dict[str, str] = {}
+    for some, make in (
+        (["elf"], lambda: {"elf": calculator.get_elf(atoms)}),
+        (["bond_rulers"], lambda: {"bond_rulers": BondTable.of_survey(calculator.survey_bonds(atoms))}),
+        (on_grid, lambda: structure_scalars(calculator.get_elf(atoms), on_grid)),
+        (bare, lambda: {name: is_outside(atoms, calculator.domain_of(atoms)) for name in bare}),
+    ):
+        try:
+            results.update(make() if set(some) & set(names) else {})
+        except Exception as error:
+            failed.update(dict.fromkeys(some, named(error)))
+    return results, failed
 
 
 def write(atoms: Atoms, grid: ELFGrid, scalars: tuple[str, ...], arrays: tuple[str, ...] = ()) -> None:

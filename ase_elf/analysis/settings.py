@@ -49,24 +49,24 @@ class AnalysisSettings:
     ----------
     bonds : dict of (str, str) to float
         *Substance.* Longest length (Å) at which a pair of elements counts as a bond.
-    isovalue : float
-        *ELF network.* ELF at which domains, clusters and degrees are counted.
-    r_max : float
-        *Distances.* Range of g(r) in Å.
+    elements : tuple of str
+        *Substance.* Chemical symbols that may appear.
     spacing : float
         *Grid.* Largest distance of grid points in Å.
     shape : tuple of int, optional
         *Grid.* Number of points along each cell vector, instead of ``spacing``.
+    isovalue : float
+        *ELF.* Isovalue at which domains, clusters and degrees are counted.
+    n_elf : int
+        *ELF.* Bins of the ELF histogram.
+    r_max : float
+        *Distances.* Range of g(r) in Å.
     r_bin : float
         *Distances.* Bin width in Å.
-    n_elf : int
-        *ELF network.* Bins of the ELF histogram.
-    elements : tuple of str
-        *Substance.* Chemical symbols that may appear.
     rulers : bool
         *Bonds.* Read the length of every bond off its ELF too, where the domain pack has a ruler.
     max_lag : int
-        *Time.* Longest lag of the bond correlation functions, in frames.
+        *Bonds.* Longest lag of the bond correlation functions, in frames.
 
     Raises
     ------

@@ -122,6 +122,26 @@ def interpolate(field: np.ndarray, cell: np.ndarray, shape: tuple[int, int, int]
     return np.fft.ifftn((real + 1j * imaginary).reshape(shape), norm="forward").real / field.size
 
 
+def fourier_interpolate(field: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """The trigonometric interpolant of a periodic ``field``, axis by axis, at the points of ``shape``."""
+    for axis, new in enumerate(shape):
+        field = np.moveaxis(field, axis, -1)
+        old = field.shape[-1]
+        waves = np.fft.rfft(field) / old
+        # The highest wave of an even grid stands for +k and -k together.
+        weight = np.full(waves.shape[-1], 2.0)
+        weight[0] = 1.0
+        if old % 2 == 0:
+            weight[-1] = 1.0
+        spectrum = np.zeros((*field.shape[:-1], new), dtype=complex)
+        for start in range(0, waves.shape[-1], new):
+            # Waves the new grid cannot tell apart coincide at its points: add them.
+            part = waves[..., start : start + new] * weight[start : start + new]
+            spectrum[..., : part.shape[-1]] += part
+        field = np.moveaxis(np.fft.ifft(spectrum).real * new, -1, axis)
+    return field
+
+
 def primitive(cell: np.ndarray, positions: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     """The smallest cell that repeats as a structure of one element does, and the atoms in it.
 

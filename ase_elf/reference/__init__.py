@@ -11,6 +11,7 @@ from ase_elf.reference.engine import (
     ReferenceEngine,
     get_engine,
     installed,
+    pack_of,
     read_result,
 )
 from ase_elf.reference.pack import EnginePack
@@ -25,5 +26,6 @@ __all__ = [
     "ReferenceResult",
     "get_engine",
     "installed",
+    "pack_of",
     "read_result",
 ]

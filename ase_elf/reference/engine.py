@@ -37,6 +37,7 @@ __all__ = [
     "grid_points",
     "installed",
     "locate_files",
+    "pack_of",
     "read_result",
 ]
 
@@ -113,6 +114,15 @@ class ReferenceEngine(ABC):
     def options(self) -> dict:
         """The recipe: every field that changes the numbers."""
         return {k: v for k, v in asdict(self).items() if k not in self.running}
+
+
+def pack_of(engine: str | ReferenceEngine) -> str | EnginePack:
+    """An engine as a domain pack: by its name with options that suit any structure, or with its own options."""
+    if isinstance(engine, str):
+        return of_engine(engine)
+    if not isinstance(engine, ReferenceEngine):
+        raise InputError(f"engine must be a name such as 'espresso', or a ReferenceEngine, not {engine!r}.")
+    return EnginePack(engine)
 
 
 def check_points(points: np.ndarray) -> np.ndarray:

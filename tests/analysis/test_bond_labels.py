@@ -160,7 +160,7 @@ def test_bonds_survive_a_grid_that_cannot_be_had_and_the_other_way_round(ring, m
     assert len(atoms.calc.elf_results["bond_rulers"]) == len(bond_labels.bonds_in(atoms)) > 0
     monkeypatch.undo()
     atoms.positions[0] += 0.01
-    monkeypatch.setattr(atoms.calc, "_survey", lambda *_: 1 / 0)
+    monkeypatch.setattr(atoms.calc, "survey_bonds", lambda *_: 1 / 0)
     with pytest.warns(ElfWarning, match="no bond_rulers of structure 1"):
         atoms.get_forces()
     grid = atoms.calc.elf_results["elf"]
