@@ -10,17 +10,14 @@ time is what :func:`measure_bonds` did before structures were read together: poi
 import sys
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 import torch
-from ase.io import read
 
 from ase_elf import ELFCalculator
+from ase_elf.examples import au25
 from ase_elf.ruler.bonds import read_many
 from ase_elf.ruler.survey import BondSurvey
-
-AU25 = Path(__file__).resolve().parents[1] / "examples" / "au25.extxyz"
 
 
 class OneAtATime:
@@ -31,7 +28,7 @@ class OneAtATime:
 
 
 def displaced(n: int) -> list:
-    found = [read(AU25) for _ in range(n)]
+    found = [au25() for _ in range(n)]
     for seed, atoms in enumerate(found):
         atoms.rattle(0.03, seed=seed)
     return found

@@ -7,22 +7,19 @@ own give `survey.add(grid.atoms, grid)` instead.
 """
 
 import sys
-from pathlib import Path
 
 import numpy as np
-from ase.io import read
 from matplotlib.figure import Figure
 
 from ase_elf import ELFCalculator
+from ase_elf.examples import au25
 from ase_elf.report.ruler_plots import plot_readings
 from ase_elf.ruler.survey import BondSurvey
-
-HERE = Path(__file__).resolve().parent
 
 
 def main(picture: str = "au25-ruler.png") -> None:
     survey = BondSurvey()
-    survey.add(read(HERE / "au25.extxyz"), ELFCalculator())
+    survey.add(au25(), ELFCalculator())
     for label, row in survey.by_label().items():
         print(
             f"{label:9s} {row['bonds']:3d} bonds  length {row['length']:.3f} Å  "

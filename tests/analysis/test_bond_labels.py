@@ -12,7 +12,7 @@ from ase.db import connect
 from ase.io import Trajectory, read, write
 from ase.md.verlet import VelocityVerlet
 
-from ase_elf import ELFCalculator
+from ase_elf import ELFCalculator, examples
 from ase_elf.analysis import bond_labels
 from ase_elf.analysis.frame_values import key_value_pairs
 from ase_elf.errors import ElfWarning, InputError
@@ -200,7 +200,7 @@ def test_every_says_what_it_leaves_out_without_a_cell(ring):
 @pytest.mark.dft
 def test_tight_binding_dynamics_of_au25_is_labelled_in_every_frame(tmp_path):
     tblite = pytest.importorskip("tblite.ase", reason="tblite (PyPI) is not installed")
-    atoms = read(EXAMPLES / "au25.extxyz")
+    atoms = examples.au25()
     moved_by = tblite.TBLite(method="GFN1-xTB", charge=-1, verbosity=0)
     atoms.calc = ELFCalculator(calculator=moved_by, every=1)
     dyn = VelocityVerlet(atoms, 1 * units.fs, trajectory=str(tmp_path / "au25.traj"))

@@ -127,6 +127,7 @@ def test_a_directory_that_another_run_has_just_taken_is_refused(tmp_path):
     assert read_provenance(tmp_path)["identity"] == {"start": 0}
 
 
+@pytest.mark.ci  # a process of its own; what is continued gives the same bytes is tested below as well
 def test_sigkill_and_again_gives_the_same_bytes(trajectory, done, tmp_path):
     out = tmp_path / "out"
     command = [sys.executable, SCRIPT, "analyze", trajectory, "-o", out, "--batch", "4"]

@@ -11,6 +11,7 @@ from ase_elf.dataset.builder import build
 from ase_elf.errors import EngineError
 
 
+@pytest.mark.ci  # starts a cluster
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_a_dask_cluster_makes_the_same_labels_as_local_processes(tmp_path):
     pytest.importorskip("distributed", reason="Dask is not installed (ase-elf[cluster])")

@@ -19,7 +19,6 @@ def test_the_examples_are_those_of_the_repository():
         assert ours.info["time_fs"] == pytest.approx(theirs.info["time_fs"], abs=1e-3)
         np.testing.assert_allclose(ours.positions, theirs.positions, atol=6e-6)
         np.testing.assert_allclose(ours.cell.array, theirs.cell.array, atol=1e-6)
-    assert examples.au25() == read(ROOT / "examples" / "au25.extxyz")
 
 
 def test_they_are_written_for_the_command_line(tmp_path):

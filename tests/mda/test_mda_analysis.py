@@ -173,6 +173,7 @@ def test_an_analysis_runs_again_from_the_start(path, serial):
     assert_identical(analysis.run(), serial)
 
 
+@pytest.mark.ci  # starts a cluster
 def test_a_dask_cluster_computes_it_in_its_own_processes(path, serial, tmp_path):
     distributed = pytest.importorskip("distributed")
     with (

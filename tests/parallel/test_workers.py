@@ -158,6 +158,7 @@ def test_a_dask_cluster_writes_the_bytes_of_one_process(trajectory, serial, tmp_
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # sockets of distributed, on its way out
+@pytest.mark.ci  # starts a cluster
 def test_a_killed_dask_worker_costs_time_and_nothing_else(trajectory, serial, tmp_path):
     distributed = pytest.importorskip("distributed")
     bomb = tmp_path / "bomb"

@@ -10,7 +10,7 @@ from ase.io import read
 from click.testing import CliRunner
 from places import ROOT
 
-from ase_elf import ELFCalculator
+from ase_elf import ELFCalculator, examples
 from ase_elf.cli import main
 from ase_elf.dataset.store import LabelStore
 from ase_elf.domains import domain_for, get_domain
@@ -26,7 +26,7 @@ PACK = ROOT / "plugins" / "gold_thiolate"
 @pytest.fixture(scope="module")
 def au25():
     """[Au25(SCH3)18]-: a core of 13 in six staples S-Au-S-Au-S."""
-    return read(ROOT / "examples" / "au25.extxyz")
+    return examples.au25()
 
 
 @pytest.fixture(scope="module")
@@ -129,12 +129,12 @@ def test_a_grid_of_a_cluster_lies_in_a_box_with_vacuum_enough(fragment):
     calculator = ELFCalculator()
     tight = fragment.copy()
     tight.center(vacuum=0.5)
-    for cluster in (fragment, tight):
-        grid = calculator.get_elf(cluster, shape=(16, 16, 16))
-        assert grid.info["boxed"] == [True, True, True]
+    grid = calculator.get_elf(tight, shape=(16, 16, 16))
+    assert grid.info["boxed"] == [True, True, True]
+    for cluster, box in ((tight, grid.atoms), (fragment, calculator.domain_of(fragment).boxed(fragment))):
         extent = np.ptp(cluster.positions, axis=0)
-        assert (grid.atoms.cell.lengths() - extent > 6.9).all()
-        assert grid.atoms.positions == pytest.approx(cluster.positions)
+        assert (box.cell.lengths() - extent > 6.9).all()
+        assert box.positions == pytest.approx(cluster.positions)
 
 
 def test_a_reading_from_a_grid_is_that_from_points(fragment):
@@ -199,7 +199,7 @@ def test_reading_predicted_elf_is_reading_elf(labels, ruler):
 
 
 def test_the_command_on_a_cluster(tmp_path):
-    command = ["ruler", str(ROOT / "examples" / "au25.extxyz"), "--json"]
+    command = ["ruler", str(examples.path("au25")), "--json"]
     command += ["-o", str(tmp_path / "out")]
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output

@@ -23,6 +23,7 @@ def without_network(*command):
     return words
 
 
+@pytest.mark.ci
 def test_the_main_job_runs_with_the_network_cut_off(tmp_path):
     trajectory = ROOT / "examples" / "dense-hydrogen.extxyz"
     words = without_network(sys.executable, "-c", "from ase_elf.cli import main; main()", "analyze",

@@ -11,7 +11,7 @@ from ase.io import read
 from click.testing import CliRunner
 from places import ROOT
 
-from ase_elf import ELFCalculator, ELFGrid
+from ase_elf import ELFCalculator, ELFGrid, examples
 from ase_elf.analysis.bond_frames import not_covered
 from ase_elf.cli import main
 from ase_elf.dataset import LabelStore
@@ -29,7 +29,7 @@ from ase_elf_gold_thiolate.ligands import KINDS, exchanged, methyls  # noqa: E40
 
 @pytest.fixture(scope="module")
 def au25():
-    return read(ROOT / "examples" / "au25.extxyz")
+    return examples.au25()
 
 
 @pytest.fixture(scope="module")
