@@ -43,7 +43,7 @@ from ase_elf.training.config import TrainConfig  # noqa: E402
 from ase_elf.training.error_bars import rank_correlation  # noqa: E402
 from ase_elf.training.evaluate import Score, score_label  # noqa: E402
 from ase_elf.training.matching import PERSISTENCE, REACH, match_critical_points  # noqa: E402
-from ase_elf.training.pack import accuracy_rows, write_card, write_novelty  # noqa: E402
+from ase_elf.training.pack import accuracy_rows, novelty_of, save_novelty, write_card  # noqa: E402
 from ase_elf.training.run import training_labels  # noqa: E402
 from ase_elf.training.score_tables import ALL, grouped, summary  # noqa: E402
 
@@ -380,7 +380,7 @@ def _renew_novelty(pack: Domain) -> None:
         )
     weights = pack.card["weights"]["sha256"]
     card = json.loads((pack.folder / "card.json").read_text(encoding="utf-8"))
-    card["novelty"] = write_novelty(pack.folder, pack.load(device="cpu"), train, weights)
+    card["novelty"] = save_novelty(pack.folder, novelty_of(pack.load(device="cpu"), train), weights)
     write_card(pack.folder / "card.json", card)
 
 

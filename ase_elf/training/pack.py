@@ -35,7 +35,6 @@ __all__ = [
     "shorten",
     "trained_range",
     "write_card",
-    "write_novelty",
     "write_pack",
 ]
 
@@ -124,28 +123,13 @@ def trained_range(labels: list[Label]) -> dict[str, list[float]]:
     }
 
 
-def write_novelty(folder: Path, model: FieldModel, train: list[Label], weights: str) -> dict[str, str]:
-    """Write the distance from training structures; returns its part of the card.
-
-    Parameters
-    ----------
-    folder : Path
-    model : FieldModel
-    train : list of Label
-        All that the weights were fitted to.
-    weights : str
-        SHA-256 of the weights, since field invariants depend on them.
-    """
-    return save_novelty(folder, novelty_of(model, train), weights)
-
-
 def novelty_of(model: FieldModel, train: list[Label]) -> Novelty:
     """Distance from these structures, in the field invariants of this model."""
     return Novelty.of([model.invariants(label.atoms) for label in train])
 
 
 def save_novelty(folder: Path, known: Novelty, weights: str) -> dict[str, str]:
-    """Write it beside the weights of this digest; returns its part of the card."""
+    """Write it beside the weights of this SHA-256, on which it depends; returns its part of the card."""
     path = folder / NOVELTY
     known.save(path)
     return {"file": NOVELTY, "sha256": digest_of(path), "weights": weights}

@@ -216,7 +216,7 @@ def test_a_ranking_has_no_empty_columns_or_sections(screening):
     assert re.findall(r'<figure id="(.*?)"', text) == ["uncertainty", "density", "molecularity"]
 
 
-@pytest.mark.parametrize(("n", "most"), [(40, 4e6), (10_000, 20e6)])
+@pytest.mark.parametrize(("n", "most"), [(40, 4e6), pytest.param(10_000, 20e6, marks=pytest.mark.ci)])
 def test_the_report_of_many_frames_stays_small(n, most, tmp_path):
     """Records repeated from a few analysed frames, at the size of a real snapshot."""
     images = molecular_fluid(64, 4, dt=2.0, length=6.3)
