@@ -56,7 +56,8 @@ def load_network(
             arch = Architecture.from_dict(json.loads((handle.metadata() or {})["architecture"]))
             _check_size(arch, [handle.get_slice(name).get_shape() for name in handle.keys()])  # noqa: SIM118 - no mapping
             tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 - no mapping
-        network = kind(arch)
+        with torch.random.fork_rng(devices=[]):  # a new network draws its parameters
+            network = kind(arch)
         network.load_state_dict(tensors)
     except _UNREADABLE as error:
         if isinstance(error, FormatError):

@@ -12,6 +12,8 @@ from places import ROOT
 
 from ase_elf import ELFCalculator
 from ase_elf.domains import get_domain
+from ase_elf.examples import hydrogen
+from ase_elf.model import weights
 
 RECORDED = json.loads(recorded.FILE.read_text())
 """Written by ``python tests/recorded.py``; ten decimals."""
@@ -85,13 +87,15 @@ def global_state():
     }
 
 
-def test_predicting_analysing_and_training_leave_global_state_alone(atoms, tmp_path, two_threads):
+def test_predicting_analysing_and_training_leave_global_state_alone(tmp_path, two_threads):
     from small_fits import ARCH, pools, recipe
 
     from ase_elf.analysis.frame import analyze, settings_for
     from ase_elf.structures.trajectory import Frame
     from ase_elf.training.fit import Fit
 
+    atoms = hydrogen()[0]  # 64 atoms, so that two threads are soon done
+    weights._load.cache_clear()  # loading is part of predicting
     before = global_state()
     calc = calculator()
     calc.get_elf(atoms, shape=(12, 12, 12))
