@@ -2,7 +2,9 @@
 
 With some tens of points along an axis a matrix product takes as long as an FFT or less: it runs
 in the cache, takes the waves there are and no others, and any number of points will do. Each
-product leaves its axis behind the others, so that three of them need no copy between them.
+product leaves its axis behind the others, so that three of them need no copy between them. Waves of
+a frequency and of its negative are first added and subtracted: what is left goes with a cosine and
+a sine, which are real, and takes half the products.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ class Synthesis:
     shape : tuple of int
         Grid (nx, ny, nz).
     frequencies : tuple of Tensor, int64
-        Along each lattice direction, in any order; the last non-negative, as fields are real.
+        As of :func:`ase_elf.model.nonuniform.box`.
     together : int
         Fields made at a time at most.
     like : Tensor
@@ -33,13 +35,20 @@ class Synthesis:
         together: int,
         like: torch.Tensor,
     ) -> None:
-        (nx, ny, nz), (_, ky, kz) = shape, map(len, frequencies)
+        (nx, ny, nz), self.sizes = shape, tuple(map(len, frequencies))
+        kx, ky, kz = self.sizes
         x, y, z = (_turns(f, n, like.device) for f, n in zip(frequencies, shape, strict=True))
-        # Each matrix takes real parts, then imaginary ones; x begins at any power of i.
-        self.x = [_to_parts(x * 1j**power).to(like) for power in range(4)]
-        self.y = _to_parts(y).to(like)
-        twice = torch.where(frequencies[2] > 0, 2, 1)[:, None]
-        self.z = _to_parts(z * twice)[0].to(like)
+        self.x, self.y = (
+            torch.cat([turns.real[: k // 2 + 1], turns.imag[1 : k // 2 + 1]]).to(like)
+            for turns, k in ((x, kx), (y, ky))
+        )
+        # From real parts, then imaginary ones; begins at any power of i.
+        twice = z * torch.where(frequencies[2] > 0, 2, 1)[:, None]
+        self.z = [
+            torch.cat([turns.real, -turns.imag]).to(like)
+            for turns in (twice * 1j**power for power in range(4))
+        ]
+        self.folded = like.new_empty(2, together, 2, kx * ky * kz)
         self.after_x = like.new_empty(together, 2, ky * kz, nx)
         self.after_y = like.new_empty(together, 2, kz * nx, ny)
         self.fields = like.new_empty(together, nx * ny, nz)
@@ -62,22 +71,36 @@ class Synthesis:
         Tensor, shape (n, n_points)
             ``out``, or until the next call, which overwrites it.
         """
-        n = len(spectra)
+        n, (kx, ky, kz) = spectra.shape[0], self.sizes
+        once, twice = self.folded[:, :n]
         after_x, after_y, fields = (part[:n] for part in (self.after_x, self.after_y, self.fields))
         if out is not None:
             fields = out.view_as(fields)
-        for part in (0, 1):
-            _along(spectra, self.x[power % 4][part], after_x[:, part])
-        for part in (0, 1):
-            _along(after_x, self.y[part], after_y[:, part])
-        _along(after_y, self.z, fields)
+        _fold(spectra.view(n, 2, 1, kx, ky * kz), once.view(n, 2, 1, kx, ky * kz))
+        _fold(once.view(n, 2, kx, ky, kz), twice.view(n, 2, kx, ky, kz))
+        _along(twice.flatten(0, 1), self.x, after_x.flatten(0, 1))
+        _along(after_x.flatten(0, 1), self.y, after_y.flatten(0, 1))
+        _along(after_y, self.z[power % 4], fields)
         return fields.flatten(1)
+
+
+def _fold(waves: torch.Tensor, out: torch.Tensor) -> None:
+    """Waves c of each frequency f and its negative, shape (n, 2, before, 2f + 1, after), to what goes with the
+    cosine, c(f) + c(-f), and with the sine, i (c(f) - c(-f)).
+    """
+    last = waves.shape[3] // 2
+    plus, minus = waves[:, :, :, 1 : last + 1], waves[:, :, :, last + 1 :]
+    out[:, :, :, 0] = waves[:, :, :, 0]
+    torch.add(plus, minus, out=out[:, :, :, 1 : last + 1])
+    torch.sub(minus[:, 1], plus[:, 1], out=out[:, 0, :, last + 1 :])
+    torch.sub(plus[:, 0], minus[:, 0], out=out[:, 1, :, last + 1 :])
 
 
 def _along(values: torch.Tensor, matrix: torch.Tensor, out: torch.Tensor) -> None:
     """The first axis of each of (n, ...) taken through a matrix to the last of ``out``."""
-    values = values.reshape(len(values), len(matrix), -1)
-    torch.bmm(values.mT, matrix.expand(len(values), -1, -1), out=out)
+    n = values.shape[0]
+    values = values.view(n, matrix.shape[0], -1)
+    torch.bmm(values.mT, matrix.expand(n, -1, -1), out=out)
 
 
 def _turns(frequencies: torch.Tensor, n: int, device: torch.device) -> torch.Tensor:
@@ -85,11 +108,6 @@ def _turns(frequencies: torch.Tensor, n: int, device: torch.device) -> torch.Ten
     # Whole turns are taken off while numbers are whole.
     angle = 2 * torch.pi / n * (frequencies[:, None] * torch.arange(n, device=device) % n).double()
     return torch.polar(torch.ones_like(angle), angle)
-
-
-def _to_parts(turns: torch.Tensor) -> torch.Tensor:
-    """Matrices from real and imaginary parts to real parts, and to imaginary parts."""
-    return torch.stack([torch.cat([turns.real, -turns.imag]), torch.cat([turns.imag, turns.real])])
 
 
 def upsample(field: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:

@@ -14,8 +14,8 @@ import torch
 __all__ = ["MANY", "Frequencies", "axes", "box", "directions", "structure_factors", "values_at"]
 
 Frequencies = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""Of the plane waves in a box, int64: along the first lattice direction 0 and up, then -1 and down; along the second
-from the lowest up; along the third only those from 0 up, as fields are real."""
+"""Of the plane waves in a box, int64: along the first and the second lattice direction 0 and up, then -1 and
+down; along the third only those from 0 up, as fields are real."""
 
 MANY = {torch.float32: 500, torch.float64: 2200}
 """Places from which on a transform on a finer grid beats the direct sum, on one thread; measured by
@@ -40,7 +40,7 @@ def axes(cell: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray, np.nda
     """The frequencies of a :func:`box` on the host."""
     # A wave of this length turns at most so often along a cell vector.
     x, y, z = np.floor(reach * np.linalg.norm(cell, axis=1) / (2 * np.pi)).astype(int)
-    return np.r_[0 : x + 1, -1 : -x - 1 : -1], np.arange(-y, y + 1), np.arange(z + 1)
+    return np.r_[0 : x + 1, -1 : -x - 1 : -1], np.r_[0 : y + 1, -1 : -y - 1 : -1], np.arange(z + 1)
 
 
 def directions(frequencies: Frequencies) -> torch.Tensor:
@@ -161,7 +161,7 @@ def _factors_by_nufft(frequencies, fractional, coefficients, out, exact) -> None
         dtype="complex64" if single else "complex128",
     )  # fmt: skip
     plan.setpts(*_small(fractional).to(coefficients.dtype).T.contiguous().numpy())
-    order = frequencies[0].numpy() + x
+    order = np.ix_(frequencies[0].numpy() + x, frequencies[1].numpy() + y)
     for first in range(0, len(out), 2):
         # Two real channels in one complex transform: the parts of it that are even and odd
         # under G to -G belong to one and the other.
@@ -197,9 +197,9 @@ def _values_by_nufft(frequencies, spectra, fractional, exact) -> torch.Tensor:
     import finufft
 
     x, y, z = (int(f.max()) for f in frequencies)
-    order = np.argsort(frequencies[0].numpy())
+    order = np.ix_(*(np.argsort(f.numpy()) for f in frequencies[:2]))
     waves = torch.complex(spectra[:, 0], spectra[:, 1]).numpy()
-    waves = waves.reshape(len(waves), 2 * x + 1, 2 * y + 1, z + 1)[:, order]
+    waves = waves.reshape(len(waves), 2 * x + 1, 2 * y + 1, z + 1)[:, *order]
     whole = np.concatenate([np.conj(waves[:, ::-1, ::-1, :0:-1]), waves], axis=-1)
     whole = np.concatenate([whole, np.zeros_like(whole[: len(whole) % 2])])
     plan = finufft.Plan(

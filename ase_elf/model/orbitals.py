@@ -187,8 +187,8 @@ class Orbitals:
         sizes = [len(axis) for axis in self.frequencies]
         there = (abs(here - whole) < 1e-6).all(1) & (abs(x) <= sizes[0] // 2) & (abs(y) <= sizes[1] // 2)
         there &= z < sizes[2]
-        x = torch.where(x < 0, sizes[0] // 2 - x, x)
-        place = (x * sizes[1] + y + sizes[1] // 2) * sizes[2] + z
+        x, y = (torch.where(f < 0, size // 2 - f, f) for f, size in zip((x, y), sizes, strict=False))
+        place = (x * sizes[1] + y) * sizes[2] + z
         spectra = self.spectra[..., torch.where(there, place, 0)] * there
         spectra[:, 1] *= sign
         return frequencies, spectra

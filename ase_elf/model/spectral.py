@@ -32,7 +32,7 @@ WAVES_AT_ONCE = 2**17
 MATRICES = symmetric_matrices()
 """Harmonics of degree 2, known to the host."""
 
-CACHED_BYTES, FIELD_BYTES = 2**20, 2**28
+CACHED_BYTES, FIELD_BYTES = 2**21, 2**28
 """Memory for fields that are made together, on a CPU and on a GPU: what stays in a cache while it
 is made and used takes half the time."""
 
@@ -99,7 +99,7 @@ class Waves:
             for l in degrees:
                 radial[l][:, here] = torch.from_numpy(functions[:, l].T)
         # Where G is zero it has no direction.
-        angular[1:, len(along[1]) // 2 * len(along[2])] = 0.0
+        angular[1:, 0] = 0.0
         return cls(shape, box(cell, reach, device), radial, angular)
 
 
@@ -217,14 +217,15 @@ def _fields(
             torch.mm(invariants.mix[l - 1], shaped.flatten(1), out=works[1][:k].flatten(1))
             shaped = works[1][:k]
         added = _from_vectors(invariants, waves, arrows, l, works[2:])
+        turned = [_directions(invariants, waves, l, m) for m in range(2 * l + 1)]
         for start in range(0, k, together):
             rows = slice(start, min(start + together, k))
+            spectra, more = some[: rows.stop - start], [component[rows] for component in added]
             for m in range(2 * l + 1):
-                spectra = some[: rows.stop - start]
                 torch.mul(shaped[rows], waves.angular[l * l + m], out=spectra)
-                for component, direction in zip(added, _directions(invariants, waves, l, m), strict=False):
-                    if direction is not None and len(component[rows]):
-                        spectra[: len(component[rows])].addcmul_(component[rows], direction)
+                for component, direction in zip(more, turned[m], strict=False):
+                    if direction is not None and component.shape[0]:
+                        spectra[: component.shape[0]].addcmul_(component, direction)
                 yield l, m, rows, synthesis(spectra, power=l, out=place(l, m, rows))
 
 
