@@ -294,6 +294,7 @@ class FieldModel:
         for raw in _together(self._invariants(jobs, coefficients), chunk):
             outputs[:, column : column + raw.shape[1]] = self.network.on_grid(raw, chunk, sigma=sigma)
             column += raw.shape[1]
+            del raw  # the largest there is, which finer grids need not lie beside
         outputs[0].clamp_(*BOUNDS)
         found = []
         for job, own, distance in zip(jobs, outputs.split(sizes, dim=1), distances, strict=True):

@@ -221,8 +221,19 @@ class FieldInvariants(nn.Module):
         matrices = torch.tensor(symmetric_matrices(), dtype=torch.float32)
         self.register_buffer("matrices", matrices, persistent=False)
 
+    def basis(self, vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Radial functions and harmonics of vectors (3, n, width) to neighbours, shapes (n * width, n_radial)
+        and (n, width, (degree + 1)²): the same for all fields of one cutoff and degree.
+        """
+        functions = radial((vectors * vectors).sum(0), self.n_radial, self.cutoff).flatten(1).T
+        return functions, harmonics(vectors, self.degree).movedim(0, -1).contiguous()
+
     def gather(
-        self, index: torch.Tensor, vectors: torch.Tensor, coefficients: torch.Tensor
+        self,
+        index: torch.Tensor,
+        vectors: torch.Tensor,
+        coefficients: torch.Tensor,
+        basis: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> list[torch.Tensor]:
         """Fields at points from their neighbours.
 
@@ -233,13 +244,14 @@ class FieldInvariants(nn.Module):
         coefficients : Tensor, shape (n_atoms, channels[0] + 3 * n_vectors)
             Scalars, then the vectors: first one component of all, in the order of the harmonics
             of degree 1, then the next.
+        basis : tuple of Tensor, optional
+            What :meth:`basis` makes of ``vectors``, where it is known.
 
         Returns
         -------
         list of Tensor, shapes (n, channels[l], 2l + 1)
         """
-        functions = radial((vectors * vectors).sum(0), self.n_radial, self.cutoff).flatten(1).T
-        angular = harmonics(vectors, self.degree).movedim(0, -1)
+        functions, angular = self.basis(vectors) if basis is None else basis
         sources = nn.functional.embedding(index, coefficients)
         width = self.channels[0]
         weights = (functions @ self.radial).view(*index.shape, -1) * sources[..., :width]
@@ -404,16 +416,19 @@ class AtomNetwork(nn.Module):
             Without the vectors where no update was made.
         """
         c = (self.species_of(self.numbers) if self.arch.by_numbers else self.species)[species]
-        for depth in range(len(self.update_invariants) if n_updates is None else n_updates):
-            parts = zip(index.split(ROWS), vectors.split(ROWS, dim=1), strict=True)
-            change = torch.cat([self._change(depth, i, v, c) for i, v in parts])
+        updates = range(len(self.update_invariants) if n_updates is None else n_updates)
+        parts = list(zip(index.split(ROWS), vectors.split(ROWS, dim=1), strict=True))
+        # In large cells it is made anew each time: it is three times the neighbours.
+        basis = self.update_invariants[0].basis(parts[0][1]) if updates and len(parts) == 1 else None
+        for depth in updates:
+            change = torch.cat([self._change(depth, i, v, c, basis) for i, v in parts])
             c = change + nn.functional.pad(c, (0, change.shape[1] - c.shape[1]))
         return c
 
-    def _change(self, depth: int, index, vectors, c: torch.Tensor) -> torch.Tensor:
+    def _change(self, depth: int, index, vectors, c: torch.Tensor, basis=None) -> torch.Tensor:
         """What an update adds: scalars from a network, vectors along directions it scales."""
         fields, width = self.update_invariants[depth], self.arch.channels[0]
-        mixed = fields.mixed(fields.gather(index, vectors, c))
+        mixed = fields.mixed(fields.gather(index, vectors, c, basis))
         out = self.updates[depth](fields.invariants(mixed))
         if self.arch.bound:
             out = self.arch.bound * torch.tanh(out / self.arch.bound)

@@ -136,15 +136,16 @@ def raw_invariants(
     """
     n, n_points = invariants.n_cubic, math.prod(waves.shape)
     if memory is None:
-        memory = coefficients.new_empty(numbers_held(invariants, waves, more))
-    rows = invariants.n_invariants + max(3 * n, more)
+        memory = coefficients.new_empty(numbers_held(invariants, waves, more, most=most))
+    before = max(0, 3 * n - invariants.channels[0])
+    rows = before + invariants.n_invariants + more
     on_grid, memory = memory[: rows * n_points].view(rows, n_points), memory[rows * n_points :]
+    # Where fields of degree 0 will be, which are the last.
+    vectors = on_grid[: 3 * n].view(3, n, n_points)
+    on_grid = on_grid[before:]
     out = on_grid[: invariants.n_invariants]
-    vectors = on_grid[len(out) : len(out) + 3 * n].view(3, n, n_points)
     *degrees, cubic = out.split([*invariants.channels, n])
-    if most is None:
-        most = CACHED_BYTES if out.device.type == "cpu" else FIELD_BYTES
-    together = min(max(1, most // (n_points * out.element_size())), invariants.channels[0])
+    together = _together(invariants, waves, most)
     product = out.new_empty(together, n_points)
 
     def place(l: int, m: int, rows: slice) -> torch.Tensor | None:
@@ -175,15 +176,32 @@ def raw_invariants(
                 first /= (degrees[1][here] + 1).square_().add_(squares[: len(field)])
             # The root of what is in the cache still.
             squares.add_(1).sqrt_().sub_(1)
-    return on_grid[: len(out) + more]
+    return on_grid
 
 
-def numbers_held(invariants: FieldInvariants, waves: Waves, more: int = 0) -> int:
+def numbers_held(invariants: FieldInvariants, waves: Waves, more: int = 0, *, most: int | None = None) -> int:
     """How many numbers :func:`raw_invariants` holds of a whole grid and of its waves."""
     n, width = invariants.n_vectors, invariants.channels[0]
-    on_grid = (invariants.n_invariants + max(3 * invariants.n_cubic, more)) * math.prod(waves.shape)
-    on_waves = 2 * width + 6 * n + 4 * max(invariants.channels[1:], default=0)
+    before = max(0, 3 * invariants.n_cubic - invariants.channels[0])
+    on_grid = (before + invariants.n_invariants + more) * math.prod(waves.shape)
+    on_waves = width + 3 * n + sum(_work_sizes(invariants, _together(invariants, waves, most)))
     return on_grid + 2 * on_waves * waves.angular.shape[1]
+
+
+def _together(invariants: FieldInvariants, waves: Waves, most: int | None) -> int:
+    """Fields that are made together in so many bytes."""
+    values = waves.angular
+    if most is None:
+        most = CACHED_BYTES if values.device.type == "cpu" else FIELD_BYTES
+    return min(max(1, most // (math.prod(waves.shape) * values.element_size())), invariants.channels[0])
+
+
+def _work_sizes(invariants: FieldInvariants, together: int) -> list[int]:
+    """Channels on waves that :func:`_fields` holds besides those of atoms: all of one degree before
+    they are mixed, but of those that are mixed no more than are used together.
+    """
+    higher = max(invariants.channels[1:], default=0)
+    return [max(higher, together), together, 3 * invariants.n_vectors, 3 * together]
 
 
 def _fields(
@@ -196,37 +214,54 @@ def _fields(
     place: Callable[[int, int, slice], torch.Tensor | None],
 ) -> Iterator[tuple[int, int, slice, torch.Tensor]]:
     """Mixed fields: degree l, m, channels, and fields of shape (channels, n_points), where ``place`` says or
-    where the next overwrite them. All m of some channels come one after the other.
+    where the next overwrite them. All m of some channels come one after the other, degree 0 last.
 
     Spectra are made without their i to the l, which is there because the gathered functions
     point from places to atoms.
     """
     n, width, n_waves = invariants.n_vectors, invariants.channels[0], waves.angular.shape[1]
     # What the system clears anew for each call would take a third as long as all that is done with it.
-    higher = max(invariants.channels[1:], default=0)
-    sizes = [width + 3 * n, width, higher, 3 * n, 3 * higher]
+    sizes = [width + 3 * n, *_work_sizes(invariants, together)]
     factors, *works = memory[: 2 * sum(sizes) * n_waves].view(-1, 2, n_waves).split(sizes)
     structure_factors(waves.frequencies, fractional, coefficients, out=factors)
     scalars, arrows = factors.split([width, 3 * n])
     synthesis = Synthesis(waves.shape, waves.frequencies, together, factors)
     some = torch.empty_like(scalars[:together])
-    for l, k in enumerate(invariants.channels):
+    for l in (*range(1, len(invariants.channels)), 0):
+        k = invariants.channels[l]
         profile = (invariants.radial[:, :k].T @ waves.radial[l])[:, None]
-        shaped = torch.mul(profile, scalars[:k], out=works[0][:k])
-        if l:
-            torch.mm(invariants.mix[l - 1], shaped.flatten(1), out=works[1][:k].flatten(1))
-            shaped = works[1][:k]
-        added = _from_vectors(invariants, waves, arrows, l, works[2:])
+        shaped = torch.mul(profile, scalars[:k], out=works[0][:k]) if l else scalars
+        added = _from_vectors(invariants, waves, arrows, l, works[2])
         turned = [_directions(invariants, waves, l, m) for m in range(2 * l + 1)]
         for start in range(0, k, together):
             rows = slice(start, min(start + together, k))
-            spectra, more = some[: rows.stop - start], [component[rows] for component in added]
+            spectra = some[: rows.stop - start]
+            if l:
+                own, *more = (
+                    torch.mm(mix, each.flatten(1), out=into[: len(spectra)].flatten(1)).view_as(spectra)
+                    for mix, each, into in _mixtures(invariants.mix[l - 1][rows], shaped, added, works)
+                )
+            else:
+                own = torch.mul(profile[rows], shaped[rows], out=works[0][: len(spectra)])
+                more = [component[rows] for component in added]
             for m in range(2 * l + 1):
-                torch.mul(shaped[rows], waves.angular[l * l + m], out=spectra)
+                torch.mul(own, waves.angular[l * l + m], out=spectra)
                 for component, direction in zip(more, turned[m], strict=False):
                     if direction is not None and component.shape[0]:
                         spectra[: component.shape[0]].addcmul_(component, direction)
                 yield l, m, rows, synthesis(spectra, power=l, out=place(l, m, rows))
+
+
+def _mixtures(
+    mix: torch.Tensor, shaped: torch.Tensor, added: torch.Tensor, works: list[torch.Tensor]
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """What some mixed channels are sums of: weights, channels, and where the sums go; first of scalars,
+    then of each component of what vectors add.
+    """
+    yield mix, shaped, works[1]
+    if len(added):
+        mix = mix[:, : added.shape[1]].contiguous()
+        yield from ((mix, each, into) for each, into in zip(added, works[3].chunk(3), strict=True))
 
 
 def _between(vectors: torch.Tensor, matrix: np.ndarray, out: torch.Tensor) -> tuple[float, torch.Tensor]:
@@ -244,10 +279,10 @@ def _between(vectors: torch.Tensor, matrix: np.ndarray, out: torch.Tensor) -> tu
 
 
 def _from_vectors(
-    invariants: FieldInvariants, waves: Waves, arrows: torch.Tensor, l: int, works: list[torch.Tensor]
+    invariants: FieldInvariants, waves: Waves, arrows: torch.Tensor, l: int, work: torch.Tensor
 ) -> torch.Tensor:
-    """What each component of the vectors of atoms adds to fields of a degree, but for the
-    direction of G, shape (3, channels, 2, n_waves), in one of ``works``; empty for a degree they add nothing to.
+    """What each component of the vectors of atoms adds to fields of a degree before these are mixed, but for the
+    direction of G, shape (3, n_vectors, 2, n_waves), in ``work``; empty for a degree they add nothing to.
 
     The products of :meth:`FieldInvariants.gather` in reciprocal space: a vector times the direction
     to an atom becomes a vector times G.
@@ -257,17 +292,11 @@ def _from_vectors(
         return arrows[:0]
     degree = int(l != 1)
     profile = invariants.vector_radial[degree].T @ waves.radial[degree]
-    arrows, added = arrows.unflatten(0, (3, n)), works[0].unflatten(0, (3, n))
+    arrows, added = arrows.unflatten(0, (3, n)), work.unflatten(0, (3, n))
     # One power of i less than in the fields they are added to: times -i.
     torch.mul(arrows[:, :, 1], profile, out=added[:, :, 0])
     torch.mul(arrows[:, :, 0], -profile, out=added[:, :, 1])
-    if not l:
-        return added
-    mix = invariants.mix[l - 1][:, :n].contiguous()
-    mixed = works[1][: 3 * len(mix)].unflatten(0, (3, len(mix)))
-    for one, into in zip(added, mixed, strict=True):
-        torch.mm(mix, one.flatten(1), out=into.flatten(1))
-    return mixed
+    return added
 
 
 def _directions(invariants: FieldInvariants, waves: Waves, l: int, m: int) -> list[torch.Tensor | None]:
