@@ -6,15 +6,12 @@
     python benchmarks/scale.py memory DIR/memory-10000.csv
     python benchmarks/scale.py atoms [--sizes 128 512 2048 4096 16384] [--spacing 0.2]
     python benchmarks/scale.py sums [--sizes 256 512 1024]
-    python benchmarks/scale.py gpu [--frames 400] [--counts 1 4 8] [--batches 1 8 32]
 
 Structures are frames of the shipped trajectory of dense hydrogen, 64 atoms, repeated and shaken
 (0.03 Å). ``frames`` writes a trajectory of 128 atoms, runs what `analyze` runs on it in this
 process, and fits memory against frames. ``atoms`` starts a fresh process per size, so that the
 peak is its own. ``sums`` times the two ways to structure factors: MANY of
-ase_elf/model/nonuniform.py is the number of atoms from which on the second is taken. ``gpu`` asks
-nvidia-smi, ten times a second, how busy the first GPU is while 128-atom frames are predicted, and while
-``analyze`` runs with several processes that share it; without a GPU it says so. Set
+ase_elf/model/nonuniform.py is the number of atoms from which on the second is taken. Set
 OMP_NUM_THREADS=1 for one core; processor time is printed beside the time on the clock, which
 other work lengthens.
 """
@@ -22,7 +19,6 @@ other work lengthens.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import platform
@@ -31,7 +27,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -232,56 +227,6 @@ def by_sums(sizes: list[int]) -> None:
         print(f"{size:5d}  {best[0]:8.3f}  {best[1]:5.3f}  {best[0] / best[1]:5.2f}", flush=True)
 
 
-@contextlib.contextmanager
-def watched_gpu() -> Iterator[list[float]]:
-    """A list that holds, at the end, how busy the first GPU was (per cent), every 0.1 s."""
-    busy: list[float] = []
-    command = ["nvidia-smi", "--id=0", "--query-gpu=utilization.gpu",
-               "--format=csv,noheader,nounits", "--loop-ms=100"]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watcher:
-        try:
-            yield busy
-        finally:
-            watcher.terminate()
-            busy += [float(line) for line in watcher.stdout if line.strip()]
-
-
-def by_gpu(n_frames: int, counts: list[int], batches: list[int], shape: int) -> None:
-    import torch
-
-    if not torch.cuda.is_available():
-        print("not run: no GPU at hand")
-        return
-    from ase_elf.domains import get_domain
-
-    print(f"{torch.cuda.get_device_name()}\nwhat                 frames/s  GPU busy, mean of samples")
-    rng, frames = np.random.default_rng(0), shipped()
-    structures = [structure(128, rng, frames) for _ in range(n_frames)]
-    model = get_domain("dense-hydrogen").load(device="cuda")
-    for batch in batches:
-        model.predict(structures[:batch], [(shape,) * 3] * batch)
-        began = time.perf_counter()
-        with watched_gpu() as busy:
-            for k in range(0, n_frames, batch):
-                some = structures[k : k + batch]
-                model.predict(some, [(shape,) * 3] * len(some))
-        rate = n_frames / (time.perf_counter() - began)
-        print(f"predict, batch {batch:4d}  {rate:8.1f}  {np.mean(busy):8.0f} %", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "fluid.extxyz"
-        trajectory(path, n_frames)
-        for n in counts:
-            run = analysis(path, Path(folder) / f"{n}", chosen={"shape": (shape,) * 3}, workers=n,
-                           device="cuda", report=False)  # fmt: skip
-            times: list[tuple[float, int]] = []
-            with watched_gpu() as busy:
-                run.execute(lambda done, times=times: times.append((time.perf_counter(), done)))
-            (t0, d0), (t1, d1) = times[1], times[-1]
-            print(
-                f"analyze, workers {n:2d}  {(d1 - d0) / (t1 - t0):8.1f}  {np.mean(busy):8.0f} %", flush=True
-            )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(dest="what")
@@ -300,11 +245,6 @@ def main() -> None:
     atoms.add_argument("--spacing", type=float, default=0.2)
     sums = commands.add_parser("sums")
     sums.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 1024])
-    gpu = commands.add_parser("gpu")
-    gpu.add_argument("--frames", type=int, default=400)
-    gpu.add_argument("--counts", type=int, nargs="+", default=[1, 4, 8])
-    gpu.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32])
-    gpu.add_argument("--shape", type=int, default=80)
     one = commands.add_parser("one")
     one.add_argument("n_atoms", type=int)
     one.add_argument("spacing", type=float)
@@ -326,8 +266,6 @@ def main() -> None:
             by_frames(given.frames, given.shape, given.folder or Path(temporary))
     elif given.what == "memory":
         memory_of(given.kept)
-    elif given.what == "gpu":
-        by_gpu(given.frames, given.counts, given.batches, given.shape)
     elif given.what == "sums":
         by_sums(given.sizes)
     else:

@@ -33,19 +33,41 @@ def labels(tmp_path):
 def test_how_busy_a_gpu_is_comes_from_nvidia_smi_and_without_one_nothing_is_claimed(
     tmp_path, monkeypatch, capsys
 ):
-    import scale
+    import gpu
 
     program = tmp_path / "nvidia-smi"
     program.write_text("#!/bin/sh\necho 70\necho 90\nexec sleep 60\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with scale.watched_gpu() as busy:
+    with gpu.watched_gpu() as busy:
         time.sleep(0.5)
         assert busy == []
     assert busy == [70.0, 90.0]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    scale.by_gpu(4, [1], [1], 8)
+    gpu.main([])
     assert capsys.readouterr().out == "not run: no GPU at hand\n"
+
+
+def test_every_measurement_of_a_gpu_runs_on_a_cpu_and_is_written_when_it_ends(tmp_path, monkeypatch):
+    import gpu
+
+    monkeypatch.setenv("PATH", str(tmp_path))  # no nvidia-smi
+    size = "--edge 12 --large 1 16 --batches 1 2 --workers 1 --frames 8 --seconds 0".split()
+    gpu.main(["--device", "cpu", *size, "-o", str(tmp_path / "gpu.jsonl")])
+    machine, same, *rates, frames, profile = map(
+        json.loads, (tmp_path / "gpu.jsonl").read_text().splitlines()
+    )
+    assert machine["torch"] == torch.__version__
+    assert same["elf_largest"] < 1e-4
+    assert [(one["atoms"], one["batch"], one["edge"]) for one in rates] == [
+        (128, 1, 12),
+        (128, 2, 12),
+        (64, 1, 16),
+    ]
+    assert all(one["points_per_second"] > 0 for one in rates)
+    assert frames["frames_per_second"] > 0
+    assert profile["what"] == "profile"
+    assert "aten::bmm" in profile
 
 
 SMALL = {"elements": [1], "n_radial": 4, "channels": [4, 2], "point_channels": [4, 2],
