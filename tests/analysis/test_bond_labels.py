@@ -197,11 +197,10 @@ def test_every_says_what_it_leaves_out_without_a_cell(ring):
 
 
 @pytest.mark.ci
-@pytest.mark.dft
 def test_tight_binding_dynamics_of_au25_is_labelled_in_every_frame(tmp_path):
     tblite = pytest.importorskip("tblite.ase", reason="tblite (PyPI) is not installed")
     atoms = examples.au25()
-    moved_by = tblite.TBLite(method="GFN1-xTB", charge=-1, verbosity=0)
+    moved_by = tblite.TBLite(method="GFN1-xTB", charge=-1, verbosity=0, accuracy=10.0)
     atoms.calc = ELFCalculator(calculator=moved_by, every=1)
     dyn = VelocityVerlet(atoms, 1 * units.fs, trajectory=str(tmp_path / "au25.traj"))
     dyn.run(20)
