@@ -181,15 +181,16 @@ class Predictor:
         All are checked first. Warns once per formula of a structure that lies outside of training.
         """
         packs = [self.domain_of(atoms) for atoms in structures]
-        for pack, atoms in zip(packs, structures, strict=True):
-            pack.check(atoms)
+        nearby = [Neighbors(atoms) for atoms in structures]
+        for pack, near in zip(packs, nearby, strict=True):
+            pack.check(near.atoms, near)
         found: list[Any] = [None] * len(structures)
         for pack in dict.fromkeys(packs):
             chosen = [n for n, other in enumerate(packs) if other == pack]
             mine = at_points(self._model(pack), [structures[n] for n in chosen], [points[n] for n in chosen])
             for n, one in zip(chosen, mine, strict=True):
                 found[n] = one
-                self._warn(structures[n], pack.outside(structures[n], one.distance), pack.name)
+                self._warn(structures[n], pack.outside(structures[n], one.distance, nearby[n]), pack.name)
                 self.say_open(structures[n])
         return found
 

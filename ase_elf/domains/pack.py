@@ -215,7 +215,9 @@ class Domain:
 
         ``near`` are the neighbors of ``atoms``, where whoever asks needs them too.
         """
-        check_structure(boxed(atoms) if self.takes(atoms.pbc) else atoms, near=near)
+        isolated = not atoms.pbc.any() and self.takes(atoms.pbc) and len(atoms) > 1
+        box = boxed(atoms) if self.takes(atoms.pbc) and not isolated else atoms
+        check_structure(box, near=near, isolated=isolated)
         unknown = sorted(set(atoms.get_chemical_symbols()) - set(self.elements))
         if unknown:
             raise InputError(

@@ -70,10 +70,10 @@ def _check_proportions(across: np.ndarray) -> None:
         )
 
 
-def check_structure(atoms: Atoms, *, near: Neighbors | None = None) -> None:
+def check_structure(atoms: Atoms, *, near: Neighbors | None = None, isolated: bool = False) -> None:
     """Raise :class:`InputError` for what no domain can use: no cell, NaN, overlap.
 
-    ``near`` are the neighbors of ``atoms``, where whoever asks needs them too.
+    ``near`` are the neighbors of ``atoms``, where whoever asks needs them too; ``isolated`` ones need no cell.
     """
     if len(atoms) == 0:
         raise InputError("the structure holds no atoms; give at least one.")
@@ -83,6 +83,17 @@ def check_structure(atoms: Atoms, *, near: Neighbors | None = None) -> None:
             f"positions or cell hold NaN or infinity (atoms {bad[:10].tolist()}); "
             "look at the last good frame of the run that made them."
         )
+    if not isolated:
+        _check_cell(atoms)
+    shortest = (near or Neighbors(atoms)).shortest
+    if shortest < OVERLAP:
+        raise InputError(
+            f"two nuclei are {shortest:.3f} Å apart, less than {OVERLAP} Å: "
+            "atoms overlap, or the units of the file are not Å."
+        )
+
+
+def _check_cell(atoms: Atoms) -> None:
     if abs(np.linalg.det(atoms.cell[:])) < 1e-6:
         raise InputError(
             f"the structure has no three-dimensional cell (cell = {atoms.cell[:].tolist()} Å); "
@@ -100,12 +111,6 @@ def check_structure(atoms: Atoms, *, near: Neighbors | None = None) -> None:
             )
         )
     _check_proportions(heights(upright(atoms.cell.array)[0]))
-    shortest = (near or Neighbors(atoms)).shortest
-    if shortest < OVERLAP:
-        raise InputError(
-            f"two nuclei are {shortest:.3f} Å apart, less than {OVERLAP} Å: "
-            "atoms overlap, or the units of the file are not Å."
-        )
 
 
 def changes(old: Atoms | None, new: Atoms) -> list[str]:

@@ -6,7 +6,6 @@ Owns the geometry of bond images. Takes structures, returns points; knows no ELF
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from ase import Atoms
@@ -64,11 +63,7 @@ class BondFrames:
         length = np.linalg.norm(vectors, axis=1)
         x = vectors / length[:, None]
         origin = atoms.positions[i] + vectors / 2
-        neighbours = _neighbours(atoms)
-        planes = np.empty((2, len(i), 3))
-        for k in range(len(i)):
-            planes[:, k] = _planes(atoms.numbers, int(i[k]), int(j[k]), vectors[k], neighbours)
-        return cls(origin, length, x, planes)
+        return cls(origin, length, x, _planes(atoms, np.asarray(i), np.asarray(j), x))
 
     def pixels(
         self, plane: int, *, size: int, half_width: float, reference: float | None = None
@@ -100,45 +95,37 @@ class BondFrames:
         return self.origin[:, None, None] + columns + rows
 
 
-def _neighbours(atoms: Atoms) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Of every atom its neighbours and the vectors to them, nearest first."""
-    i, j, vectors, lengths = neighbor_list("ijDd", atoms, NEIGHBOURS)
-    order = np.lexsort((lengths, i))
-    i, j, vectors = i[order], j[order], vectors[order]
-    starts = np.searchsorted(i, np.arange(len(atoms) + 1))
-    return [(j[a:b], vectors[a:b]) for a, b in pairwise(starts)]
+def _planes(atoms: Atoms, i: np.ndarray, j: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """The two directions across every bond, shape (2, n, 3)."""
+    centre, other, vectors, lengths = neighbor_list("ijDd", atoms, NEIGHBOURS)
+    order = np.lexsort((lengths, centre))
+    starts = np.searchsorted(centre[order], np.arange(len(atoms) + 1))
+    # Of every bond the neighbours of its second atom, nearest first: all of them one after the other.
+    number = starts[j + 1] - starts[j]
+    bond = np.repeat(np.arange(len(i)), number)
+    near = order[np.arange(len(bond)) - np.repeat(np.cumsum(number) - number, number) + starts[j][bond]]
+    # The first atom itself lies at -x from the second; all else may span a plane.
+    vectors = vectors[near]
+    across = vectors - (vectors * x[bond]).sum(1, keepdims=True) * x[bond]
+    usable = np.linalg.norm(across, axis=1) > COLLINEAR * lengths[near]
+    same = atoms.numbers[other[near]] == atoms.numbers[i][bond]
+    first = _perpendicular(x)
+    for wanted in (usable, usable & ~same):  # the second is preferred
+        _put_first(first, across, bond, wanted)
+    second = np.cross(x, first)
+    _put_first(second, across, bond, usable & same)
+    return np.stack([first, second])
 
 
-def _planes(
-    numbers: np.ndarray, i: int, j: int, bond: np.ndarray, neighbours: list
-) -> tuple[np.ndarray, np.ndarray]:
-    x = bond / np.linalg.norm(bond)
-    others, vectors = neighbours[j]
-    # The first atom itself lies at -bond from the second; all else may span a plane.
-    across = vectors - np.outer(vectors @ x, x)
-    width = np.linalg.norm(across, axis=1)
-    usable = width > COLLINEAR * np.linalg.norm(vectors, axis=1)
-    same = numbers[others] == numbers[i]
-    first = _first(across, usable & ~same)
-    if first is None:
-        first = _first(across, usable)
-    if first is None:
-        first = _perpendicular(x)
-    second = _first(across, usable & same)
-    if second is None:
-        second = np.cross(x, first)
-    return first, second
-
-
-def _first(across: np.ndarray, wanted: np.ndarray) -> np.ndarray | None:
-    found = np.flatnonzero(wanted)
-    if not len(found):
-        return None
-    return across[found[0]] / np.linalg.norm(across[found[0]])
+def _put_first(planes: np.ndarray, across: np.ndarray, bond: np.ndarray, wanted: np.ndarray) -> None:
+    """Set the direction of each bond to the first of ``across`` that is wanted, where there is one."""
+    bonds, at = np.unique(bond[wanted], return_index=True)
+    found = across[wanted][at]
+    planes[bonds] = found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
 def _perpendicular(x: np.ndarray) -> np.ndarray:
-    """Any direction across a bond without other atoms: its ELF is the same all around."""
-    axis = np.eye(3)[np.abs(x).argmin()]
-    y = axis - (axis @ x) * x
-    return y / np.linalg.norm(y)
+    """Any direction across bonds without other atoms: their ELF is the same all around."""
+    axis = np.eye(3)[np.abs(x).argmin(1)]
+    y = axis - (axis * x).sum(1, keepdims=True) * x
+    return y / np.linalg.norm(y, axis=1, keepdims=True)

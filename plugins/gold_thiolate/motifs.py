@@ -13,6 +13,7 @@ import networkx as nx
 import numpy as np
 from ase import Atoms
 from ase.neighborlist import neighbor_list
+from scipy.spatial import cKDTree
 
 BONDED = 2.75
 """Å. A longer S-Au bond is elongated."""
@@ -104,9 +105,17 @@ def _types(pairs: tuple[tuple[int, int], ...], staple: frozenset[int]) -> dict[t
 
 def _contacts(atoms: Atoms, symbols: np.ndarray) -> tuple[list[tuple[int, int]], dict[int, tuple[int, int]]]:
     """Bonded (gold, sulfur) pairs, and of every gold atom of a staple its two sulfurs."""
-    i, j, vectors, lengths = neighbor_list("ijDd", atoms, {("Au", "S"): CONTACT})
-    keep = (symbols[i] == "Au") & (symbols[j] == "S")
-    i, j, vectors, lengths = i[keep], j[keep], vectors[keep], lengths[keep]
+    if atoms.pbc.any():
+        i, j, vectors, lengths = neighbor_list("ijDd", atoms, {("Au", "S"): CONTACT})
+        keep = (symbols[i] == "Au") & (symbols[j] == "S")
+        i, j, vectors, lengths = i[keep], j[keep], vectors[keep], lengths[keep]
+    else:  # a list of neighbours takes as long as the ELF at all points of all bonds
+        golds, sulfurs = np.flatnonzero(symbols == "Au"), np.flatnonzero(symbols == "S")
+        near = cKDTree(atoms.positions[golds]).query_ball_tree(cKDTree(atoms.positions[sulfurs]), CONTACT)
+        i = np.repeat(golds, [len(mine) for mine in near])
+        j = sulfurs[np.array([n for mine in near for n in mine], int)]
+        vectors = atoms.positions[j] - atoms.positions[i]
+        lengths = np.linalg.norm(vectors, axis=1)
     arms = {}
     for gold in np.unique(i).tolist():
         mine = np.flatnonzero(i == gold)
