@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from ase.io import read
+from scipy.optimize import linear_sum_assignment
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -26,9 +27,10 @@ sys.path.insert(0, str(ROOT))
 from ase_elf import ELFCalculator  # noqa: E402
 from ase_elf.dataset import LabelStore  # noqa: E402
 from ase_elf.domains import get_domain  # noqa: E402
-from ase_elf.ruler import load_ruler, measure_bonds  # noqa: E402
+from ase_elf.ruler import Ruler, load_ruler, measure_bonds  # noqa: E402
 from ase_elf.ruler.bond_set import BondSet  # noqa: E402
 from ase_elf.ruler.image import ImageSpec  # noqa: E402
+from ase_elf.ruler.modes import assign_by_all, attribution, is_sure, pixel_shares, regions  # noqa: E402
 from ase_elf.training.ruler import RulerConfig, divide, fit_ruler, gather, score  # noqa: E402
 
 PACK = ROOT / "plugins" / "gold_thiolate"
@@ -173,14 +175,6 @@ def _compare(name: str, rows: np.ndarray, pace: str) -> None:
     )
 
 
-TABLES = {
-    "variants": variants,
-    "architectures": architectures,
-    "altered": altered,
-    "predicted": predicted,
-}
-
-
 def core_distance(bonds: BondSet) -> np.ndarray:
     """Å between the centres of the two dark cores on the bond axis of a fixed-scale image."""
     spec = VARIANTS["A: as the paper, fixed Å per pixel"]
@@ -210,6 +204,96 @@ def three_values(bonds: BondSet) -> np.ndarray:
 def _linear(parts) -> np.ndarray:
     fitted = np.linalg.lstsq(three_values(parts.train), parts.train.length, rcond=None)[0]
     return three_values(parts.test) @ fitted
+
+
+def modes(config: RulerConfig) -> None:
+    """Are reading modes the same for other seeds, for each network alone, and without one of the compositions?"""
+    from scipy.cluster.vq import kmeans2
+
+    ruler, test = load_ruler(get_domain("gold-thiolate"), ("Au", "S")), divide(gather(config), config).test
+    images = test.shown(ruler.spec)
+    shipped, confidence, agreement, maps = assign_by_all(ruler.modes, ruler.readers, images)
+    each = [pixel_shares(attribution([reader], images, ruler.modes.baseline)) for reader in ruler.readers]
+    shares = pixel_shares(maps)
+
+    def labels(points: np.ndarray, of: np.ndarray, k: int, seed: int = 1) -> np.ndarray:
+        """Clusters of ``of`` by centroids found on ``points``."""
+        centroids = kmeans2(points, k, minit="++", seed=seed, iter=50)[0]
+        return ((of[:, None] - centroids) ** 2).sum(-1).argmin(1)
+
+    print(
+        f"{len(test)} bonds of test compositions. Same: part of them in the same mode as by the clustering of all.\n"
+    )
+    print("| what is changed | same, two modes: mean, least | same, three modes |\n|---|---|---|")
+    first = {2: shipped, 3: labels(shares, shares, 3, seed=0)}
+    without = [test.group != group for group in np.unique(test.group)]
+    ways = {
+        "ten seeds of k-means": lambda k: [labels(shares, shares, k, seed) for seed in range(1, 11)],
+        "one composition left out": lambda k: [labels(shares[kept], shares, k) for kept in without],
+        "one network alone, modes as shipped": lambda k: [
+            np.argmin([((one - c.ravel()) ** 2).sum(1) for c in ruler.modes.centroids], 0) for one in each
+        ] if k == 2 else [],
+        "one network alone, clustered anew": lambda k: [labels(one, one, k) for one in each],
+    }  # fmt: skip
+    for name, way in ways.items():
+        same = {k: [_same(first[k], found) for found in way(k)] for k in first}
+        told = [f"{np.mean(part):.2f}, {min(part):.2f}" if part else "" for part in same.values()]
+        print(f"| {name} | {told[0]} | {told[1]} |", flush=True)
+    parts = regions(ruler.spec, ruler.pair)
+    print("\n| mode | bonds | sure | mean length (Å) | mean deviation (Å) | "
+          + " | ".join(f"from {name}" for name in parts) + " |\n" + "|---" * (5 + len(parts)) + "|")  # fmt: skip
+    deviation = test.length - ruler.read(images)[0]
+    for n, name in enumerate(ruler.modes.names):
+        mine = shipped == n
+        sure = is_sure(confidence, agreement)[mine].mean()
+        means = f"{test.length[mine].mean():.3f} | {deviation[mine].mean():+.4f}"
+        where = " | ".join(f"{ruler.modes.centroids[n][:, part].sum():.3f}" for part in parts.values())
+        print(f"| {name} | {mine.sum()} | {sure:.2f} | {means} | {where} |")
+    kinds = sorted(set(test.type.tolist()))
+    told = [f"{kind} {(shipped[test.type == kind] == 0).mean():.2f}" for kind in kinds]
+    print(f"\nPart in mode {ruler.modes.names[0]!r} by type: {', '.join(told)}.")
+    _draw_modes(ruler)
+
+
+TABLES = {
+    "variants": variants,
+    "architectures": architectures,
+    "altered": altered,
+    "predicted": predicted,
+    "modes": modes,
+}
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> float:
+    """Part of two clusterings that agrees, their names matched as well as they can be."""
+    table = np.array([[((a == i) & (b == j)).sum() for j in np.unique(b)] for i in np.unique(a)])
+    return table[linear_sum_assignment(-table)].sum() / len(a)
+
+
+def _draw_modes(ruler: Ruler) -> None:
+    """The mean image, and where each mode looks more than the others do: ``docs/images/reading-modes.png``."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    modes, half = ruler.modes, ruler.spec.half_width
+    excess = modes.centroids - modes.centroids.mean(0)
+    top, extent = np.abs(excess).max(), (-half, half, -half, half)
+    figure, axes = plt.subplots(
+        2, 1 + len(modes.names), figsize=(8, 5.2), sharex=True, sharey=True, layout="constrained"
+    )
+    for plane, row in enumerate(axes):
+        row[0].imshow(modes.baseline[plane], origin="lower", extent=extent, cmap="viridis", vmin=0, vmax=1)
+        for ax, part in zip(row[1:], excess[:, plane], strict=True):
+            drawn = ax.imshow(part, origin="lower", extent=extent, cmap="RdBu_r", vmin=-top, vmax=top)
+        row[0].set_ylabel(f"plane {ruler.spec.planes[plane]}\nacross (Å)")
+    for ax, name in zip(axes[0], ("mean ELF", *modes.names), strict=True):
+        ax.set_title(name)
+    figure.supxlabel(f"along the bond, from {ruler.pair[0]} to {ruler.pair[1]} (Å)")
+    figure.colorbar(drawn, ax=axes, label="share of the reading, less the mean of the modes", shrink=0.7)
+    figure.savefig(ROOT / "docs" / "images" / "reading-modes.png", dpi=110)
+    plt.close(figure)
 
 
 def _row(name: str, error: np.ndarray, test: BondSet, more: str = "| | |") -> None:
