@@ -36,7 +36,10 @@ KIND = "bonds"
 """In the identity of a run over bonds."""
 
 FOR_GRIDS = ("isovalue", "r_max", "max_lag")
-"""Settings that mean nothing for bonds and are refused; those of the grid, which is not made, have no effect."""
+"""Settings that mean nothing for bonds and are refused."""
+
+GRID = ("spacing", "shape")
+"""Those of the grid, which is not made: jobs for all kinds of substances may name them, so a warning says it."""
 
 
 class TrajectoryRun(AnalysisRun):
@@ -66,6 +69,13 @@ class _StartedBonds(_Started):
             raise InputError(f"{str(run.trajectory.path)!r}, frame {first.index}: {error}") from error
         if note := self.domain.open_note(atoms):
             warnings.warn(note, ElfWarning, stacklevel=2)
+        if unused := [name for name in GRID if run.chosen.get(name) is not None]:
+            warnings.warn(
+                f"{', '.join(unused)} without effect: {str(run.trajectory.path)!r} is periodic nowhere, its bonds "
+                "are read without a grid.",
+                ElfWarning,
+                stacklevel=2,
+            )
         own, given = self.domain.bonds, dict(run.chosen.get("bonds") or {})
         self.cutoffs = {
             pair: own[pair] for pair in own if set(pair) <= set(atoms.get_chemical_symbols())

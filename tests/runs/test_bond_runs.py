@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from ase_elf import ELFCalculator
 from ase_elf.cli import main
-from ase_elf.errors import OutputError
+from ase_elf.errors import ElfWarning, OutputError
 from ase_elf.ruler import measure_bonds
 from ase_elf.runs.bonds import TrajectoryRun
 from ase_elf.runs.merge import merge_runs
@@ -97,6 +97,15 @@ def test_a_run_that_was_cut_off_ends_with_the_same_bytes(ring, analysed, tmp_pat
 def test_options_of_fluids_are_refused_for_a_cluster(ring, tmp_path):
     done = CliRunner().invoke(main, ["analyze", str(ring[0]), "-o", str(tmp_path / "x"), "--isovalue", "0.7"])
     assert done.exit_code == 1 and "isovalue: of no use for a molecule or cluster" in done.output
+
+
+def test_options_of_the_grid_are_said_to_have_no_effect(ring, tmp_path):
+    run = TrajectoryRun(
+        Trajectory(ring[0], stop=1), None, tmp_path / "x", chosen={"spacing": 0.2}, report=False
+    )
+    with pytest.warns(ElfWarning, match=r"spacing without effect: .* its bonds are read without a grid"):
+        run.execute()
+    assert (tmp_path / "x" / "bonds.csv").exists()
 
 
 def test_runs_over_bonds_are_not_merged_as_if_they_were_of_fluids(analysed, tmp_path):
