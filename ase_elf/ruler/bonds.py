@@ -70,7 +70,7 @@ def measure_bonds(
     straight line between the nuclei. Where a ruler is installed for the pair of elements,
     it reads an image of the bond: ``ruler_length``, its ``uncertainty``, and ``deviation``,
     the true length less that reading. They are NaN without a ruler. A bond that the ruler was
-    not fitted to is marked ``outside``: one that is shorter or longer than any of training is
+    not fitted to is marked ``outside``: one that is shorter than any of training, or longer than all but a few, is
     not read, one in strange surroundings is read, but has no deviation and no uncertainty.
 
     Parameters

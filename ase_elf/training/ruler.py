@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from ase_elf.domains import Domain
 
 
+STRETCHED = 10
+"""Bonds of training that are longer than a ruler reads: where fewer are as long, error bars of Au-S cover half of
+what they should."""
+
+
 @dataclass(frozen=True)
 class RulerConfig:
     """All that decides what a ruler becomes.
@@ -270,8 +275,7 @@ def write_ruler(config: RulerConfig, ruler: Ruler, parts: Parts, silhouettes: di
             "groups": sorted(set(parts.train.group.tolist())),
             "kinds": _counts(parts.train.kind),
             "types": _counts(parts.train.type),
-            "longest": round(float(parts.train.length.max()), 3),
-            "shortest": round(float(parts.train.length.min()), 3),
+            **known_lengths(parts.train.length),
             "recipe": asdict(config.recipe),
             **({"type_recipe": asdict(config.type_recipe)} if config.type_image else {}),
             "error_factor": round(ruler.factor, 4),
@@ -283,6 +287,18 @@ def write_ruler(config: RulerConfig, ruler: Ruler, parts: Parts, silhouettes: di
     }
     write_card(config.pack / f"{stem}.json", card)
     return card
+
+
+def known_lengths(lengths: np.ndarray) -> dict[str, float]:
+    """Shortest and longest bond (Å) that a ruler is to read, from the lengths it was fitted to.
+
+    One bond in a hundred, but not more than :data:`STRETCHED`, is as long as the longest or longer.
+    """
+    n = max(1, min(STRETCHED, len(lengths) // 100))
+    return {
+        "longest": round(float(np.sort(lengths)[-n]), 3),
+        "shortest": round(float(lengths.min()), 3),
+    }
 
 
 def write_surroundings(

@@ -298,3 +298,19 @@ def test_surroundings_of_other_weights_are_not_used():
     assert load_surroundings(pack, ("Au", "S")) is not None
     pack.card["weights"]["sha256"] = "0" * 64
     assert load_surroundings(pack, ("Au", "S")) is None
+
+
+@pytest.mark.parametrize("length", [2.68, 2.75, 2.9, 2.99])
+def test_stretched_bonds_of_gold_are_marked_and_not_read(length):
+    atoms = read(ROOT / "examples" / "gold-ring.extxyz", 0)
+    table = measure_bonds(atoms, ELFCalculator())
+    i, j = int(table["i"][0]), int(table["j"][0])
+    way = atoms.positions[j] - atoms.positions[i]
+    moved = [j, *np.flatnonzero(atoms.get_distances(j, range(len(atoms))) < 2.0)]  # sulfur with its methyl
+    carbon = next(k for k in moved if atoms.symbols[k] == "C")
+    moved += np.flatnonzero(atoms.get_distances(carbon, range(len(atoms))) < 1.3).tolist()
+    atoms.positions[sorted(set(moved))] += way * (length / np.linalg.norm(way) - 1)
+    table = measure_bonds(atoms, ELFCalculator())
+    (mine,) = np.flatnonzero((table["i"] == i) & (table["j"] == j))
+    assert table["length"][mine] == pytest.approx(length) and table["outside"][mine]
+    assert np.isnan(table["ruler_length"][mine]) and np.isnan(table["deviation"][mine])
