@@ -95,7 +95,6 @@ def _with_structure(grid, path: Path | None):
 
 
 def _write(folder: Path, survey, record: dict, atoms, rows) -> None:
-    from ase_elf.plotting.figure import new_axis
     from ase_elf.report.ruler_plots import plot_example, plot_readings
     from ase_elf.report.tables import plain
     from ase_elf.storage.atomic import replacing, writing_into
@@ -111,10 +110,9 @@ def _write(folder: Path, survey, record: dict, atoms, rows) -> None:
             writer.writerows(row.tolist() for row in survey.rows)
         with replacing(folder / "bonds.json") as part:
             part.write_text(json.dumps(plain(record), indent=1, allow_nan=False), encoding="utf-8")
-        axis = plot_readings(survey, new_axis(None, (4.6, 4.2)))
-        axis.figure.savefig(folder / "readings.png")
+        plot_readings(survey).figure.savefig(folder / "readings.png")
         for label, example in survey.examples.items():
-            plot_example(example).savefig(folder / f"bond-{label}.png")
+            plot_example(example)[0, 0].figure.savefig(folder / f"bond-{label}.png")
         _write_structure(folder, atoms, rows)
 
 

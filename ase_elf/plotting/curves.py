@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_elf.plotting.figure import COLORS, drawing, in_units
+from ase_elf.plotting.figure import COLORS, drawing, in_units, palette
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +42,7 @@ def plot_series(
     factor, x_label = in_units(x_label, units)
     time = factor * time
     with drawing(ax, (5.6, 4.2) if alone else (10.5, 3.0), draw) as (ax, options):
-        for color, (label, values) in zip(COLORS, series.items(), strict=False):
+        for color, (label, values) in zip(palette(len(series), options), series.items(), strict=True):
             mean, error, text = means[label]
             look = {"color": color} | options
             few = len(time) < 50
@@ -61,7 +61,7 @@ def plot_series(
 def plot_mean(mean: float, error: float, label: str, ax: Axes | None = None, **draw: Any) -> Axes:
     """A mean as a horizontal line, ± one standard error as a band unless that is NaN."""
     with drawing(ax, options=draw) as (ax, options):
-        look = {"color": COLORS[0], "label": label} | options
+        look = {"color": palette(1, options)[0], "label": label} | options
         ax.axhline(mean, **look)
         _band_across(ax, mean, error, look["color"])
         ax.legend(fontsize=9)
@@ -98,7 +98,8 @@ def plot_curves(
     factor, x_label = in_units(x_label, units)
     x = factor * x
     with drawing(ax, options=draw) as (ax, options):
-        for color, (label, (mean, error)) in zip(COLORS, curves.items(), strict=False):
+        colors = palette(len(curves), options)
+        for color, (label, (mean, error)) in zip(colors, curves.items(), strict=True):
             look = {"color": color, "label": label} | options
             ax.plot(x, mean, **look)
             ax.fill_between(x, mean - error, mean + error, color=look["color"], alpha=0.2, lw=0)
@@ -138,7 +139,8 @@ def plot_radial(
     edges = factor * edges
     with drawing(ax, options=draw) as (ax, options):
         r = (edges[1:] + edges[:-1]) / 2
-        for color, (pair, (g, error)), minimum in zip(COLORS, curves.items(), minima, strict=False):
+        colors = palette(len(curves), options)
+        for color, (pair, (g, error)), minimum in zip(colors, curves.items(), minima, strict=True):
             look = {"color": color, "label": pair} | options
             ax.plot(r, g, **look)
             ax.fill_between(r, g - error, g + error, color=look["color"], alpha=0.25, lw=0)
@@ -214,7 +216,7 @@ def plot_bars(
         centers = (edges[1:] + edges[:-1]) / 2
         integers = np.allclose(np.diff(edges), 1)
         width = np.diff(edges) * (0.8 if integers else 1)
-        ax.bar(centers, mean, **{"width": width, "color": COLORS[0]} | options)
+        ax.bar(centers, mean, **{"width": width, "color": palette(1, options)[0]} | options)
         ax.errorbar(centers, mean, error, fmt="none", ecolor="#2a3038", lw=1)
         if integers:
             labels = [f"{c:.0f}" for c in centers[:-1]] + [f"≥{centers[-1]:.0f}"]
@@ -240,7 +242,7 @@ def plot_profile(
     factor, x_label = in_units(x_label, units)
     x = factor * x
     with drawing(ax, (5.0, 3.2), draw) as (ax, options):
-        look = {"fmt": ".-", "color": COLORS[0], "ms": 4, "lw": 1} | options
+        look = {"fmt": ".-", "color": palette(1, options)[0], "ms": 4, "lw": 1} | options
         spread = np.nan_to_num(spread)
         if spread.any():
             band = {"color": look["color"], "alpha": 0.15, "lw": 0, "label": "spread"}

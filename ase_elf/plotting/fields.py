@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_elf.plotting.figure import COLORS, drawing, in_units
+from ase_elf.plotting.figure import COLORS, drawing, in_units, palette
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +85,7 @@ def plot_network(
         ax.plot(isovalues, largest, color=COLORS[-1], ls="--", label="share of atoms in the largest")
         ax.set(xlabel="ELF isovalue", ylabel="share of atoms (dashed)", ylim=(0, 1.25), xlim=(0, 1))
         right = ax.twinx()
-        right.plot(isovalues, n_regions, **{"color": COLORS[0]} | options)
+        right.plot(isovalues, n_regions, **{"color": palette(1, options)[0]} | options)
         right.set(ylabel="ELF domains", ylim=(0, None))
         right.grid(visible=False)
         right.spines["right"].set_visible(True)
@@ -113,8 +113,10 @@ def plot_kinds(values: Mapping[str, np.ndarray], ax: Axes | None = None, *, titl
     """Stacked histogram of the ELF at critical points, by kind; ``title`` is that of the legend."""
     with drawing(ax, options=draw) as (ax, options):
         labels = [f"{kind} ({len(v)})" for kind, v in values.items()]
-        look = {"bins": BINS, "stacked": True, "color": COLORS[: len(values)], "label": labels} | options
-        ax.hist(list(values.values()), **look)
+        look = {"bins": BINS, "stacked": True, "color": palette(len(values), options), "label": labels}
+        if "color" in options:  # one for all of them
+            options["color"] = [options["color"]] * len(values)
+        ax.hist(list(values.values()), **look | options)
         ax.set(xlabel="ELF", ylabel="critical points", xlim=(0, 1))
         ax.legend(title=title, fontsize=9, title_fontsize=9)
     return ax
@@ -136,8 +138,9 @@ def plot_bonds(
     """
     factor, x_label = in_units("bond length / Å", units)
     with drawing(ax, (5.0, 3.4), draw) as (ax, options):
-        for k, (label, (length, middle, lowest)) in enumerate(bonds.items()):
-            look = {"color": COLORS[k % len(COLORS)], "label": f"{label} ({len(length)})"} | options
+        colors = palette(len(bonds), options)
+        for color, (label, (length, middle, lowest)) in zip(colors, bonds.items(), strict=True):
+            look = {"color": color, "label": f"{label} ({len(length)})"} | options
             ax.vlines(factor * length, lowest, middle, color=look["color"], alpha=0.25)
             ax.plot(factor * length, middle, **{"marker": ".", "ls": "none"} | look)
         ax.set(xlabel=x_label, ylabel="ELF half way", ylim=(0, 1.03))

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 COLORS = ("#1f5fa8", "#c8502d", "#3b8a5a", "#8a5aa8", "#b08a1e", "#5a6672")
 """Line colors, told apart also by the color-blind."""
 
+MORE_COLORS = ("#2a9d9d", "#9d2a6b")
+"""Used where six are not enough."""
+
 UNITS = ({"Å": 1.0, "nm": 0.1, "pm": 100.0, "bohr": 1.8897261246}, {"fs": 1.0, "ps": 1e-3, "ns": 1e-6})
 """What plots may be drawn in, lengths and times, with the number of each in the first."""
 
@@ -95,12 +98,74 @@ def drawing(
         Keyword arguments of a plot. Taken from them are ``figsize``, and ``style``: what
         :func:`matplotlib.style.use` takes, ``"default"`` for that of matplotlib.
     """
-    left = dict(options or {})
+    with _look(size, options or {}) as (size, left):
+        yield new_axis(ax, size), left
+
+
+@contextmanager
+def _look(
+    size: tuple[float, float], options: Mapping[str, Any]
+) -> Iterator[tuple[tuple[float, float], dict[str, Any]]]:
+    left = dict(options)
     if left.pop("units", None) is not None:
         raise InputError("this plot has no axis in units of length or time; leave units out.")
     size = left.pop("figsize", None) or size
     with style(left.pop("style", None) or STYLE):
-        yield new_axis(ax, size), left
+        yield size, left
+
+
+@contextmanager
+def panels(
+    ax: Sequence[Axes] | np.ndarray | None,
+    shape: tuple[int, int],
+    size: tuple[float, float],
+    options: Mapping[str, Any],
+    **shared: bool,
+) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+    """:func:`drawing` for plots of several axes: those that are given, or those of a new figure.
+
+    Parameters
+    ----------
+    ax : array_like of matplotlib.axes.Axes or None
+        As many as there are panels, in any shape, in reading order.
+    shape : tuple of int
+        Rows and columns, which the axes that come back have as well.
+    size, options
+        As there.
+    **shared
+        ``sharex`` and ``sharey`` of new axes.
+
+    Raises
+    ------
+    InputError
+        If there are more or fewer axes than panels.
+    """
+    with _look(size, options) as (size, left):
+        if ax is None:
+            axes = Figure(figsize=size, layout="constrained").subplots(*shape, squeeze=False, **shared)
+        else:
+            axes = np.array(ax, dtype=object)
+        if axes.size != shape[0] * shape[1]:
+            raise InputError(
+                f"this plot has {shape[0] * shape[1]} panels; ax must be that many axes, not {axes.size}."
+            )
+        yield axes.reshape(shape), left
+
+
+def palette(n: int, options: dict[str, Any]) -> list[Any]:
+    """Colors of ``n`` curves: spread over the color map ``cmap``, if that is among the keyword arguments.
+
+    Parameters
+    ----------
+    n : int
+    options : dict
+        What :func:`drawing` left; ``cmap`` is taken out.
+    """
+    wanted = options.pop("cmap", None)
+    fixed = [*COLORS, *MORE_COLORS]
+    if wanted is None and n <= len(fixed):
+        return fixed[:n]
+    return list(matplotlib.colormaps.get_cmap(wanted or "turbo")(np.linspace(0.05, 0.95, n)))
 
 
 def new_axis(ax: Axes | None, size: tuple[float, float] = DEFAULT_SIZE) -> Axes:

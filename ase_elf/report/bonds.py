@@ -266,7 +266,8 @@ def _figures(history: BondHistory) -> dict[str, Figure]:
 def _picture(example: Example) -> dict[str, str]:
     stream = BytesIO()
     with style():
-        ruler_plots.plot_example(example).savefig(stream, format="png", dpi=80, metadata={"Software": None})
+        figure = ruler_plots.plot_example(example)[0, 0].figure
+        figure.savefig(stream, format="png", dpi=80, metadata={"Software": None})
     row = example.row
     return {
         "title": f"{row['label']}, atoms {row['i']} and {row['j']}, frame {row['frame']}",

@@ -18,7 +18,7 @@ from ase_elf import __version__
 from ase_elf.analysis.quantities import TC, names_of
 from ase_elf.analysis.screening import VALUES, Screened, rank, temperatures
 from ase_elf.errors import DomainError
-from ase_elf.plotting.figure import COLORS, drawing, label_points, svg
+from ase_elf.plotting.figure import drawing, label_points, palette, svg
 from ase_elf.report import network_view
 from ase_elf.report.html import CITE, embedded, render, table_rows
 from ase_elf.report.snapshots import Snapshot
@@ -328,13 +328,14 @@ def _scatter(
         ("ELF from files", 2, True, lambda r: r.from_file),
     )
     with drawing(ax, (5.4, 3.8), draw) as (ax, options):
+        colors = palette(3, options)
         for label, color, filled, belongs in groups:
             chosen = [row.values for row in rows if belongs(row)]
             if not chosen:
                 continue
             x = np.array([values[x_name] for values in chosen])
             y = np.array([values["elf_phi"] for values in chosen])
-            color = COLORS[color]
+            color = options.get("color", colors[color])
             if error is not None:
                 bars = [values[error] for values in chosen]
                 ax.errorbar(x, y, bars, fmt="none", ecolor=color, alpha=0.25, lw=0.8)

@@ -91,7 +91,7 @@ class GridComparison:
 
         return {
             "difference": ("Where they differ most", self.plot().figure),
-            "parity": ("Value by value", plot_parity([self.score], names=("A", "B"))),
+            "parity": ("Value by value", plot_parity([self.score], names=("A", "B"))[0, 0].figure),
         }
 
     def plot(self, ax: Axes | None = None, **draw: Any) -> Axes:
