@@ -59,7 +59,7 @@ test-long: $(VENV)/installed-test
 	    $(BIN)/python tests/tools/soak.py $$way $$size --folder build/soak \
 	        --results $(RESULTS)/soak.json || exit 1; done; done
 	for end in lowest newest; do \
-	    $(BIN)/python tests/tools/bounds.py $$end --results $(RESULTS)/bounds.json || exit 1; done
+	    $(BIN)/python tests/tools/bounds.py $$end --all --results $(RESULTS)/bounds.json || exit 1; done
 	$(BIN)/python tests/tools/reliability_page.py
 	$(BIN)/python -m pip list --format=freeze --exclude-editable > build/installed.txt
 	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement build/installed.txt

@@ -30,7 +30,7 @@ def python(tmp_path):
     def run(code):
         lines = [f"import sys; sys.path[:0] = [{str(info.parent)!r}, {str(ROOT)!r}]", code]
         return subprocess.run(
-            [sys.executable, "-W", "error", "-c", "\n".join(lines)],
+            [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", "\n".join(lines)],
             capture_output=True,
             text=True,
             cwd=tmp_path,

@@ -1,9 +1,10 @@
-"""Do the tests pass at both ends of what setup.cfg allows?
+"""Do an installation and the tests work at both ends of what setup.cfg allows?
 
-    python tests/tools/bounds.py lowest|newest [--keep NAME] [--results FILE] [TEST ...]
+    python tests/tools/bounds.py lowest|newest [--python 3.13] [--wheel FILE] [--commands | --all]
 
 Makes a virtual environment in a temporary folder, installs every dependency in the lowest
-version that setup.cfg names, or the newest that the registry has, and runs tests there.
+version that setup.cfg names, or the newest that the registry has, and the package. The installed
+command analyses a trajectory in an empty folder; tests follow.
 """
 
 from __future__ import annotations
@@ -12,27 +13,36 @@ import argparse
 import configparser
 import json
 import os
-import platform
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
-import venv
 from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import figures
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = ("tests/test_grid.py", "tests/formats/test_formats.py", "tests/formats/test_elf_store.py",
-         "tests/test_calculator.py", "tests/test_ase_hooks.py", "tests/test_observers.py",
-         "tests/model/test_field_model.py", "tests/test_potential.py", "tests/project/test_mdakit.py",
-         "tests/plugins/test_numbers.py", "tests/structures/test_trajectory.py", "tests/mda/test_extxyz.py",
-         "tests/mda/test_mda_analysis.py", "tests/cli/test_analyze.py", "tests/training/test_training.py",
-         "tests/topology/test_critical.py", "tests/topology/test_networking.py",
-         "tests/report/test_report.py", "tests/plugins/test_dense_hydrogen.py")  # fmt: skip
-"""Tests that use every required dependency."""
+SMOKE = ("tests/test_grid.py", "tests/formats/test_formats.py", "tests/test_calculator.py",
+         "tests/test_ase_hooks.py", "tests/model/test_field_model.py", "tests/structures/test_trajectory.py",
+         "tests/mda/test_extxyz.py", "tests/mda/test_mda_analysis.py", "tests/cli/test_plot_compare.py",
+         "tests/plotting/test_plots.py", "tests/topology/test_critical.py",
+         "tests/topology/test_networking.py", "tests/plugins/test_numbers.py")  # fmt: skip
+"""Tests that use every required dependency: two to three processor minutes."""
+
+ALL = (*SMOKE, "tests/formats/test_elf_store.py", "tests/test_observers.py", "tests/test_potential.py",
+       "tests/project/test_mdakit.py", "tests/cli/test_analyze.py", "tests/training/test_training.py",
+       "tests/report/test_report.py", "tests/plugins/test_dense_hydrogen.py")  # fmt: skip
+"""Those, and more of the same."""
+
+COMMANDS = (
+    "ase-elf info",
+    "python -m ase_elf.examples",
+    "ase-elf analyze hydrogen.extxyz --stop 3 -o report",
+    "ase-elf plot report --what gr -o gr.pdf",
+)
+"""What the installed package must do, away from the source tree."""
 
 
 def declared(extras: bool = False) -> list[str]:
@@ -46,49 +56,89 @@ def declared(extras: bool = False) -> list[str]:
     return [line for line in lines if line]
 
 
-def requirements(end: str, keep: list[str]) -> list[str]:
-    """What setup.cfg requires, and what the tests need, at one end; ``keep`` as it is here."""
+def requirements(end: str) -> list[str]:
+    """What setup.cfg requires, at one end, and what the tests need."""
     bounds = declared()
     if end == "lowest":
         bounds = [bound.replace(">=", "==") for bound in bounds]
-    for name in keep:
-        bounds = [bound for bound in bounds if re.split("[>=]", bound)[0] != name]
-        bounds.append(f"{name}=={version(name)}")
-    return [*bounds, "pytest>=8", "hypothesis>=6.100", "sybil>=9"]
+    return [*bounds, "pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "sybil>=9"]
+
+
+def interpreter(wanted: str | None) -> str | None:
+    """Python of a version, as 3.13: on the path, or one of those that pyenv keeps."""
+    if wanted is None:
+        return sys.executable
+    kept = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    places = [shutil.which(f"python{wanted}"), *sorted(map(str, kept.glob(f"{wanted}.*/bin/python")))]
+    for place in filter(None, places):
+        # A shim of pyenv is there for every version that is kept, and fails where it is not chosen.
+        done = subprocess.run([place, "-c", ""], capture_output=True)
+        if done.returncode == 0:
+            return place
+    return None
+
+
+def environment(folder: Path, python: str, needed: list[str], wheel: Path | None) -> dict[str, str]:
+    """Variables of a new virtual environment with what is needed, and the package."""
+    subprocess.run([python, "-m", "venv", folder], check=True)
+    variables = {**os.environ, "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    variables.pop("PYTHONPATH", None)
+    install = ["python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*install, *needed], check=True, env=variables)
+    subprocess.run([*install, "--no-deps", str(wheel or ROOT)], check=True, env=variables)
+    subprocess.run(["python", "-m", "pip", "check"], check=True, env=variables)
+    return variables
+
+
+def versions(variables: dict[str, str], needed: list[str]) -> dict[str, str]:
+    """What was installed of what is needed."""
+    listed = subprocess.run(["python", "-m", "pip", "list", "--format=json"], check=True, env=variables,
+                            capture_output=True, text=True).stdout  # fmt: skip
+    named = {re.split("[>=]", line)[0].lower() for line in needed}
+    found = {p["name"].lower(): p["version"] for p in json.loads(listed)}
+    return {name: version for name, version in found.items() if name in named}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("end", choices=["lowest", "newest"])
-    parser.add_argument("tests", nargs="*", default=QUICK)
-    parser.add_argument("--keep", action="append", default=[], metavar="NAME",
-                        help="use the version that is installed here (a torch without CUDA)")  # fmt: skip
+    parser.add_argument("tests", nargs="*")
+    parser.add_argument("--python", metavar="X.Y", help="version of Python  [default: this one]")
+    parser.add_argument("--wheel", type=Path, help="what is installed  [default: made from this folder]")
+    parser.add_argument("--all", action="store_true", help="more tests: seven processor minutes")
+    parser.add_argument("--commands", action="store_true", help="no tests, only the installed commands")
     parser.add_argument("--results", type=Path, help="JSON file that is added to")
     given = parser.parse_intermixed_args()
+    python = interpreter(given.python)
+    if python is None:
+        print(f"{given.end}: Python {given.python} is not present here; this one instead", flush=True)
+        python = sys.executable
+    tests = given.tests or (ALL if given.all else SMOKE)
+    needed = requirements(given.end)
     with tempfile.TemporaryDirectory(prefix="bounds-") as folder:
-        venv.create(folder, with_pip=True)
-        python = str(Path(folder) / "bin" / "python")
-        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*install, *requirements(given.end, given.keep)], check=True)
-        subprocess.run([*install, "--no-deps", str(ROOT)], check=True)
-        listed = subprocess.run([python, "-m", "pip", "list", "--format=json"], check=True,
-                                capture_output=True, text=True).stdout  # fmt: skip
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        variables = environment(Path(folder) / "venv", python, needed, given.wheel and given.wheel.resolve())
+        found = versions(variables, needed)
+        number = subprocess.run(["python", "-c", "import platform; print(platform.python_version())"],
+                                env=variables, check=True, capture_output=True, text=True).stdout.strip()  # fmt: skip
+        print(f"{given.end}, Python {number}: {', '.join(map(' '.join, found.items()))}", flush=True)
+        away = Path(folder) / "away"
+        away.mkdir()
+        for command in COMMANDS:
+            subprocess.run(command.split(), cwd=away, env=variables, check=True, stdout=subprocess.DEVNULL)
+        print("installed, described itself, analysed a trajectory and drew a figure", flush=True)
+        if given.commands:
+            return 0
         # Versions that were not made for each other warn of each other's ways.
-        words = ["-q", "-p", "no:cacheprovider", "-W", "default"]
-        done = subprocess.run([python, "-m", "pytest", *words, *given.tests], cwd=ROOT,
-                              env=environment, stdout=subprocess.PIPE, text=True)  # fmt: skip
+        words = ["-q", "-p", "no:cacheprovider", "-W", "default", "-n", "2", "--dist", "loadfile",
+                 "-m", "not long and not ci and not dft"]  # fmt: skip
+        done = subprocess.run(["python", "-m", "pytest", *words, *tests], cwd=ROOT, stdout=subprocess.PIPE,
+                              env={**variables, "PYTHONPATH": str(ROOT)}, text=True)  # fmt: skip
     print(done.stdout[-6000:])
     if given.results:
         known = figures.read(given.results)
-        versions = {p["name"].lower(): p["version"] for p in json.loads(listed)}
-        needed = requirements(given.end, given.keep)
-        named = {re.split("[>=]", line)[0].lower() for line in needed}
-        known[given.end] = {
-            "date": date.today().isoformat(), "python": platform.python_version(),
-            "outcome": done.stdout.strip().splitlines()[-1].strip("= "),
-            "versions": {name: version for name, version in versions.items() if name in named},
-        }  # fmt: skip
+        outcome = done.stdout.strip().splitlines()[-1].strip("= ")
+        known[given.end] = {"date": date.today().isoformat(), "python": number, "outcome": outcome,
+                            "versions": found}  # fmt: skip
         figures.write(given.results, known)
     return done.returncode
 
