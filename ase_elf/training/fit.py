@@ -24,7 +24,6 @@ from ase_elf.training.processes import Processes
 from ase_elf.training.samples import Pool, together
 
 __all__ = [
-    "CRITICAL_WEIGHT",
     "FUSED_SINCE",
     "GROWING",
     "LEAST_LOG_SIGMA",
@@ -52,9 +51,6 @@ PLATEAU = 0.3
 """Weight of squared errors of z beside 100 times those of the ELF: a twentieth of the loss at ELF = 1/2, half of
 it at 0.06 and 0.94, nearly all of it where molecules are flat and z, not the ELF, says where the maximum is."""
 
-CRITICAL_WEIGHT = 0.05
-"""Weight of critical points that are not where or what they should be, in the loss of a structure that has some."""
-
 LEAST_SPREAD = 0.02
 """Of an invariant, in units of the largest one: in symmetric crystals invariants of vectors are zero but for
 round-off, which must not be scaled up to 1."""
@@ -81,6 +77,8 @@ class Recipe(Schedule):
     critical_points : int
         Attractors and bond critical points of each, whose places and curvatures are part of the loss
         (:mod:`.critical`); of labels that say where theirs are. 0: none.
+    critical_weight : float
+        Of critical points that are not where or what they should be, in the loss of a structure that has some.
     unscored : float
         How often a point that is not scored (``scored`` of a configuration) is drawn, beside one that is.
     compile : bool
@@ -100,6 +98,7 @@ class Recipe(Schedule):
     points: int = 512
     pool: int = 16_384
     critical_points: int = 0
+    critical_weight: float = 0.05
     balance: float = 0.0
     unscored: float = 1.0
     compile: bool = False
@@ -187,10 +186,14 @@ def _between(z: torch.Tensor, highest: torch.Tensor) -> torch.Tensor:
 
 
 def objective(
-    error2: torch.Tensor, apart2: torch.Tensor, nll: torch.Tensor, critical: torch.Tensor
+    error2: torch.Tensor,
+    apart2: torch.Tensor,
+    nll: torch.Tensor,
+    critical: torch.Tensor,
+    critical_weight: float = Recipe.critical_weight,
 ) -> torch.Tensor:
     """What is minimised: the sum of the four means of :func:`losses`, each with its weight."""
-    return 100 * error2 + PLATEAU * apart2 + 0.1 * nll + CRITICAL_WEIGHT * critical
+    return 100 * error2 + PLATEAU * apart2 + 0.1 * nll + critical_weight * critical
 
 
 def compiled(function: Callable) -> Callable:
@@ -428,7 +431,7 @@ class Fit(FittingRun):
                 self.network, *together(some, critical, self.network.arch.cutoff, self.network.device)
             )
             share = len(some) / len(batch)
-            (objective(*parts) * share).backward()
+            (objective(*parts, self.recipe.critical_weight) * share).backward()
             error2, _, nll, lost = (part.item() for part in parts)
             sums += torch.tensor([error2 * share, nll * share, lost, any(len(rows) for rows in critical)])
         squared, likelihood, lost, n_told = self.processes.sum(self.network.parameters(), sums).tolist()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -119,24 +119,39 @@ def pair_up(
     return i[good], j[good], distance[i[good], j[good]]
 
 
-def match_critical_points(reference: ELFGrid, predicted: ELFGrid) -> dict[str, Match]:
-    """Critical points of two grids of the same atoms, by kind."""
+def match_critical_points(
+    reference: ELFGrid,
+    predicted: ELFGrid,
+    *,
+    reach: float = REACH,
+    where: Callable[[np.ndarray], np.ndarray] = lambda positions: np.full(len(positions), True),
+) -> dict[str, Match]:
+    """Critical points of two grids of the same atoms, by kind.
+
+    Parameters
+    ----------
+    reference, predicted : ELFGrid
+    reach : float, Å
+        Points at most this far apart are the same.
+    where : callable, optional
+        From positions, shape (n, 3) in Å, which points count, shape (n,) bool. A point that does not
+        count may still confirm one that does: both sides of a border see each other.
+    """
     strict = [critical_points(grid, persistence=PERSISTENCE) for grid in (reference, predicted)]
     loose = [critical_points(grid) for grid in (reference, predicted)]
     cell = reference.cell
     matches = {}
     for kind in KINDS:
-        (truth, told), (any_truth, any_told) = (
-            [points.of_kind(kind).positions for points in pair] for pair in (strict, loose)
-        )
-        _, _, distance = pair_up(truth, told, cell, REACH)
+        every, any_point = ([each.of_kind(kind).positions for each in pair] for pair in (strict, loose))
+        truth, told = (positions[where(positions)] for positions in every)
+        _, _, distance = pair_up(truth, told, cell, reach)
         matches[kind] = Match(
             kind=kind,
             reference=len(truth),
             predicted=len(told),
             matched=len(distance),
-            found=len(pair_up(truth, any_told, cell, REACH)[0]),
-            confirmed=len(pair_up(told, any_truth, cell, REACH)[0]),
+            found=len(pair_up(truth, any_point[1], cell, reach)[0]),
+            confirmed=len(pair_up(told, any_point[0], cell, reach)[0]),
             displacement=float(distance.mean()) if len(distance) else math.nan,
         )
     return matches

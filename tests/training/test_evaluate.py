@@ -16,7 +16,7 @@ from ase_elf.dataset.label import Label
 from ase_elf.model import Prediction
 from ase_elf.reference import Provenance
 from ase_elf.testing import GaussianModel, molecular_fluid
-from ase_elf.topology import networking
+from ase_elf.topology import critical_points, networking
 from ase_elf.training.error_bars import error_bars
 from ase_elf.training.evaluate import compare, score_label
 from ase_elf.training.matching import (
@@ -171,6 +171,18 @@ def test_a_field_agrees_with_itself_and_with_a_slight_shift(field):
     assert everything.displacement == pytest.approx(0.02, rel=0.1)
     far = match_critical_points(here, field.grid(24, cell, origin=(0.03, 0, 0)))
     assert total(far.values()).matched == 0 and total(far.values()).recall == 0
+    wider = match_critical_points(here, field.grid(24, cell, origin=(0.03, 0, 0)), reach=0.15)
+    assert total(wider.values()).recall == 1
+
+
+def test_points_that_do_not_count_still_confirm_those_that_do():
+    cell = np.eye(3) * 4.0
+    here, there = (gaussians(1, cell, width=0.6, seed=6).grid(24, cell, origin=(x, 0, 0)) for x in (0, 0.005))
+    at = [critical_points(grid).of_kind("attractor").positions[0, 0] for grid in (here, there)]
+    border = sum(at) / 2  # between the two maxima, 0.02 Å apart
+    match = match_critical_points(here, there, where=lambda positions: positions[:, 0] > border)["attractor"]
+    assert {match.reference, match.predicted} == {0, 1}
+    assert match.matched == 0 and match.found + match.confirmed == 1
 
 
 def test_points_that_one_field_lacks_count_against_recall_and_those_it_adds_against_precision():
