@@ -37,6 +37,7 @@ KINDS = {
     "single-atom": ("molecule", 10),
     "groups": ("molecule", 4),
     "crystals-distorted": ("distorted-crystal", 12),
+    "elements": ("crystal", 10),
 }
 
 JUDGED = {"crystals": 20, "hydrides-distorted": 15, "crystals-distorted": 8, "ternary": 5}
@@ -63,6 +64,7 @@ def lists(published: Path | None) -> dict[str, Iterable[Atoms]]:
         "molecules": molecules.molecules(table),
         "single-atom": molecules.single_atom_hydrides(),
         "groups": molecules.pairs_of_groups(),
+        "elements": crystals.elements(table - GASES),
         "ternary": ternary.ternary_hydrides(),
         "hot": ternary.hot_hydrides(),
         "helium": ternary.helium_mixtures(),

@@ -9,7 +9,7 @@ from ase.build import bulk, molecule
 from ase_elf_many_elements.campaign import sources
 from ase_elf_many_elements.compact import CORE, POINTS, VACUUM, thinned
 from ase_elf_many_elements.splits import HELD_OUT, reduced_formula, split_of
-from ase_elf_many_elements.structures import hydrides, ternary, trials
+from ase_elf_many_elements.structures import crystals, hydrides, ternary, trials
 from ase_elf_many_elements.structures.molecules import pairs_of_groups, single_atom_hydrides
 from places import ROOT
 
@@ -81,6 +81,17 @@ def test_molecules_of_single_atoms_have_the_shapes_of_their_groups():
         angles = [atoms.get_angle(i, 0, j) for i, j in itertools.combinations(range(1, len(atoms)), 2)]
         assert np.mean(angles) == pytest.approx(wanted, abs=18)
         assert not atoms.pbc.any() and atoms.get_distance(0, 1) > 0.8
+
+
+def test_elements_are_crystals_of_one_kind_of_atom_at_two_densities():
+    some = list(crystals.elements({"Al", "Na", "Ti", "Se", "Ga"}))  # the last two have larger cells
+    assert [atoms.info["id"] for atoms in some] == [
+        f"element-{s}-{d}" for s in ("Al", "Na", "Ti") for d in ("1.00", "0.95")
+    ]
+    assert [len(atoms) for atoms in some] == [1, 1, 1, 1, 2, 2]
+    assert some[0].get_volume() == pytest.approx(4.05**3 / 4, rel=1e-3)
+    assert some[1].get_volume() == pytest.approx(0.95**3 * some[0].get_volume())
+    assert split_of(some[0]) == "test"  # aluminium is tried from outside
 
 
 def test_pairs_of_groups_are_molecules_with_one_bond_between_them():

@@ -14,12 +14,16 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.data import covalent_radii
+from ase.build import bulk
+from ase.data import atomic_numbers, covalent_radii, reference_states
 from ase_elf_espresso.recipes import HARD
 from ase_elf_many_elements.splits import HELD_OUT, reduced_formula
 from ase_elf_many_elements.structures.hydrides import seeded
 
 MOST_ATOMS = 6
+
+SOLIDS = ("fcc", "bcc", "hcp", "diamond")
+"""Structures of elements that ``ase.build.bulk`` makes from lattice constants alone."""
 
 LARGEST = 150.0
 """Å³ of a cell, half of it where an element needs the higher cutoff: larger ones cost minutes."""
@@ -78,3 +82,24 @@ def distorted_crystals(structures: list[Atoms]) -> Iterator[Atoms]:
         bent.positions += random.normal(0, 1, (len(bent), 3)) * widths[:, None]
         bent.info["id"] = f"distorted-{atoms.info['id']}"
         yield bent
+
+
+def elements(known: set[str]) -> Iterator[Atoms]:
+    """Elements in the structures they have as solids, where these are of one or two atoms, at two densities.
+
+    Lattice constants are those of ASE (:data:`ase.data.reference_states`); the second density is what
+    some 10 to 50 GPa make of a metal.
+    """
+    for symbol in sorted(known):
+        state = reference_states[atomic_numbers[symbol]]
+        if not state or state["symmetry"] not in SOLIDS or "basis" in state:
+            continue
+        for scale in (1.0, 0.95):
+            atoms = bulk(symbol)
+            atoms.set_cell(atoms.cell * scale, scale_atoms=True)
+            atoms.info = {
+                "id": f"element-{symbol}-{scale:.2f}",
+                "source": "reference states of ASE",
+                "licence": "facts",
+            }
+            yield atoms
