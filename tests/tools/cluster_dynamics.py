@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python tests/tools/cluster_dynamics.py au25.traj [n_frames]
 
-Needs tblite (PyPI). Starts from ``examples/au25.extxyz`` with momenta of 700 K, half of which becomes potential
+Needs tblite (PyPI). Starts from ``ase_elf.examples.au25()`` with momenta of 700 K, half of which becomes potential
 energy; Langevin at 350 K. One step is 5 fs and one call of tight binding, since C-H bonds are fixed and hydrogen
 has 12 u: masses do not change what places atoms are found at, only how fast they move. A run that was stopped
 goes on where the file ends. The frames are correlated and at another level than the labels of the pack: they are
@@ -16,19 +16,20 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms, units
 from ase.constraints import FixBondLengths
-from ase.io import Trajectory, read
+from ase.io import Trajectory
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from tblite.ase import TBLite
 
-AU25 = Path(__file__).resolve().parents[2] / "examples" / "au25.extxyz"
+from ase_elf.examples import au25
+
 STEP, TEMPERATURE, FRICTION, HYDROGEN = 5.0, 350.0, 0.005, 12.0
 """fs, K, 1/fs, u."""
 
 
 def started() -> Atoms:
     """The shipped cluster, with momenta."""
-    atoms = read(AU25)
+    atoms = au25()
     atoms.info = {}
     prepare(atoms)
     rng = np.random.default_rng(0)
