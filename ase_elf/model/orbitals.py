@@ -15,10 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from ase import Atoms
-from ase.geometry import minkowski_reduce
 
 from ase_elf.errors import InputError
-from ase_elf.geometry.lattice import heights, primitive
+from ase_elf.geometry.lattice import heights, primitive, shortest
 from ase_elf.geometry.neighbors import neighbor_list
 from ase_elf.model.fourier import Synthesis
 from ase_elf.model.nonuniform import Frequencies, box, directions, structure_factors, values_at
@@ -324,9 +323,9 @@ def usual_mesh(cell: np.ndarray, n_atoms: int) -> tuple[np.ndarray, tuple[int, i
     n_atoms : int
         In the cell; up to :data:`FEW` it is twice as far.
     """
-    shortest, _ = minkowski_reduce(cell)
+    reduced, _ = shortest(cell)
     extent = EXTENT if n_atoms > FEW else 2 * EXTENT
-    return shortest, tuple(np.ceil(extent / heights(shortest) - 1e-6).astype(int).tolist())
+    return reduced, tuple(np.ceil(extent / heights(reduced) - 1e-6).astype(int).tolist())
 
 
 def affordable(mesh: tuple[int, int, int], n_atoms: int) -> bool:
