@@ -7,6 +7,7 @@ n points. Grids are therefore sized by edges, and edges are shortest in a reduce
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -62,7 +63,7 @@ def upright(cell: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     if lengths(cell).prod() <= NEARLY * abs(np.linalg.det(cell)):
         return cell, None
     try:
-        reduced, turn = minkowski_reduce(cell)
+        reduced, turn = shortest(cell)
     except (RuntimeError, ValueError, OverflowError) as error:
         raise InputError(
             f"the cell vectors {cell.tolist()} are too oblique for their shortest combinations to be found; "
@@ -70,7 +71,21 @@ def upright(cell: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         ) from error
     if lengths(cell).prod() <= NEARLY * lengths(reduced).prod():
         return cell, None
-    return np.asarray(reduced, float), turn
+    return reduced, turn
+
+
+def shortest(cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The Minkowski-reduced cell of a lattice, and what times ``cell`` it is: kept, as each step of a prediction asks
+    for that of the same cell, and it takes a millisecond.
+    """
+    reduced, turn = _shortest(np.asarray(cell, float).tobytes())
+    return reduced.copy(), turn.copy()
+
+
+@lru_cache(maxsize=64)
+def _shortest(cell: bytes) -> tuple[np.ndarray, np.ndarray]:
+    reduced, turn = minkowski_reduce(np.frombuffer(cell).reshape(3, 3))
+    return np.array(reduced, float), np.array(turn)
 
 
 def adequate_shape(cell: np.ndarray, shape: tuple[int, int, int]) -> tuple[int, int, int]:

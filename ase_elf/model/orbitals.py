@@ -15,10 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from ase import Atoms
-from ase.geometry import minkowski_reduce
 
 from ase_elf.errors import InputError
-from ase_elf.geometry.lattice import heights, primitive
+from ase_elf.geometry.lattice import heights, primitive, shortest
 from ase_elf.geometry.neighbors import neighbor_list
 from ase_elf.model.fourier import Synthesis
 from ase_elf.model.nonuniform import Frequencies, box, directions, structure_factors, values_at
@@ -43,6 +42,13 @@ supercells have the same orbitals."""
 
 SHARPNESS = 20
 """Occupation is 1 / (1 + (s_F / s)^SHARPNESS) of the eigenvalue s of the overlap: half way at s_F."""
+
+HALVINGS, NEWTON_STEPS = 12, 5
+"""To where s_F is: the former leave less than a tenth of the width of an occupation's fall, from where
+the latter double the digits each time."""
+
+SMALLEST = 1e-300
+"""Slope of the number of orbitals that is divided by: between bands there is none."""
 
 OVERLAP = 1e-6
 """Overlaps below it are none."""
@@ -209,6 +215,10 @@ class Pairs:
     cells : Tensor, shape (n_pairs, 3), float64
         Lattice cell of the second, where the first has that of its position.
     lengths2 : Tensor, shape (n_pairs,), bohr², float64
+    block : Tensor, shape (n_cells, 3), float64
+        A block of lattice cells that holds all of ``cells``: far fewer than there are pairs.
+    places : Tensor, shape (n_pairs,), int64
+        Of ``cells`` in ``block``.
     """
 
     exponent: float
@@ -217,6 +227,8 @@ class Pairs:
     ends: torch.Tensor
     cells: torch.Tensor
     lengths2: torch.Tensor
+    block: torch.Tensor
+    places: torch.Tensor
 
     @classmethod
     def of(
@@ -226,8 +238,13 @@ class Pairs:
         atoms = Atoms(np.zeros(len(positions), int), positions, cell=cell, pbc=True)
         reach = math.sqrt(-2 * math.log(OVERLAP) / exponent)
         i, j, cells, lengths = neighbor_list("ijSd", atoms, reach, once=True)
+        low, high = (cells.min(axis=0), cells.max(axis=0)) if len(cells) else (np.zeros(3, int),) * 2
+        sizes = high - low + 1
+        block = low + np.indices(sizes).reshape(3, -1).T
+        places = np.ravel_multi_index(tuple((cells - low).T), tuple(sizes))
         parts = (
-            positions @ np.linalg.inv(cell), np.stack([i, j]).astype(np.int64), cells.astype(float), lengths**2
+            positions @ np.linalg.inv(cell), np.stack([i, j]).astype(np.int64), cells.astype(float), lengths**2,
+            block.astype(float), places.astype(np.int64),
         )  # fmt: skip
         return cls(exponent, cell, *(torch.from_numpy(part).to(device) for part in parts))
 
@@ -249,20 +266,22 @@ class Pairs:
         """
         n, device = len(self.atoms), self.atoms.device
         waves, weights = (torch.from_numpy(part).to(device) for part in half_mesh(mesh))
-        angles = 2 * math.pi * waves @ self.cells.T
+        angles = 2 * math.pi * self.block @ waves.T
         # A single wave vector is half a reciprocal one: there are only signs.
         phases = torch.cos(angles) if len(waves) == 1 else torch.polar(torch.ones_like(angles), angles)
+        # Waves last: what is gathered and added are rows.
+        phases = phases[self.places]
         place = self.ends[0] * n + self.ends[1]
-        overlaps = (
-            phases.new_zeros(len(waves), n * n).index_add_(1, place, phases * self.overlaps).view(-1, n, n)
-        )
+        overlaps = phases.new_zeros(n * n, len(waves)).index_add_(0, place, phases * self.overlaps[:, None])
+        overlaps = overlaps.T.reshape(-1, n, n)
         overlaps = overlaps + overlaps.mH + torch.eye(n, device=device)
         overlaps = overlaps.to(dtype.to_complex() if overlaps.is_complex() else dtype)
         values, vectors = torch.linalg.eigh(overlaps)
         filled = 2 * weights[:, None] * occupations(values.double(), weights, n / 2) / values.clamp(min=1e-12)
-        matrices = ((vectors * filled[:, None].to(dtype)) @ vectors.mH).flatten(1)
-        between = (matrices[:, place].conj() * phases).real.sum(0)
-        own = matrices.view(-1, n, n).diagonal(dim1=1, dim2=2).real.sum(0)
+        matrices = (vectors * filled[:, None].to(dtype)) @ vectors.mH
+        own = matrices.diagonal(dim1=1, dim2=2).real.sum(0)
+        matrices = matrices.flatten(1).T.contiguous()[place].to(phases.dtype)
+        between = torch.linalg.vecdot(*(_real(rows) for rows in (matrices, phases)))
         return torch.cat([between, own.double()])
 
     def spectra(self, shared: torch.Tensor, frequencies: Frequencies) -> torch.Tensor:
@@ -304,9 +323,9 @@ def usual_mesh(cell: np.ndarray, n_atoms: int) -> tuple[np.ndarray, tuple[int, i
     n_atoms : int
         In the cell; up to :data:`FEW` it is twice as far.
     """
-    shortest, _ = minkowski_reduce(cell)
+    reduced, _ = shortest(cell)
     extent = EXTENT if n_atoms > FEW else 2 * EXTENT
-    return shortest, tuple(np.ceil(extent / heights(shortest) - 1e-6).astype(int).tolist())
+    return reduced, tuple(np.ceil(extent / heights(reduced) - 1e-6).astype(int).tolist())
 
 
 def affordable(mesh: tuple[int, int, int], n_atoms: int) -> bool:
@@ -346,11 +365,27 @@ def occupations(values: torch.Tensor, weights: torch.Tensor, n_orbitals: float) 
     """
     logs = values.clamp(min=1e-12).log()
     low, high = logs.min() - 1, logs.max() + 1
-    for _ in range(60):  # by halving, and never asking the device
+
+    def filled(level: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(SHARPNESS * (logs - level))
+
+    # By halving, then by Newton's steps that stay within what is left, and never asking the device.
+    for _ in range(HALVINGS):
         middle = (low + high) / 2
-        few = torch.sigmoid(SHARPNESS * (logs - middle)).sum(1) @ weights < n_orbitals
+        few = filled(middle).sum(1) @ weights < n_orbitals
         low, high = torch.where(few, low, middle), torch.where(few, middle, high)
-    return torch.sigmoid(SHARPNESS * (logs - (low + high) / 2))
+    level = (low + high) / 2
+    for _ in range(NEWTON_STEPS):
+        full = filled(level)
+        slope = SHARPNESS * ((full - full * full).sum(1) @ weights)
+        level = level + (full.sum(1) @ weights - n_orbitals) / slope.clamp(min=SMALLEST)
+        level = torch.minimum(torch.maximum(level, low), high)
+    return filled(level)
+
+
+def _real(rows: torch.Tensor) -> torch.Tensor:
+    """Real and imaginary parts of the last axis side by side."""
+    return torch.view_as_real(rows).flatten(-2) if rows.is_complex() else rows
 
 
 def _features(fields: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
