@@ -8,7 +8,7 @@ from places import ROOT
 
 from ase_elf import __version__
 
-CALLED = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+CALLED = {"torch": "pytorch", "matplotlib": "matplotlib-base", "vesin": "python-vesin"}
 """What conda-forge calls otherwise."""
 
 setup = configparser.ConfigParser()
