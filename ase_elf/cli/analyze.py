@@ -202,6 +202,8 @@ def tell(run, ranked: list) -> None:
     """What came of a ranking, and what did not; ends the command where nothing did."""
     from collections import Counter
 
+    from ase_elf.cli.topology import table_lines
+
     failed = [row for row in ranked if row.error is not None]
     if left := run.collection.left_out():
         names = ", ".join(sorted({file.name for file in left}))
@@ -225,11 +227,18 @@ def tell(run, ranked: list) -> None:
     kinds = Counter(row.elf for row in ranked if row.error is None)
     click.echo("ELF: " + ", ".join(f"{n} from {'files' if elf == 'file' else elf.removeprefix('predicted by ')}"
                                    for elf, n in kinds.items()))  # fmt: skip
+    good = [row for row in ranked if row.error is None]
+    click.echo("\n".join(table_lines(good[:MOST_ROWS])))
+    if len(good) > MOST_ROWS:
+        click.echo(f"and {len(good) - MOST_ROWS} more")
     click.echo(f"ranking in {run.directory / ('report.html' if run.report else 'screening.csv')}")
 
 
 MOST_REASONS = 10
 """Failures that are printed."""
+
+MOST_ROWS = 5
+"""First rows of a ranking that are printed."""
 
 
 def _details(path: Path, directory: Path, given: dict) -> None:

@@ -268,8 +268,9 @@ def layout_of(labels: Sequence[str], per_frame: int) -> dict[str, Any]:
                 "active": 0,
                 "steps": steps,
                 "pad": {"t": 4, "b": 10, "l": 75, "r": 60},
-                "font": {"size": 11},
-                "currentvalue": {"prefix": "", "xanchor": "center"},
+                # Names below the ticks would collide and be cut; above stands that of what is shown.
+                "font": {"size": 1, "color": "rgba(0,0,0,0)"},
+                "currentvalue": {"prefix": "", "xanchor": "center", "font": {"size": 11, "color": "#2a3038"}},
             }
         ],
     }

@@ -131,11 +131,13 @@ class RunResults:
                 f"domain pack {self.domain.name!r} was trained on ({kinds}): the model "
                 "extrapolates there, and its stated uncertainty need not cover the error."
             )
-        short = [name for name in names_of(FRAMES) if self.averages[name].too_short]
+        short = [q.definition.partition(":")[0] for q in FRAMES if self.averages[q.name].too_short]
         if short:
-            names = ", ".join(short[:6]) + (f" and {len(short) - 6} more" if len(short) > 6 else "")
+            names = "; ".join(short[:3]) + (
+                f"; and {len(short) - 3} more, marked below" if len(short) > 3 else ""
+            )
             out.append(
-                f"Too short for an error bar: {names}. The run may span too few correlation times of "
+                f"Too short for an error bar of {names}. The run may span too few correlation times of "
                 "these to tell how far their means are off; analyse more frames."
             )
         overshoot = sum(value > IMPOSSIBLE for value in self.series["elf_phi_star"])

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from ase_elf import __version__
 from ase_elf.analysis.quantities import TC, names_of
-from ase_elf.analysis.screening import VALUES, Screened, rank, temperatures
+from ase_elf.analysis.screening import ORDERS, VALUES, Screened, rank, temperatures
 from ase_elf.errors import DomainError
 from ase_elf.plotting.figure import drawing, label_points, palette, svg
 from ase_elf.report import network_view
@@ -61,6 +61,7 @@ def write_screening(
     grids: Callable[[Sequence[Screened]], Iterable[Found | None]] | None = None,
     failure: Exception | None = None,
     own: OwnTable | None = None,
+    by: str = "phi",
 ) -> None:
     """Write tables and, where the run wants one, the report.
 
@@ -78,11 +79,13 @@ def write_screening(
         What stopped the run before its end.
     own : OwnTable, optional
         Whose columns are added to the tables.
+    by : str
+        What the ranking is by, of :data:`ase_elf.analysis.screening.ORDERS`; the page says it.
     """
     with replacing(directory / "screening.csv") as part:
         write_table(part, ranked, own)
     if grids is not None:
-        page = _page(ranked, source, grids, failure)
+        page = _page(ranked, source, grids, failure, by)
         with replacing(directory / "report.html") as part:
             part.write_text(page, encoding="utf-8")
     with replacing(directory / "screening.json") as part:
@@ -182,6 +185,7 @@ def _page(
     source: str,
     grids: Callable[[Sequence[Screened]], Iterable[Found | None]],
     failure: Exception | None,
+    by: str,
 ) -> str:
     good = [row for row in ranked if row.error is None]
     shown = _shown(good[:BEST], grids(good[:BEST]))
@@ -203,6 +207,7 @@ def _page(
         columns=columns,
         ranking=ranking,
         outside=any(row.outside for row in good),
+        order=f"In the order of {'φ' if by == 'phi' else f'Tc ({ORDERS[by]})'}, the highest first.",
         tc=any(temperatures(row.values) for row in good),
         failed=table_rows([(row.name, row.formula, row.error) for row in ranked if row.error][:MOST_ROWS]),
         topics=CITE[:3] + CITE[4:],
@@ -273,7 +278,8 @@ def _shown(best: Sequence[Screened], grids: Iterable[Found | None]) -> _Shown:
             table = measure_bonds(grid.atoms, grid, cutoffs=cutoffs)
             shown.bonds[place] = {name: table[name] for name in table.columns}
         shown.isovalues.append(row.values["elf_phi"])
-        shown.labels.append(f"{place}. {row.name}  φ = {row.values['elf_phi']:.3f}")
+        name = row.name if len(row.name) < 28 else f"{row.name[:12]}…{row.name[-14:]}"
+        shown.labels.append(f"{place}. {name}  φ = {row.values['elf_phi']:.3f}")
     return shown
 
 

@@ -303,6 +303,7 @@ class ScreeningRun:
                 grids=self._best if self.report else None,
                 own=self.collection.table,
                 failure=failure,
+                by=self.by,
             )
         if failure is not None:
             raise failure

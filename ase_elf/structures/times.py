@@ -76,9 +76,10 @@ class TimeCheck:
             self._backwards = True
             warnings.warn(
                 f"{str(self._path)!r}: frame {index} ({time:g} fs) is not later than frame {self._last[0]} "
-                f"({self._last[1]:g} fs), as where a run was restarted. Every frame counts in averages; bond "
-                "lifetimes need a part with even times "
-                f"({remedy('start=, stop=', '--start, --stop')}).",
+                f"({self._last[1]:g} fs), as where a run was restarted, or where all frames carry the time of the "
+                "structure they began with. Every frame counts in averages; bond lifetimes need a part with even times "
+                f"({remedy('start=, stop=', '--start, --stop')}), or the time between frames "
+                f"({remedy('timestep=', '--timestep')}).",
                 ElfWarning,
                 stacklevel=4,
             )

@@ -55,8 +55,10 @@ def test_text_is_escaped_and_nothing_is_fetched(run):
     assert body.count("<figure") == 16
 
 
-def test_warnings_come_before_any_number(run):
+def test_warnings_come_before_any_number_and_name_quantities_in_words(run):
     text = (run[0] / "report.html").read_text()
+    warnings = " ".join(run[1].warnings())
+    assert "Too short for an error bar of" in warnings and "elf_" not in warnings
     assert text.index("Read this first") < text.index('class="phi"') < text.index("<h2>Averages")
 
 

@@ -52,6 +52,9 @@ def folder(tmp_path):
 def test_a_folder_is_ranked_by_its_own_elf(folder, tmp_path):
     output = call("analyze", folder, "-o", tmp_path / "out")
     assert "ELF: 3 from files" in output and "ranking in" in output
+    assert [line.split()[-1] for line in output.splitlines() if line[:1].isdigit()] == [
+        "ELFCAR_high", "middle.xsf", "low.cube",
+    ]  # fmt: skip
     rows = rows_of(tmp_path / "out" / "screening.csv")
     assert [row["name"] for row in rows] == ["ELFCAR_high", "middle.xsf", "low.cube"]
     for row, width in zip(rows, (0.5, 0.4, 0.3), strict=True):
