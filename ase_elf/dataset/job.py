@@ -15,7 +15,7 @@ from ase_elf.dataset.label import Label
 from ase_elf.dataset.points import points_near, subset_of_grid
 from ase_elf.errors import EngineError, FormatError, InputError, OutputError
 from ase_elf.reference import ReferenceEngine, ReferenceResult, get_engine
-from ase_elf.reference.engine import bare
+from ase_elf.reference.engine import bare, plain_charge
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def job_id(atoms: Atoms, engine: ReferenceEngine, points: PointChoice | ImageCho
         "engine": engine.name,
         "options": engine.options(),
         "points": None if points is None else asdict(points),
-        "charge": atoms.info.get("charge", 0),
+        "charge": plain_charge(atoms),
     }
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
     for array in (atoms.numbers, atoms.pbc):

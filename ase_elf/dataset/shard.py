@@ -31,6 +31,7 @@ from ase_elf.dataset.packing import (
 from ase_elf.errors import FormatError, InputError
 from ase_elf.formats.structure import sound_atoms
 from ase_elf.reference import Provenance
+from ase_elf.reference.engine import plain_charge
 from ase_elf.ruler.bond_set import LEVELS, BondSet
 from ase_elf.ruler.image import ImageSpec
 from ase_elf.storage.npz import read_arrays
@@ -75,7 +76,7 @@ class StoredLabel:
         }
         arrays = {}
         if text["geometry"] == INLINE:
-            text["charge"] = label.atoms.info.get("charge", 0)
+            text["charge"] = plain_charge(label.atoms)
             arrays |= {
                 "numbers": label.atoms.numbers.astype(np.uint8),
                 "positions": label.atoms.positions.astype("<f8"),

@@ -38,6 +38,7 @@ __all__ = [
     "installed",
     "locate_files",
     "pack_of",
+    "plain_charge",
     "read_result",
 ]
 
@@ -191,9 +192,15 @@ def finish(
 def bare(atoms: Atoms) -> Atoms:
     """``atoms`` as a label keeps them: elements, positions, cell and charge, nothing else."""
     kept = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-    if atoms.info.get("charge"):
-        kept.info["charge"] = atoms.info["charge"]
+    if charge := plain_charge(atoms):
+        kept.info["charge"] = charge
     return kept
+
+
+def plain_charge(atoms: Atoms) -> int | float:
+    """``info["charge"]``, 0 without one, as a number of Python: files give one of NumPy, which JSON refuses."""
+    charge = atoms.info.get("charge", 0)
+    return charge.item() if isinstance(charge, np.generic) else charge
 
 
 def installed() -> list[str]:

@@ -113,6 +113,16 @@ def test_build_labels_every_structure_and_then_finds_them(tmp_path):
     assert {label.split for label in store} == {"train"}
 
 
+def test_a_charge_of_numpy_is_a_charge(tmp_path):
+    frames = structures(2)
+    for atoms, charge in zip(frames, (1, np.int64(1)), strict=True):
+        atoms.info["charge"] = charge
+    config = config_for(tmp_path, frames)
+    build(config)
+    # As ASE reads it from extended XYZ, and so do labels of structures in a file.
+    assert [label.atoms.info["charge"] for label in LabelStore(config.output)] == [1, 1]
+
+
 def test_two_workers_make_the_same_labels_as_one(tmp_path):
     frames = structures(2)
     (tmp_path / "one").mkdir()
