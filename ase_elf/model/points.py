@@ -66,11 +66,37 @@ def at_points(model: FieldModel, structures: Sequence[Atoms], points: Sequence[n
         # What the atoms see of their fields and their own is what a point at their place sees.
         places = np.concatenate([np.asarray(xyz, float) / Bohr, home])
         raw = torch.from_numpy(made(places, home, own.cpu().numpy())).to(model.device)
-        z = model.network.on_grid(raw[: len(xyz)].T, TOGETHER, sigma=False)[0]
+        z = _logits(model, raw[: len(xyz)])
         invariants = output.standardised(raw[len(xyz) :])
         distance = None if known is None else known.distance(invariants)
         found.append(AtPoints(torch.sigmoid(z).cpu().numpy(), distance, invariants.cpu().numpy()))
     return found
+
+
+def _logits(model: FieldModel, raw: torch.Tensor) -> torch.Tensor:
+    """z at points from raw invariants, (n, n_invariants), points first as the compiled code gives them.
+
+    On a processor products are left to the BLAS of NumPy, which with points first takes four fifths of the time.
+    """
+    network = model.network
+    if raw.device.type != "cpu":
+        return network.on_grid(raw.T, TOGETHER, sigma=False)[0]
+    first, middle, last = (network.value[k] for k in (0, 2, 4))
+    # Standardising is linear, and part of the first layer.
+    weight = first.weight * network.output_invariants.scale
+    layers = [
+        (weight, first.bias - weight @ network.output_invariants.shift),
+        (middle.weight, middle.bias),
+        (last.weight, last.bias),
+    ]
+    products = [(np.ascontiguousarray(weight.numpy().T), bias) for weight, bias in layers]
+    out = raw.new_empty(len(raw), 1)
+    for x, into in zip(raw.split(TOGETHER), out.split(TOGETHER), strict=True):
+        for weight, bias in products[:-1]:
+            x = torch.from_numpy(np.matmul(x.numpy(), weight)).add_(bias)
+            x = torch.nn.functional.silu(x, inplace=True)
+        into.numpy()[:] = np.matmul(x.numpy(), products[-1][0])
+    return out[:, 0].add_(last.bias)
 
 
 def _is_plain(model: FieldModel, structures: Sequence[Atoms]) -> bool:

@@ -65,7 +65,8 @@ def _traces(frame: BondFrame, numbers: np.ndarray, symbols: np.ndarray, end: flo
         "colorbar": {"title": {"text": "deviation / Å"}, "len": 0.6, "thickness": 12},
     }
     return [
-        _lines(frame, read, symbols, "bonds that were read", colored),
+        # The bar of colors is their legend: a line of many colors is drawn black there.
+        _lines(frame, read, symbols, "bonds that were read", colored) | {"showlegend": False},
         _lines(frame, ~read, symbols, "bonds that were not read", {"width": 5, "color": "#9aa4ae"}),
         network_view.nuclei(SimpleNamespace(numbers=numbers, positions=frame.positions)),
     ]

@@ -7,8 +7,8 @@ import pytest
 import torch
 from ase.io import read
 
-from ase_elf import examples
 from ase_elf.domains import get_domain
+from ase_elf.examples import au25
 from ase_elf.model.neighbors import Surroundings
 from ase_elf.model.network import FieldInvariants
 from ase_elf.model.points import at_points
@@ -40,7 +40,7 @@ def test_compiled_invariants_are_those_of_the_network(channels):
 
 def test_many_structures_have_the_elf_of_each():
     model = get_domain("gold-thiolate").load(device="cpu")
-    structures = [examples.au25(), read(EXAMPLES / "gold-ring.extxyz", 0)]
+    structures = [au25(), read(EXAMPLES / "gold-ring.extxyz", 0)]
     rng = np.random.default_rng(0)
     points = [atoms.positions[rng.integers(len(atoms), size=n)] + rng.normal(scale=0.7, size=(n, 3))
               for atoms, n in zip(structures, (200, 0), strict=True)]  # fmt: skip

@@ -2,11 +2,11 @@
 
     OMP_NUM_THREADS=1 python tests/tools/cluster_dynamics.py au25.traj [n_frames]
 
-Needs tblite (PyPI). Starts from ``ase_elf.examples.au25()`` with momenta of 700 K, half of which becomes potential
-energy; Langevin at 350 K. One step is 5 fs and one call of tight binding, since C-H bonds are fixed and hydrogen
-has 12 u: masses do not change what places atoms are found at, only how fast they move. A run that was stopped
-goes on where the file ends. The frames are correlated and at another level than the labels of the pack: they are
-for speed and reports, and never for training.
+Needs tblite (PyPI). Starts from the cluster of ``ase_elf.examples`` with momenta of 700 K, half of which becomes
+potential energy; Langevin at 350 K. One step is 5 fs and one call of tight binding, since C-H bonds are fixed and
+hydrogen has 12 u: masses do not change what places atoms are found at, only how fast they move. A run that was
+stopped goes on where the file ends. The frames are correlated and at another level than the labels of the pack:
+they are for speed and reports, and never for training.
 """
 
 import sys
