@@ -108,6 +108,7 @@ def test_a_grid_leads_back_to_the_folder_of_its_pack(folder, fluid):
     assert "pack" not in shipped.info and measure_bonds(fluid[0], shipped)["length"].max() > 0.9
 
 
+@pytest.mark.ci
 def test_runs_take_the_folder_of_a_pack_in_other_processes_too(folder, fluid, tmp_path, monkeypatch):
     write(tmp_path / "run.extxyz", fluid)
     monkeypatch.chdir(tmp_path)

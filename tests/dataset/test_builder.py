@@ -123,6 +123,7 @@ def test_a_charge_of_numpy_is_a_charge(tmp_path):
     assert [label.atoms.info["charge"] for label in LabelStore(config.output)] == [1, 1]
 
 
+@pytest.mark.ci
 def test_two_workers_make_the_same_labels_as_one(tmp_path):
     frames = structures(2)
     (tmp_path / "one").mkdir()
@@ -144,6 +145,7 @@ def test_a_failed_scf_is_tried_with_safer_mixing(tmp_path):
     assert label.provenance.attempt == 2
 
 
+@pytest.mark.ci
 def test_a_structure_that_never_converges_is_recorded_and_left_alone(tmp_path):
     config = config_for(tmp_path, structures(2), options={"converges_at": 9})
     assert build(config).failed == 2
@@ -156,6 +158,7 @@ def test_a_structure_that_never_converges_is_recorded_and_left_alone(tmp_path):
     assert len(seen) == 2 and isinstance(seen[0][0], Failure)
 
 
+@pytest.mark.ci
 def test_a_refused_structure_is_not_tried_again(tmp_path):
     options = {"trouble": "refused", "trouble_with": 3}
     config = config_for(tmp_path, structures(3), options=options)
@@ -178,6 +181,7 @@ def test_a_missing_program_is_found_before_anything_is_computed(tmp_path):
     assert not (tmp_path / "labels").exists()
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("trouble", "message"), [("disk", "disk is full"), ("write", "No space left on device")]
 )

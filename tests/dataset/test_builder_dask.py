@@ -27,6 +27,7 @@ def test_a_dask_cluster_makes_the_same_labels_as_local_processes(tmp_path):
     assert {k: r["sha256"] for k, r in one.rows.items()} == {k: r["sha256"] for k, r in two.rows.items()}
 
 
+@pytest.mark.ci
 def test_a_scheduler_that_does_not_answer_is_an_error(tmp_path):
     pytest.importorskip("distributed", reason="Dask is not installed (ase-elf[cluster])")
     cluster = {"kind": "scheduler", "address": "tcp://127.0.0.1:9"}

@@ -82,6 +82,7 @@ def test_a_killed_process_costs_time_and_nothing_else(trajectory, serial, tmp_pa
     assert not bomb.exists() and found == serial
 
 
+@pytest.mark.ci
 def test_frames_that_kill_every_process_stop_the_run_and_it_can_go_on(trajectory, serial, tmp_path):
     bomb = tmp_path / "bomb"
     bomb.touch()
@@ -91,6 +92,7 @@ def test_frames_that_kill_every_process_stop_the_run_and_it_can_go_on(trajectory
     assert analyzed(trajectory, tmp_path / "out", workers=2) == serial
 
 
+@pytest.mark.ci
 def test_frames_before_a_damaged_one_are_kept(trajectory, tmp_path):
     torn = tmp_path / "torn.extxyz"
     torn.write_bytes(trajectory.read_bytes()[:-300])
@@ -147,6 +149,7 @@ def test_no_more_is_read_ahead_than_is_worked_on():
         team.close()
 
 
+@pytest.mark.ci
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # sockets of distributed, on its way out
 def test_a_dask_cluster_writes_the_bytes_of_one_process(trajectory, serial, tmp_path):
     distributed = pytest.importorskip("distributed")

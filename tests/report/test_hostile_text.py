@@ -72,6 +72,7 @@ def test_no_markup_of_others_is_in_the_page(report):
         assert raw not in text
 
 
+@pytest.mark.ci
 @pytest.mark.browser
 def test_nothing_in_the_page_runs_but_the_page(report, tmp_path):
     assert probed(report, ASK, tmp_path / "profile") == "quiet"

@@ -141,6 +141,7 @@ wait(function () {
 """
 
 
+@pytest.mark.ci
 @pytest.mark.browser
 def test_the_slider_of_the_3d_view_is_moved_by_the_mouse(run, tmp_path):
     said = probed(run[0] / "report.html", SLIDE, tmp_path / "profile").split("|")
@@ -181,6 +182,7 @@ def screening(tmp_path_factory):
     return folder.parent / "out" / "report.html"
 
 
+@pytest.mark.ci
 @pytest.mark.browser
 def test_the_page_of_a_screening_opens_and_slides(screening, tmp_path):
     said = probed(screening, SLIDE, tmp_path / "profile").split("|")
