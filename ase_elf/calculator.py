@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -21,7 +22,7 @@ from ase.calculators.calculator import (
 )
 from ase.outputs import all_outputs
 
-from ase_elf.analysis import bond_labels, frame_values
+from ase_elf.analysis import frame_values
 from ase_elf.analysis.scalars import SCALARS, accepted_names
 from ase_elf.domains import address
 from ase_elf.errors import ElfWarning, InputError
@@ -402,6 +403,9 @@ class ELFCalculator(BaseCalculator):
     def _see(self, atoms: Atoms) -> None:
         """Count ``atoms`` if they are new, and fill ``elf_results`` if they are due."""
         if not changes(self.atoms, atoms):
+            # Perhaps another object than the one that was evaluated: it has the same values.
+            if self.elf_results.get("structure") == self._n_structures - 1:
+                self._write_into(atoms)
             return
         self.atoms = atoms.copy()
         number = self._n_structures
@@ -413,10 +417,7 @@ class ELFCalculator(BaseCalculator):
             wanted, left_out = frame_values.without_needless_grid(wanted, atoms)
         results, failed = frame_values.evaluated(atoms, wanted, self)
         self.elf_results, self.elf_missing = {"structure": number, **results}, failed | left_out
-        self.frame_values.renew(atoms)
-        frame_values.put(atoms, results)
-        if "bond_rulers" in results:
-            bond_labels.put_bonds(atoms, self.survey_bonds(atoms))
+        self._write_into(atoms)
         for reason in dict.fromkeys(failed.values()):
             # The forces are there, and whoever asked for them asked for nothing else.
             names = "ELF" if not results else ", ".join(name for name in failed if failed[name] == reason)
@@ -425,6 +426,10 @@ class ELFCalculator(BaseCalculator):
                 ElfWarning,
                 stacklevel=5,
             )
+
+    def _write_into(self, atoms: Atoms) -> None:
+        bonds = partial(self.survey_bonds, atoms) if "bond_rulers" in self.elf_results else None
+        self.frame_values.give(atoms, self.elf_results, bonds)
 
     def _grid(self, atoms: Atoms, shape: Shape | None = None, spacing: float | None = None) -> ELFGrid:
         """The grid of ``atoms``, from the cache where it is known."""

@@ -91,6 +91,20 @@ def test_a_grid_that_comes_late_is_not_taken_for_that_of_the_next_structure():
         assert calc.get_elf(second).atoms == second
 
 
+def test_an_equal_structure_in_another_object_holds_the_values_too():
+    calc = ELFCalculator(domain=CoarseDomain(), calculator=EMT(), every=2, properties=["elf_mean"])
+    first, twin, last = (*crystals(1), *crystals(2))
+    for atoms in (first, twin):
+        calc.get_property("forces", atoms)
+        assert atoms.info["elf_mean"] == calc.elf_results["elf_mean"]
+    del twin.info["elf_mean"]
+    calc.get_property("energy", twin)
+    assert "elf_mean" not in twin.info  # removed by the user
+    for atoms in (last, last.copy()):  # not due
+        calc.get_property("forces", atoms)
+        assert "elf_mean" not in atoms.info
+
+
 def test_every_thread_gets_properties_of_its_own_structure():
     calc = ELFCalculator(domain=CoarseDomain(), calculator=SlowEMT(), every=1, properties=["elf_mean"])
     structures = crystals(4) + crystals(12)

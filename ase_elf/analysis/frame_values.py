@@ -7,7 +7,7 @@ stands there must therefore be of the positions beside it, or not be there at al
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,6 +63,7 @@ class FrameValues:
 
     def __init__(self) -> None:
         self._known: dict[int, Atoms] = {}
+        self._given: set[int] = set()
 
     def renew(self, atoms: Atoms) -> None:
         """Remove what stands in ``atoms`` if it is of other positions, or of an earlier run."""
@@ -72,7 +73,27 @@ class FrameValues:
         if known is None:
             weakref.finalize(atoms, self._known.pop, id(atoms), None)
         self._known[id(atoms)] = atoms.copy()
+        self._given.discard(id(atoms))
         clear(atoms)
+
+    def give(self, atoms: Atoms, found: dict[str, Any], bonds: Callable[[], np.ndarray] | None) -> None:
+        """Write values of the present positions into ``atoms``, once: what a user removes stays away.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+        found : dict
+            Scalars, by name; other entries are left out.
+        bonds : callable, optional
+            Makes the rows that :func:`~ase_elf.analysis.bond_labels.put_bonds` writes.
+        """
+        self.renew(atoms)
+        if id(atoms) in self._given:
+            return
+        put(atoms, found)
+        if bonds is not None:
+            bond_labels.put_bonds(atoms, bonds())
+        self._given.add(id(atoms))
 
 
 def without_needless_grid(names: Sequence[str], atoms: Atoms) -> tuple[Sequence[str], dict[str, str]]:
